@@ -1,0 +1,1 @@
+"""Remember and measure: the record, its journal, the lake, and what they add up to."""

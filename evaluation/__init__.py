@@ -1,0 +1,1 @@
+"""Gather evidence before traffic: offline comparison and blind human judgement."""

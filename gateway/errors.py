@@ -1,0 +1,129 @@
+"""Every error that a caller of the data plane can see, in OpenAI's envelope.
+
+    ApiError                    status  type                    code
+    ├── BadRequestError         400     invalid_request_error   as given
+    ├── UnauthorizedError       401     invalid_request_error   invalid_api_key
+    ├── ForbiddenError          403     invalid_request_error   as given
+    ├── NotFoundError           404     invalid_request_error   model_not_found, unknown_url
+    ├── MethodNotAllowedError   405     invalid_request_error   method_not_allowed
+    ├── TooLargeError           413     invalid_request_error   request_too_large
+    ├── UnsupportedError        415     invalid_request_error   unsupported_media_type
+    ├── ShedError               503     server_error            overloaded
+    └── UpstreamError           502     server_error            upstream_error
+        └── UpstreamTimeoutError 504    server_error            upstream_timeout
+
+A message names the place and the remedy; it never carries an upstream's exception text, a key or a user key.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ApiError(Exception):
+    """An answer other than success. `outcome` and `error_class` are what the record says of it."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+    outcome = "rejected"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+    @property
+    def error_class(self) -> str:
+        """Return the short word that reports group failures by."""
+        return self.code or self.type
+
+    def envelope(self) -> bytes:
+        """Return OpenAI's JSON error body."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return msgspec.json.encode({"error": error})
+
+
+class BadRequestError(ApiError):
+    """The request cannot be read, or says something that it may not."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class UnauthorizedError(ApiError):
+    """No key, or none that this installation knows."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+    headers = ((b"www-authenticate", b"Bearer"),)
+
+
+class ForbiddenError(ApiError):
+    """A known key that may not do this."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "forbidden"
+
+
+class NotFoundError(ApiError):
+    """No such path or model."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "unknown_url"
+
+
+class MethodNotAllowedError(ApiError):
+    """The path exists, for another method."""
+
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class TooLargeError(ApiError):
+    """The body is larger than the configured limit."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class UnsupportedError(ApiError):
+    """The body's encoding or media type is not one that the gateway reads."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class ShedError(ApiError):
+    """The gateway cannot take this request now; a little later it can."""
+
+    status = 503
+    code = "overloaded"
+    outcome = "shed"
+    headers = ((b"retry-after", b"1"),)
+
+
+class UpstreamError(ApiError):
+    """The upstream could not be reached, or broke off before its answer began."""
+
+    status = 502
+    code = "upstream_error"
+    outcome = "upstream_error"
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """The upstream did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+    outcome = "timeout"

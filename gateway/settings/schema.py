@@ -1,0 +1,107 @@
+"""The shape of `turnout.toml`: every section, key, type, unit and default. No I/O; `load.py` fills it, `check.py` judges it.
+
+Each struct refuses unknown keys. A key's meaning stands in `docs/configuration.md`, which the tests compare with this.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from analytics.pricing import Price
+from analytics.record import Purpose
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Header = Annotated[str, Meta(pattern=r"^[a-z0-9-]+$", max_length=64)]
+UserSource = Literal["header", "safety_identifier", "user", "metadata"]
+Exposed = Literal["rollout", "arm", "model", "bucket"]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class SecretRef(_Section):
+    """Where a secret is found, never the secret: exactly one of an environment variable or a file."""
+
+    env: str | None = None
+    file: str | None = None
+
+
+class Server(_Section):
+    """Process settings of the data plane and the console; a port of 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    console_host: str = "127.0.0.1"
+    console_port: Port = 8081
+    workers: Annotated[int, Meta(ge=1, le=256)] | None = None
+    """None: one per core."""
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
+
+
+class Lake(_Section):
+    """Where Parquet goes, and how long (seconds) the shipper may wait before it seals what it has."""
+
+    url: str | None = None
+    """None: `<state directory>/lake`."""
+    seal_every_s: Seconds = 5.0
+
+
+class Upstream(_Section):
+    """Where requests go. `models = "*"` lets model names that the file does not list through to this upstream."""
+
+    base_url: str
+    api_key: SecretRef | None = None
+    stream_usage: Literal["inject", "leave"] = "inject"
+    models: Literal["*"] | None = None
+
+
+class Model(_Section):
+    """One model name at one upstream, its price (USD per million tokens) and its timeouts."""
+
+    upstream: str
+    price: Price | None = None
+    connect_timeout_s: Seconds = 2.0
+    first_byte_timeout_s: Seconds = 30.0
+    answer_timeout_s: Seconds = 120.0
+    idle_timeout_s: Seconds = 30.0
+    total_timeout_s: Seconds = 600.0
+
+
+class RolloutDefinition(_Section):
+    """One split: the public name is the table's name; `also_for` are further names that applications already send."""
+
+    base: str
+    candidate: str
+    flag: str = "finetuned_model_rollout"
+    also_for: tuple[str, ...] = ()
+    salt: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """None: derived from the installation's secret, the rollout and its generation."""
+    evidence: Literal["required", "advised", "off"] = "advised"
+
+
+class Application(_Section):
+    """Who may call, how its users are told apart, and what its answers show."""
+
+    accept: tuple[SecretRef, ...] = ()
+    user_header: Header | None = None
+    user_sources: tuple[UserSource, ...] = ("header", "safety_identifier", "user", "metadata")
+    anonymous: Literal["base", "session", "application"] = "base"
+    session_header: Header = "x-session-id"
+    expose: tuple[Exposed, ...] = ("model", "arm")
+    purposes: tuple[Purpose, ...] = ("live",)
+
+
+class Configuration(_Section):
+    """The whole file."""
+
+    server: Server = Server()
+    lake: Lake = Lake()
+    upstreams: dict[str, Upstream] = {}
+    models: dict[str, Model] = {}
+    rollouts: dict[str, RolloutDefinition] = {}
+    applications: dict[str, Application] = {}

@@ -1,0 +1,77 @@
+"""What workers decide by: definitions and ledger state in one signed, versioned, immutable value. Pure.
+
+It carries references to secrets, never their values. `(epoch, version)` only rises: a worker refuses an older one.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.settings.schema import Application, Model, Upstream
+from rollout.flag import Flag
+from rollout.keys import Key
+
+SCHEMA = 1
+_SIGNATURE_BYTES = 32
+
+
+class BadSnapshotError(ValueError):
+    """A snapshot whose signature, schema or content cannot be trusted; the message says which."""
+
+
+class SplitEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One rollout as workers see it: the flag's state and the public names that lead to it."""
+
+    flag: Flag
+    also_for: tuple[str, ...] = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of everything; `compiled_at` is microseconds since 1970 UTC."""
+
+    schema: int = SCHEMA
+    epoch: int
+    version: int
+    compiled_at: int
+    price_version: str
+    max_body_bytes: int
+    upstreams: dict[str, Upstream]
+    models: dict[str, Model]
+    rollouts: dict[str, SplitEntry]
+    applications: dict[str, Application]
+    keys: Sequence[Key]
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Return what decides which of two snapshots is newer."""
+        return (self.epoch, self.version)
+
+
+def seal(snapshot: Snapshot, signing_key: bytes) -> bytes:
+    """Return the snapshot as signed bytes: 32 bytes HMAC-SHA256, then JSON."""
+    body = msgspec.json.encode(snapshot)
+    return hmac.digest(signing_key, body, "sha256") + body
+
+
+def unseal(sealed: bytes, signing_key: bytes) -> Snapshot:
+    """Check and decode signed bytes.
+
+    Raises:
+        BadSnapshotError: the signature is another installation's, or the content is damaged or of another schema.
+    """
+    signature, body = sealed[:_SIGNATURE_BYTES], sealed[_SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, hmac.digest(signing_key, body, "sha256")):
+        message = "the snapshot's signature does not fit this installation's secret"
+        raise BadSnapshotError(message)
+    try:
+        snapshot = msgspec.json.decode(body, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        message = f"the snapshot cannot be read: {error}"
+        raise BadSnapshotError(message) from error
+    if snapshot.schema != SCHEMA:
+        message = f"the snapshot has schema {snapshot.schema}; this version reads {SCHEMA}"
+        raise BadSnapshotError(message)
+    return snapshot

@@ -1,0 +1,1 @@
+"""Decide: who gets which arm, and why."""
