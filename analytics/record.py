@@ -140,3 +140,10 @@ def interrupted(opened: Opened) -> Record:
     """Settle a request that was opened and never closed: its facts, no answer, outcome `interrupted`."""
     known = {name: getattr(opened, name) for name in _SHARED}
     return Record(outcome="interrupted", usage_source="missing", cost_unknown="no_usage", **known)
+
+
+def uuid7(at_us: int, noise: bytes) -> str:
+    """Return a UUIDv7 (RFC 9562) in canonical form: milliseconds of `at_us` first, then 74 of the 80 bits of `noise`."""
+    digits = f"{at_us // 1000 & 0xFFFF_FFFF_FFFF:012x}{noise.hex()}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

@@ -19,27 +19,30 @@ from __future__ import annotations
 
 import msgspec
 
+from analytics.record import Outcome
+
 
 class ApiError(Exception):
-    """An answer other than success. `outcome` and `error_class` are what the record says of it."""
+    """An answer other than success.
+
+    `outcome` and `error_class`, the short word that reports group failures by, are what the record says of it.
+    """
 
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
-    outcome = "rejected"
+    outcome: Outcome = "rejected"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, error_class: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         if code is not None:
             self.code = code
-
-    @property
-    def error_class(self) -> str:
-        """Return the short word that reports group failures by."""
-        return self.code or self.type
+        self.error_class = error_class or self.code or self.type
 
     def envelope(self) -> bytes:
         """Return OpenAI's JSON error body."""
@@ -94,6 +97,7 @@ class TooLargeError(ApiError):
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+    headers = ((b"connection", b"close"),)
 
 
 class UnsupportedError(ApiError):
@@ -109,7 +113,7 @@ class ShedError(ApiError):
 
     status = 503
     code = "overloaded"
-    outcome = "shed"
+    outcome: Outcome = "shed"
     headers = ((b"retry-after", b"1"),)
 
 
@@ -118,7 +122,7 @@ class UpstreamError(ApiError):
 
     status = 502
     code = "upstream_error"
-    outcome = "upstream_error"
+    outcome: Outcome = "upstream_error"
 
 
 class UpstreamTimeoutError(UpstreamError):
@@ -126,4 +130,4 @@ class UpstreamTimeoutError(UpstreamError):
 
     status = 504
     code = "upstream_timeout"
-    outcome = "timeout"
+    outcome: Outcome = "timeout"

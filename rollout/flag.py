@@ -49,7 +49,8 @@ def parse_percent(text: str) -> float:
     try:
         number = Decimal(text)
     except InvalidOperation:
-        remedy = f"; write {text.strip()[:-1].strip()}" if text.strip().endswith("%") else ""
+        bare = text.strip().removesuffix("%").strip()
+        remedy = f"; write {bare}" if bare != text.strip() and bare[-1:].isdigit() else ""
         message = f"percent {text!r} is not a number{remedy or '; write a number from 0 to 100, such as 10 or 2.5'}"
         raise BadPercentError(message) from None
     if not number.is_finite() or not 0 <= number <= 100:

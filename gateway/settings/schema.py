@@ -1,10 +1,11 @@
-"""The shape of `turnout.toml`: every section, key, type, unit and default. No I/O; `load.py` fills it, `check.py` judges it.
+"""The shape of `turnout.toml`: every section, key, type, unit and default. Pure: `load.py` fills it, `check.py` judges.
 
 Each struct refuses unknown keys. A key's meaning stands in `docs/configuration.md`, which the tests compare with this.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +16,9 @@ from analytics.record import Purpose
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Header = Annotated[str, Meta(pattern=r"^[a-z0-9-]+$", max_length=64)]
+Header = Annotated[
+    str, Meta(pattern=r"^[a-z0-9-]+\Z", max_length=64, description="a header's name in lower case, such as x-user-id")
+]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
@@ -24,14 +27,14 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table of the file."""
 
 
-class SecretRef(_Section):
+class SecretRef(_Section, frozen=True, kw_only=True):
     """Where a secret is found, never the secret: exactly one of an environment variable or a file."""
 
     env: str | None = None
     file: str | None = None
 
 
-class Server(_Section):
+class Server(_Section, frozen=True, kw_only=True):
     """Process settings of the data plane and the console; a port of 0 lets the system choose."""
 
     host: str = "127.0.0.1"
@@ -43,7 +46,7 @@ class Server(_Section):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
 
 
-class Lake(_Section):
+class Lake(_Section, frozen=True, kw_only=True):
     """Where Parquet goes, and how long (seconds) the shipper may wait before it seals what it has."""
 
     url: str | None = None
@@ -51,7 +54,7 @@ class Lake(_Section):
     seal_every_s: Seconds = 5.0
 
 
-class Upstream(_Section):
+class Upstream(_Section, frozen=True, kw_only=True):
     """Where requests go. `models = "*"` lets model names that the file does not list through to this upstream."""
 
     base_url: str
@@ -60,7 +63,7 @@ class Upstream(_Section):
     models: Literal["*"] | None = None
 
 
-class Model(_Section):
+class Model(_Section, frozen=True, kw_only=True):
     """One model name at one upstream, its price (USD per million tokens) and its timeouts."""
 
     upstream: str
@@ -72,7 +75,7 @@ class Model(_Section):
     total_timeout_s: Seconds = 600.0
 
 
-class RolloutDefinition(_Section):
+class RolloutDefinition(_Section, frozen=True, kw_only=True):
     """One split: the public name is the table's name; `also_for` are further names that applications already send."""
 
     base: str
@@ -84,7 +87,7 @@ class RolloutDefinition(_Section):
     evidence: Literal["required", "advised", "off"] = "advised"
 
 
-class Application(_Section):
+class Application(_Section, frozen=True, kw_only=True):
     """Who may call, how its users are told apart, and what its answers show."""
 
     accept: tuple[SecretRef, ...] = ()
@@ -96,7 +99,7 @@ class Application(_Section):
     purposes: tuple[Purpose, ...] = ("live",)
 
 
-class Configuration(_Section):
+class Configuration(_Section, frozen=True, kw_only=True):
     """The whole file."""
 
     server: Server = Server()
@@ -105,3 +108,12 @@ class Configuration(_Section):
     models: dict[str, Model] = {}
     rollouts: dict[str, RolloutDefinition] = {}
     applications: dict[str, Application] = {}
+
+    def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
+        """Return every reference to a secret, with the keys that lead to it in the file."""
+        for name, upstream in self.upstreams.items():
+            if upstream.api_key is not None:
+                yield ("upstreams", name, "api_key"), upstream.api_key
+        for name, application in self.applications.items():
+            for at, ref in enumerate(application.accept):
+                yield ("applications", name, "accept", at), ref

@@ -1,0 +1,90 @@
+# Turnout's commands. `make` alone lists them.
+#
+# The environment in .venv is made from the hash-locked requirements. A stamp file is written at the end of each step,
+# so that a step that was broken off is done again; .venv/.made also remembers where the folder stood.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+
+# The environment's own pip, or the one of $(PYTHON) where the environment was made without.
+PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
+
+SOUND := $(shell test "$$(cat .venv/.made 2>&1)" = "$(CURDIR)" && $(BIN)/python -c pass 2>&1 && echo sound)
+
+.PHONY: help run demo test test-slow check fix bench lock clean again
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.ready-run  ## start Turnout: with turnout.toml if there is one, else in demonstration mode
+	@$(BIN)/turnout serve $(if $(wildcard turnout.toml),,--demo) $(ARGS)
+
+demo: .venv/.ready-run  ## play a rollout with simulated models and users
+	@$(BIN)/turnout demo $(ARGS)
+
+test: check  ## all checks, all tests but the slow ones, and what they must cover
+	@echo "Running the tests (a few minutes) ..."
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
+	@echo "Adding up the coverage ..."
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/python tests/coverage_walls.py
+
+test-slow: .venv/.ready-dev  ## the tests that take longer than ten seconds each
+	@echo "Running the slow tests (up to half an hour) ..."
+	@$(BIN)/pytest -m slow $(ARGS)
+
+check: .venv/.ready-dev  ## format, lint, types, imports
+	@echo "Checking the format ..."
+	@$(BIN)/ruff format --check .
+	@echo "Looking for faults ..."
+	@$(BIN)/ruff check .
+	@echo "Checking the types (up to half a minute) ..."
+	@$(BIN)/pyright
+	@echo "Checking who imports whom ..."
+	@$(BIN)/lint-imports --no-logo
+
+fix: .venv/.ready-dev  ## repair what format and lint can repair
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/.ready-dev  ## measure what a request costs
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock:  ## renew the locked requirements from pyproject.toml
+	@command -v uv >/dev/null || { echo "make lock needs uv: install it with 'pipx install uv' or your package manager."; exit 1; }
+	@$(LOCK) --extra build pyproject.toml -o requirements.lock
+	@$(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:  ## remove the environment and all caches; turnout-data stays
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready-run: .venv/.made requirements.lock pyproject.toml
+	@echo "Installing the locked requirements (about a minute) ..."
+	@$(PIP) install --quiet --no-input --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.ready-dev: .venv/.made requirements-dev.lock pyproject.toml
+	@echo "Installing the locked requirements for development (a minute or two) ..."
+	@$(PIP) install --quiet --no-input --require-hashes -r requirements-dev.lock
+	@$(PIP) install --quiet --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.made: $(if $(SOUND),,again)
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "Turnout needs Python 3.11 or newer, and there is no $(PYTHON) here. On Debian: sudo apt-get install -y python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Turnout needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make $(or $(firstword $(MAKECMDGOALS)),run) PYTHON=python3.12"; exit 1; }
+	@echo "Making the environment in .venv ..."
+	@rm -rf .venv
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv .venv; \
+	elif $(PYTHON) -c 'import pip, venv' 2>/dev/null; then $(PYTHON) -m venv --without-pip .venv; \
+	else echo "This Python cannot make environments. On Debian and Ubuntu, run: sudo apt-get install -y python3-venv"; exit 1; fi
+	@echo "$(CURDIR)" > $@

@@ -1,0 +1,123 @@
+"""A segment as a file: its name, its making and its lock. A held flock means that its writer lives and may append.
+
+A segment gets its lock, its space and its head under a temporary name, and its own name last. So whoever finds a
+segment unlocked may conclude that nothing will be appended to it any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from analytics.journal.frame import pack_head
+
+SUFFIX = ".segment"
+UNBORN_SUFFIX = ".unborn"
+QUARANTINE = "quarantine"
+_FORM = re.compile(r"(?P<worker>[A-Za-z0-9._-]{1,200})-(?P<boot>[A-Za-z0-9_]{1,64})-(?P<number>\d{6,})\.segment")
+
+
+class SegmentName(msgspec.Struct, frozen=True, order=True):
+    """`{worker}-{boot}-{number}.segment`; a writer's numbers rise, and so does time within them."""
+
+    worker: str
+    boot: str
+    number: int
+
+    @property
+    def file_name(self) -> str:
+        """Return the file's name."""
+        return f"{self.worker}-{self.boot}-{self.number:06d}{SUFFIX}"
+
+
+def parse_name(file_name: str) -> SegmentName | None:
+    """Return what a file's name says, or None if it is not a segment's."""
+    found = _FORM.fullmatch(file_name)
+    return SegmentName(found["worker"], found["boot"], int(found["number"])) if found else None
+
+
+def segments(directory: Path) -> list[SegmentName]:
+    """Return the segments of a journal in the order of worker, boot and number; none if there is no such directory."""
+    try:
+        names = [entry.name for entry in directory.iterdir()]
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in map(parse_name, names) if name is not None)
+
+
+def is_live(path: Path) -> bool:
+    """Tell whether a writer holds the segment; a segment that is gone is not live."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+class Segment:
+    """A segment that is being written: `offset` is where its next frame goes. Every method may raise OSError."""
+
+    def __init__(self, directory: Path, worker: str, boot: str, *, segment_bytes: int) -> None:
+        self._path = directory / f"{worker}-{boot}-{uuid.uuid4().hex}{UNBORN_SUFFIX}"
+        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            head = pack_head(worker, boot)
+            _preallocate(self.fd, segment_bytes)
+            _write_whole(self.fd, head)
+        except OSError:
+            self.discard()
+            raise
+        self.offset = len(head)
+        self.started_s = 0.0
+
+    def publish(self, name: SegmentName, now_s: float) -> None:
+        """Give the segment its own name: from here on readers see it."""
+        path = self._path.with_name(name.file_name)
+        self._path.rename(path)
+        self._path, self.started_s = path, now_s
+
+    def release(self) -> None:
+        """Let go of the lock: nothing will be appended any more."""
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def retire(self) -> None:
+        """Cut off what was never written, make the rest durable, and close."""
+        try:
+            os.ftruncate(self.fd, self.offset)
+            os.fsync(self.fd)
+        finally:
+            os.close(self.fd)
+
+    def discard(self) -> None:
+        """Remove a segment that was never published."""
+        self._path.unlink(missing_ok=True)
+        os.close(self.fd)
+
+
+def _write_whole(fd: int, head: bytes) -> None:
+    if os.pwrite(fd, head, 0) != len(head):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _preallocate(fd: int, segment_bytes: int) -> None:
+    """Reserve the space, so that appends neither allocate nor meet a full disk; without it a segment just grows."""
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None:
+        return
+    try:
+        allocate(fd, 0, segment_bytes)
+    except OSError:
+        os.ftruncate(fd, 0)

@@ -1,0 +1,148 @@
+"""A worker's status page: what it wants known without a record, in memory that other processes map.
+
+One process writes, any number read. Each value is eight aligned bytes, stored at once; a counter that is odd while a
+group of values changes keeps a reader from taking half of the group. Nothing here is durable or exact to the moment.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+from pathlib import Path
+
+import msgspec
+
+MAGIC = int.from_bytes(b"TNSTAT01", "little")
+_BOOT_BYTES = 64
+_CELLS = (
+    "pid",
+    "requests",
+    "in_flight",
+    "lost",
+    "snapshot_epoch",
+    "snapshot_version",
+    "snapshot_taken_at",
+    "config_source",
+    "anonymous",
+    "split",
+    "updated_at",
+)
+_layout = struct.Struct(f"<2Q{len(_CELLS)}q{_BOOT_BYTES}s")
+_CHANGES, _FIRST = 1, 2
+_TRIES = 100
+
+
+class StatusError(ValueError):
+    """A file that is no status page of this version."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a page. `*_at` are microseconds since 1970 UTC; counts are since the worker's start.
+
+    `in_flight`: requests being answered; `lost`: frames the journal could not take; `config_source`: the worker's code
+    for where its snapshot came from; `split`: requests that a flag's percentage decided; `anonymous`: those of them
+    without a user key.
+    """
+
+    boot: str
+    pid: int
+    requests: int = 0
+    in_flight: int = 0
+    lost: int = 0
+    snapshot_epoch: int = 0
+    snapshot_version: int = 0
+    snapshot_taken_at: int = 0
+    config_source: int = 0
+    anonymous: int = 0
+    split: int = 0
+    updated_at: int = 0
+
+
+class _Cell:
+    """One value of the page, read and assigned as an attribute."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def __get__(self, page: StatusPage, owner: type[StatusPage]) -> int:
+        return page.cells[self._at]
+
+    def __set__(self, page: StatusPage, value: int) -> None:
+        page.cells[self._at] = value
+
+
+class StatusPage:
+    """The writer's side: `page.in_flight += 1`; values that belong together go through `change`.
+
+    `path` is replaced if it exists: a reader of the former page keeps what it saw last.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+
+    requests = _Cell(_FIRST + 1)
+    in_flight = _Cell(_FIRST + 2)
+    lost = _Cell(_FIRST + 3)
+    anonymous = _Cell(_FIRST + 8)
+    split = _Cell(_FIRST + 9)
+    updated_at = _Cell(_FIRST + 10)
+
+    def __init__(self, page: mmap.mmap) -> None:
+        self._page = page
+        self.cells = memoryview(page)[: 8 * (_FIRST + len(_CELLS))].cast("q")
+
+    @classmethod
+    def create(cls, path: Path, *, boot: str, pid: int) -> StatusPage:
+        """Make the file, all counts 0."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        zeros = [0] * (len(_CELLS) - 1)
+        unfinished = path.with_name(path.name + ".tmp")
+        unfinished.write_bytes(_layout.pack(MAGIC, 0, pid, *zeros, boot.encode()))
+        with unfinished.open("rb+") as file:
+            page = mmap.mmap(file.fileno(), _layout.size)
+        unfinished.replace(path)
+        return cls(page)
+
+    def change(self, **values: int) -> None:
+        """Assign several values of `Status` by name so that a reader sees all of them or none."""
+        self.cells[_CHANGES] += 1
+        for name, value in values.items():
+            self.cells[_FIRST + _CELLS.index(name)] = value
+        self.cells[_CHANGES] += 1
+
+    def close(self) -> None:
+        """Unmap the page; the file stays."""
+        self.cells.release()
+        self._page.close()
+
+
+def read(path: Path) -> Status:
+    """Look at another process's page.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StatusError: the file is no page of this version.
+    """
+    with path.open("rb") as file:
+        if path.stat().st_size != _layout.size:
+            message = f"{path} is no status page of this version: restart the worker that wrote it"
+            raise StatusError(message)
+        with mmap.mmap(file.fileno(), _layout.size, access=mmap.ACCESS_READ) as page:
+            copied = _settled(page)
+    magic, _, *values, boot = _layout.unpack(copied)
+    if magic != MAGIC:
+        message = f"{path} is no status page of this version: restart the worker that wrote it"
+        raise StatusError(message)
+    return Status(boot=boot.rstrip(b"\0").decode(), **dict(zip(_CELLS, values, strict=True)))
+
+
+def _settled(page: mmap.mmap) -> bytes:
+    """Copy a page that did not change meanwhile; one that never settles was left by a writer that died changing it."""
+    copied = page[:]
+    for _ in range(_TRIES):
+        before, copied, after = page[8:16], page[:], page[8:16]
+        if before == after and not before[0] & 1:
+            break
+        time.sleep(0)
+    return copied

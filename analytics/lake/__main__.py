@@ -1,0 +1,85 @@
+"""The shipper's process: `python -m analytics.lake --state-dir DIR --lake DIR --seal-every-s N`.
+
+SIGTERM (and SIGINT) ends it after everything left is shipped; any other end loses nothing. Its standard error is one
+JSON object a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from analytics.lake.layout import lake_directory
+from analytics.lake.shipper import Shipper, ShipperRunningError
+
+_TAKE_OVER_S = 10.0
+"""How long to wait for a former shipper to end: it may still be shipping the rest."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the shipper until it is told to stop; return 0, or 1 if another one keeps the journal."""
+    arguments = _parser().parse_args(argv)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    state: Path = arguments.state_dir
+    gc.freeze()
+    try:
+        shipper = _take_over(state / "journal", arguments.lake or state / "lake", stop)
+    except ShipperRunningError as error:
+        log("error", "shipper_refused", {"reason": str(error)})
+        return 1
+    log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
+    try:
+        shipper.run(stop, seal_every_s=arguments.seal_every_s)
+    finally:
+        shipper.close()
+    log("info", "shipper_ended", msgspec.structs.asdict(shipper.counts))
+    return 0
+
+
+def log(level: str, event: str, fields: dict[str, object]) -> None:
+    """Write one line to standard error."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    line = {"at": at, "level": level, "process": "shipper", "event": event, **fields}
+    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stderr.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m analytics.lake", description="Carry journals to the lake.")
+    parser.add_argument("--state-dir", type=Path, required=True, help="where the journal lies")
+    parser.add_argument("--lake", type=lake_directory, help="where Parquet goes; default: lake in the state directory")
+    parser.add_argument("--seal-every-s", type=float, default=1.0, help="how often, in seconds")
+    return parser
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def told(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+
+
+def _take_over(journal: Path, lake: Path, stop: threading.Event) -> Shipper:
+    give_up_s = time.monotonic() + _TAKE_OVER_S
+    while True:
+        try:
+            return Shipper(journal, lake, log=log)
+        except ShipperRunningError:
+            if time.monotonic() >= give_up_s or stop.wait(0.1):
+                raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

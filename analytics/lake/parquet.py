@@ -1,0 +1,77 @@
+"""Rows to Parquet and back, through DuckDB. Owns the shipper's only connection and its one scratch file.
+
+A row is the JSON of a record. It is made as soon as a frame is read, so that no record stays in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from analytics.lake.columns import quoted, seal_statement
+from analytics.lake.layout import place
+from analytics.record import Record
+
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": "512MB",
+    "max_temp_directory_size": "0KB",
+}
+_encoder = msgspec.json.Encoder()
+
+
+class UnwritableRowError(ValueError):
+    """One of the rows has a value that its column cannot hold."""
+
+
+class ParquetWriter:
+    """`scratch` is a file of this object's own; close it in the end."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._connection = duckdb.connect(":memory:", config=_SETTINGS)
+
+    def write(self, target: Path, boot: tuple[str, str], rows: Sequence[bytes]) -> None:
+        """Put one Parquet file of `row`s of one (worker, boot) into place, whole and durable.
+
+        Raises:
+            UnwritableRowError: a row's value does not fit its column.
+            OSError: the disk or the memory refuses; trying again later may help.
+        """
+        with self._scratch.open("wb") as scratch:
+            scratch.writelines(rows)
+
+        def fill(unfinished: Path) -> None:
+            statement = seal_statement(source=str(self._scratch), target=str(unfinished), worker=boot[0], boot=boot[1])
+            try:
+                self._connection.execute(statement)
+            except (duckdb.DataError, duckdb.InvalidInputException) as error:
+                unfinished.unlink(missing_ok=True)
+                message = f"a record of worker {boot[0]} does not fit the lake's columns"
+                raise UnwritableRowError(message) from error
+            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+                message = f"cannot write {target}: {error}"
+                raise OSError(message) from error
+
+        place(target, fill)
+
+    def seqs(self, files: Sequence[Path]) -> set[int]:
+        """Return the sequence numbers in some files."""
+        found: set[int] = set()
+        for path in files:
+            rows = self._connection.execute(f"SELECT seq FROM read_parquet({quoted(str(path))})").fetchall()  # noqa: S608 - the path is quoted
+            found.update(seq for (seq,) in rows)
+        return found
+
+    def close(self) -> None:
+        """Close the connection and remove the scratch file."""
+        self._connection.close()
+        self._scratch.unlink(missing_ok=True)
+
+
+def row(record: Record) -> bytes:
+    """Return a record as the lake's writer takes it: one JSON object and a line end."""
+    return _encoder.encode(msgspec.structs.asdict(record)) + b"\n"

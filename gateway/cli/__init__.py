@@ -1,0 +1,50 @@
+"""The `turnout` command: parse, call, print. Each command is a module with `add_parser(commands)`.
+
+A command's `run(arguments)` returns the exit code: 0 done or pass, 1 fail or error, 2 usage, 3 collecting or
+inconclusive, 4 hold. An `Abort` ends it with one sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = ("serve", "demo", "config", "simulate", "replay", "rollout", "key", "lake")
+"""In the order in which `turnout --help` lists them; each names a module of this package."""
+
+INTERRUPTED = 130
+"""128 + SIGINT: what shells show for a command that was ended by Ctrl-C."""
+
+
+class Abort(Exception):  # noqa: N818 - not an error of ours: the sentence that ends a command
+    """A sentence for the person at the terminal, and the exit code."""
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command's parser."""
+    root = argparse.ArgumentParser(prog="turnout", description="A traffic-splitting gateway for fine-tuned models.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"gateway.cli.{name}").add_parser(commands)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except Abort as abort:
+        sys.stderr.write(f"turnout: {abort}\n")
+        return abort.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,236 @@
+"""How a command reaches the console: over HTTP, with its address and key from the environment or the state directory.
+
+`Console` is the port; `HttpConsole` speaks to a running console, `direct.py` works on a stopped installation's files.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from analytics.record import Arm
+from gateway.cli import Abort
+from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
+from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
+
+ADDRESSES_FILE = "addresses.json"
+FIRST_KEYS_FILE = "first-keys"
+_TIMEOUT_S = 10.0
+_View = TypeVar("_View")
+
+
+class Console(Protocol):
+    """What commands ask of a console; every method may raise an `Abort` with the console's own sentence."""
+
+    def list_rollouts(self) -> list[RolloutView]:
+        """Return the configured rollouts."""
+        ...
+
+    def show(self, name: str) -> RolloutView:
+        """Return one rollout."""
+        ...
+
+    def set_percent(self, name: str, percent: str, seen_version: int, reason: str) -> RolloutView:
+        """Move a percent."""
+        ...
+
+    def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
+        """Pin a user to an arm."""
+        ...
+
+    def unforce_user(self, name: str, user: str, seen_version: int, reason: str) -> RolloutView:
+        """Let the bucket decide again for a user."""
+        ...
+
+    def unforce_hash(self, name: str, hash_digits: str, seen_version: int, reason: str) -> RolloutView:
+        """Let the bucket decide again for the user behind a hash."""
+        ...
+
+    def whois(self, user: str, name: str | None) -> list[WhoisView]:
+        """Return which arm serves a user, and why."""
+        ...
+
+    def history(self, name: str, *, verify: bool) -> HistoryView:
+        """Return a rollout's audit entries, newest first."""
+        ...
+
+    def list_keys(self) -> list[KeyView]:
+        """Return every key."""
+        ...
+
+    def create_key(self, role: str, application: str | None, label: str) -> NewKeyView:
+        """Make a key."""
+        ...
+
+    def revoke_key(self, key_id: str) -> KeyView:
+        """Revoke a key."""
+        ...
+
+
+class HttpConsole:
+    """A `Console` over HTTP."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def list_rollouts(self) -> list[RolloutView]:
+        """Return the configured rollouts."""
+        return self._ask("GET", "rollouts", list[RolloutView])
+
+    def show(self, name: str) -> RolloutView:
+        """Return one rollout."""
+        return self._ask("GET", f"rollouts/{_segment(name)}", RolloutView)
+
+    def set_percent(self, name: str, percent: str, seen_version: int, reason: str) -> RolloutView:
+        """Move a percent."""
+        body = {"percent": percent, "version": seen_version, "reason": reason}
+        return self._ask("PUT", f"rollouts/{_segment(name)}/percent", RolloutView, body)
+
+    def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
+        """Pin a user to an arm."""
+        body = {"user": user, "arm": arm, "version": seen_version, "reason": reason}
+        return self._ask("PUT", f"rollouts/{_segment(name)}/forced", RolloutView, body)
+
+    def unforce_user(self, name: str, user: str, seen_version: int, reason: str) -> RolloutView:
+        """Let the bucket decide again for a user."""
+        body = {"user": user, "version": seen_version, "reason": reason}
+        return self._ask("DELETE", f"rollouts/{_segment(name)}/forced", RolloutView, body)
+
+    def unforce_hash(self, name: str, hash_digits: str, seen_version: int, reason: str) -> RolloutView:
+        """Let the bucket decide again for the user behind a hash."""
+        body = {"user_hash": hash_digits, "version": seen_version, "reason": reason}
+        return self._ask("DELETE", f"rollouts/{_segment(name)}/forced", RolloutView, body)
+
+    def whois(self, user: str, name: str | None) -> list[WhoisView]:
+        """Return which arm serves a user, and why."""
+        asked = {"user": user} if name is None else {"user": user, "rollout": name}
+        return self._ask("GET", "whois", list[WhoisView], query=asked)
+
+    def history(self, name: str, *, verify: bool) -> HistoryView:
+        """Return a rollout's audit entries, newest first."""
+        asked = {"verify": "true" if verify else "false"}
+        return self._ask("GET", f"rollouts/{_segment(name)}/history", HistoryView, query=asked)
+
+    def list_keys(self) -> list[KeyView]:
+        """Return every key."""
+        return self._ask("GET", "keys", list[KeyView])
+
+    def create_key(self, role: str, application: str | None, label: str) -> NewKeyView:
+        """Make a key."""
+        return self._ask("POST", "keys", NewKeyView, {"role": role, "application": application, "label": label})
+
+    def revoke_key(self, key_id: str) -> KeyView:
+        """Revoke a key."""
+        return self._ask("POST", f"keys/{_segment(key_id)}/revoke", KeyView)
+
+    def _ask(
+        self, method: str, path: str, shape: type[_View], body: Any = None, query: dict[str, str] | None = None
+    ) -> _View:
+        url = self._client.base_url
+        try:
+            answer = self._client.request(method, f"api/v1/{path}", json=body, params=query)
+        except httpx.TimeoutException as error:
+            message = f"the console at {url} did not answer within {_TIMEOUT_S:g} s; look at its log, then repeat"
+            raise Abort(message) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            message = (
+                f"the console at {url} cannot be reached; start it with `turnout serve`, or set {URL_VARIABLE} "
+                "(a stopped installation's files: --direct)"
+            )
+            raise Abort(message) from error
+        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            raise Abort(_refusal(answer))
+        try:
+            return msgspec.json.decode(answer.content, type=shape)
+        except msgspec.MsgspecError as error:
+            message = f"what answers at {url} is no Turnout console of this version: {error}"
+            raise Abort(message) from error
+
+
+@contextmanager
+def reach(arguments: argparse.Namespace) -> Generator[Console]:
+    """Yield the console that a command's options lead to.
+
+    Raises:
+        Abort: neither a running console nor, with `--direct`, a stopped installation is found.
+    """
+    environment = process_environment()
+    directory: Path = arguments.state_dir if arguments.state_dir is not None else state_dir(environment)
+    if arguments.direct:
+        from gateway.cli.direct import open_directly  # noqa: PLC0415 - SQLite and the rest are for this option alone
+
+        with open_directly(directory, environment) as console:
+            yield console
+        return
+    url, key = environment.get(URL_VARIABLE), environment.get(KEY_VARIABLE)
+    if url and not key:
+        message = f"{URL_VARIABLE} is set without {KEY_VARIABLE}; a key found on this machine is not sent elsewhere"
+        raise Abort(message)
+    headers = {"authorization": f"Bearer {key or _found_key(directory)}"}
+    with httpx.Client(
+        base_url=url or _found_url(directory), headers=headers, timeout=_TIMEOUT_S, trust_env=False
+    ) as client:
+        yield HttpConsole(client)
+
+
+def add_reach_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that every command to the console has."""
+    command.add_argument("--json", action="store_true", help="print JSON for programs")
+    command.add_argument(
+        "--direct", action="store_true", help="work on a stopped installation's files, without a console"
+    )
+    command.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="where to find the console (default: turnout-data)"
+    )
+
+
+def _segment(name: str) -> str:
+    if not name:
+        message = "a name is empty; name a rollout or a key"
+        raise Abort(message, exit_code=2)
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError as error:
+        message = f"{name!r} is not valid Unicode"
+        raise Abort(message, exit_code=2) from error
+
+
+def _refusal(answer: httpx.Response) -> str:
+    """Return the sentence of an error envelope, or what is known of an answer without one."""
+    try:
+        return str(msgspec.json.decode(answer.content)["error"]["message"])
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return f"{answer.request.url.copy_with(query=None)} answered {answer.status_code} without a Turnout error"
+
+
+def _found_url(directory: Path) -> str:
+    path = directory / ADDRESSES_FILE
+    try:
+        return str(msgspec.json.decode(path.read_bytes())["console"])
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        message = (
+            f"no console is known: {path} does not tell its address; start `turnout serve`, or set {URL_VARIABLE} and "
+            f"{KEY_VARIABLE} (a stopped installation's files: --direct)"
+        )
+        raise Abort(message) from error
+
+
+def _found_key(directory: Path) -> str:
+    path = directory / FIRST_KEYS_FILE
+    try:
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    for words in lines:
+        if words[:1] == ["admin"] and len(words) == 2:
+            return words[1]
+    message = f"no key is known: {path} has no admin key that can be read; set {KEY_VARIABLE} to an ops or admin key"
+    raise Abort(message)

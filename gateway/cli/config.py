@@ -1,0 +1,85 @@
+"""`turnout config check`: judge a configuration file whole, and print what is wrong with it, each with its remedy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.table import write_json
+from gateway.settings.environment import config_path, process_environment
+from gateway.settings.load import load_checked
+from gateway.settings.problem import Problem, SettingsError, warning_at
+from gateway.settings.schema import Configuration
+from gateway.settings.secrets import SecretError, resolve
+
+_COUNTED = ("upstreams", "models", "rollouts", "applications")
+
+
+def add_parser(commands: Any) -> None:
+    """Add `config` with its one action."""
+    command: argparse.ArgumentParser = commands.add_parser("config", help="check a configuration file")
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser(
+        "check",
+        help="judge the whole file and say what to change",
+        description="Judge a configuration file whole. Exit code: 0 good (warnings allowed), 1 not usable, 2 usage.",
+    )
+    check.add_argument("file", nargs="?", type=Path, help="default: $TURNOUT_CONFIG, else turnout.toml")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.set_defaults(run=run_check)
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Print the verdict and return the exit code."""
+    environment = process_environment()
+    file: Path = arguments.file if arguments.file is not None else config_path(environment)
+    configuration, problems = _judge(file, environment)
+    if arguments.json:
+        _write_json(file, configuration, problems)
+    else:
+        _write_lines(file, configuration, problems)
+    return 1 if configuration is None else 0
+
+
+def _judge(file: Path, environment: Mapping[str, str]) -> tuple[Configuration | None, tuple[Problem, ...]]:
+    set_names = {name for name, value in environment.items() if value}
+    try:
+        configuration, warnings = load_checked(file, set_names)
+    except SettingsError as error:
+        return None, error.problems
+    return configuration, (*warnings, *_unusable_secrets(configuration, environment))
+
+
+def _unusable_secrets(configuration: Configuration, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what a worker started here could not resolve; variables that are not set were named before."""
+    for keys, ref in configuration.secret_refs():
+        if ref.env is not None and not environment.get(ref.env):
+            continue
+        try:
+            resolve(ref, environment)
+        except SecretError as error:
+            yield warning_at(keys, str(error))
+
+
+def _write_lines(file: Path, configuration: Configuration | None, problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        sys.stdout.write(f"{file}: {problem}\n")
+    if configuration is not None:
+        counts = ", ".join(_counted(name, count) for name, count in _counts(configuration).items())
+        sys.stdout.write(f"{file}: ok: {counts}\n")
+
+
+def _write_json(file: Path, configuration: Configuration | None, problems: tuple[Problem, ...]) -> None:
+    counts = _counts(configuration) if configuration is not None else None
+    write_json({"file": str(file), "ok": configuration is not None, "problems": problems, "counts": counts})
+
+
+def _counts(configuration: Configuration) -> dict[str, int]:
+    return {name: len(getattr(configuration, name)) for name in _COUNTED}
+
+
+def _counted(plural: str, count: int) -> str:
+    return f"{count} {plural.removesuffix('s') if count == 1 else plural}"

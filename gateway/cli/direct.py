@@ -1,0 +1,115 @@
+"""`--direct`: work on a stopped installation's files, with the same rules, the same audit and no console.
+
+Definitions are those of the last snapshot, so that nothing but what was asked for changes; the next start reads the
+configuration again.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from analytics.record import Arm
+from gateway.cli import Abort
+from gateway.console.control import Control
+from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
+from gateway.errors import ApiError
+from gateway.settings.compile import definitions_of
+from gateway.settings.secrets import SecretError, derived, load_master
+from gateway.settings.snapshot import BadSnapshotError, unseal
+from rollout.stores.ledger import LOCK_FILE, LedgerError
+from rollout.stores.lock import holder
+from rollout.stores.sqlite import open_ledger
+
+
+class DirectConsole:
+    """A `Console` on files."""
+
+    def __init__(self, control: Control, actor: str) -> None:
+        self._control = control
+        self._actor = actor
+
+    def list_rollouts(self) -> list[RolloutView]:
+        """Return the configured rollouts."""
+        return self._control.list_rollouts(with_salt=True)
+
+    def show(self, name: str) -> RolloutView:
+        """Return one rollout."""
+        return self._control.show(name, with_salt=True)
+
+    def set_percent(self, name: str, percent: str, seen_version: int, reason: str) -> RolloutView:
+        """Move a percent."""
+        return self._control.set_percent(name, percent, seen_version, actor=self._actor, reason=reason)
+
+    def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
+        """Pin a user to an arm."""
+        return self._control.force_user(name, user, arm, seen_version, actor=self._actor, reason=reason)
+
+    def unforce_user(self, name: str, user: str, seen_version: int, reason: str) -> RolloutView:
+        """Let the bucket decide again for a user."""
+        return self._control.force_user(name, user, None, seen_version, actor=self._actor, reason=reason)
+
+    def unforce_hash(self, name: str, hash_digits: str, seen_version: int, reason: str) -> RolloutView:
+        """Let the bucket decide again for the user behind a hash."""
+        return self._control.unforce_hash(name, hash_digits, seen_version, actor=self._actor, reason=reason)
+
+    def whois(self, user: str, name: str | None) -> list[WhoisView]:
+        """Return which arm serves a user, and why."""
+        return self._control.whois(user, name)
+
+    def history(self, name: str, *, verify: bool) -> HistoryView:
+        """Return a rollout's audit entries, newest first."""
+        return self._control.history(name, verify=verify)
+
+    def list_keys(self) -> list[KeyView]:
+        """Return every key."""
+        return self._control.keys.list_keys()
+
+    def create_key(self, role: str, application: str | None, label: str) -> NewKeyView:
+        """Make a key."""
+        return self._control.keys.create_key(role, application, label, actor=self._actor)
+
+    def revoke_key(self, key_id: str) -> KeyView:
+        """Revoke a key."""
+        return self._control.keys.revoke_key(key_id, actor=self._actor)
+
+
+@contextmanager
+def open_directly(directory: Path, environment: Mapping[str, str]) -> Generator[DirectConsole]:
+    """Yield a console on a stopped installation's files.
+
+    Raises:
+        Abort: the installation runs, or its files cannot be used; also for whatever the console refuses inside.
+    """
+    try:
+        ledger = open_ledger(directory, clock=lambda: time.time_ns() // 1000, create=False)
+    except LedgerError as error:
+        raise Abort(str(error)) from error
+    try:
+        if ledger.read_only:
+            message = f"a console runs on {directory} ({holder(directory / LOCK_FILE)}); leave --direct out"
+            raise Abort(message)
+        keys = derived(load_master(directory, environment, secrets.token_bytes))
+        sealed = ledger.sealed()
+        if sealed is None:
+            message = f"{directory} has no snapshot yet; start `turnout serve` once"
+            raise Abort(message)
+        definitions = definitions_of(unseal(sealed, keys.snapshot))
+        control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
+        yield DirectConsole(control, f"{_person()} (direct)")
+    except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
+        raise Abort(str(error)) from error
+    finally:
+        ledger.close()
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"

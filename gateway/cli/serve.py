@@ -1,0 +1,129 @@
+"""`turnout serve`: one host with its workers, shipper and console."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gateway.cli import Abort
+from gateway.settings.environment import config_path, process_environment, state_dir
+
+if TYPE_CHECKING:
+    from gateway.serve.start import Host
+
+FIRST_KEYS = "first-keys"
+_PATIENCE_S = 1.0
+
+
+def add_parser(commands: Any) -> None:
+    """Add `serve`."""
+    environment = process_environment()
+    parser = commands.add_parser("serve", help="run the gateway, the shipper and the console on this host")
+    parser.add_argument("--config", type=Path, default=config_path(environment), help="default: %(default)s")
+    parser.add_argument("--state-dir", type=Path, default=state_dir(environment), help="default: %(default)s")
+    parser.add_argument("--demo", action="store_true", help="two simulated models and a ready-made configuration")
+    parser.add_argument("--host", help="address of the data plane; default: the file's, or 127.0.0.1")
+    parser.add_argument("--port", type=int, help="port of the data plane; 0: any; default: the file's, or 8080")
+    parser.add_argument("--console-port", type=int, help="port of the console; 0: any; default: the file's, or 8081")
+    parser.add_argument("--workers", type=int, help="worker processes; default: the file's, or one per core")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    from gateway.serve.start import Options, StartError, prepare  # noqa: PLC0415 - other commands need not load it
+    from gateway.settings.logs import configure  # noqa: PLC0415
+    from gateway.settings.problem import SettingsError  # noqa: PLC0415
+    from gateway.settings.secrets import SecretError  # noqa: PLC0415
+
+    options = Options(
+        config=arguments.config,
+        state_dir=arguments.state_dir,
+        demo=arguments.demo,
+        host=arguments.host,
+        port=arguments.port,
+        console_port=arguments.console_port,
+        workers=arguments.workers,
+    )
+    configure("serve")
+    try:
+        host = prepare(options, process_environment())
+    except (StartError, SettingsError, SecretError) as error:
+        raise Abort(str(error)) from error
+    host.supervisor.listen_to_signals()
+    for warning in host.warnings:
+        sys.stderr.write(f"{options.config}: {warning}\n")
+    if host.is_degraded is not None:
+        sys.stderr.write(f"turnout: {host.is_degraded}\nturnout: serving by the last good snapshot\n")
+    try:
+        host.supervisor.run(Announcement(host, is_demo=options.demo).once_ready)
+    finally:
+        host.close()
+    return 0
+
+
+class Announcement:
+    """Tells the person at the terminal, once, where everything is: as soon as the gateway and the console answer."""
+
+    def __init__(self, host: Host, *, is_demo: bool) -> None:
+        self._host = host
+        self._is_demo = is_demo
+        self._is_told = False
+
+    def once_ready(self) -> None:
+        """Tell it if it is time."""
+        addresses = self._host.addresses
+        if not self._is_told and _answers(addresses.gateway, "/readyz") and _answers(addresses.console, "/healthz"):
+            self._is_told = True
+            sys.stdout.write(self._text())
+            sys.stdout.flush()
+
+    def _text(self) -> str:
+        host = self._host
+        gateway, keys = host.addresses.gateway, host.first_keys()
+        lines = [
+            "",
+            "Turnout is ready.",
+            f"  gateway   {gateway}/v1   (the base_url of your applications)",
+            f"  console   {host.addresses.console}/api/v1   (`turnout rollout list` speaks to it)",
+        ]
+        if keys:
+            lines.append(f"  keys      {host.state_dir / FIRST_KEYS}")
+        if self._is_demo and "application" in keys:
+            lines += ["", "Try it:", "", _curl(gateway, keys["application"]), "", _NEXT]
+        return "\n".join([*lines, "", ""])
+
+
+_NEXT = """Then give the fine-tuned model 10 % of the users, and ask who gets which:
+
+  .venv/bin/turnout rollout set sales-companion 10
+  .venv/bin/turnout rollout whois alice
+
+Ctrl-C ends it; what was recorded stays."""
+
+
+def _curl(gateway: str, key: str) -> str:
+    body = '{"model": "sales-companion", "user": "alice", "messages": [{"role": "user", "content": "Hello"}]}'
+    return (
+        f"  curl -i {gateway}/v1/chat/completions \\\n"
+        f"    -H 'Authorization: Bearer {key}' \\\n"
+        f"    -H 'Content-Type: application/json' \\\n"
+        f"    -d '{body}'"
+    )
+
+
+def _answers(address: str, path: str) -> bool:
+    target = urlsplit(address)
+    connection = HTTPConnection(target.hostname or "", target.port, timeout=_PATIENCE_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,101 @@
+"""The console's Litestar application: routes, the guard before each of them, and errors in one envelope."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import ResponseHeader
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from gateway.console.api import keys, rollouts, state
+from gateway.console.auth import guard, permits
+from gateway.console.control import Control
+from gateway.errors import ApiError
+from rollout.keys import ROLES
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+_LOG = logging.getLogger("turnout.console")
+_MAX_BODY_BYTES = 64 * 1024
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_CODES = {404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
+
+
+def create_app(control: Control, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """Return the application; whoever made `control` closes its ledger."""
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            rollouts.list_rollouts,
+            rollouts.show_rollout,
+            rollouts.set_percent,
+            rollouts.force_user,
+            rollouts.unforce_user,
+            rollouts.rollout_history,
+            rollouts.whois,
+            keys.list_keys,
+            keys.create_key,
+            keys.revoke_key,
+            state.audit,
+            state.status,
+        ],
+    )
+    return Litestar(
+        route_handlers=[api, state.healthz],
+        lifespan=list(lifespan),
+        guards=[guard(control.keys)],
+        dependencies={"control": Provide(lambda: control, sync_to_thread=False)},
+        exception_handlers={ApiError: _refused, HTTPException: _refused_by_litestar, Exception: _failed},
+        openapi_config=_openapi(),
+        request_max_body_size=_MAX_BODY_BYTES,
+        response_headers=[ResponseHeader(name=name, value=value) for name, value in _HEADERS.items()],
+        logging_config=None,
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    """Serve the description as JSON alone: every page that Litestar offers loads scripts from elsewhere."""
+    return OpenAPIConfig(
+        title="Turnout console",
+        version="1",
+        use_handler_docstrings=True,
+        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        openapi_router=Router("/api/v1/openapi.json", route_handlers=[], include_in_schema=False, opt=permits(*ROLES)),
+    )
+
+
+def _refused(_: Request[Any, Any, Any], error: ApiError) -> Response[bytes]:
+    headers = {**_HEADERS, **{name.decode(): value.decode() for name, value in error.headers}}
+    return Response(error.envelope(), status_code=error.status, media_type="application/json", headers=headers)
+
+
+def _refused_by_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _failed(request, error)
+    answer = ApiError(_sentence(request, error), code=_CODES.get(error.status_code, "invalid_request"))
+    answer.status, answer.type = error.status_code, "invalid_request_error"
+    answer.headers = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
+    return _refused(request, answer)
+
+
+def _sentence(request: Request[Any, Any, Any], error: HTTPException) -> str:
+    if error.status_code in {404, 405}:
+        return f"there is no {request.method} {request.scope['path']}; /api/v1/openapi.json lists what there is"
+    problems = error.extra if isinstance(error.extra, list) else []
+    places = [f"{problem.get('key', '')}: {problem.get('message', '')}" for problem in problems]
+    if places == ["data: 'data'"]:
+        return "this request needs a JSON body"
+    return f"the request cannot be read: {'; '.join(places or [error.detail])}"
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _LOG.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return _refused(request, ApiError("the console failed at this request; its log says where"))

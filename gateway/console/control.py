@@ -1,0 +1,250 @@
+"""What an operator can do with rollouts: the same for the API's handlers and for `turnout ... --direct`.
+
+Every method may raise an `ApiError`: it is what the caller sees, over HTTP and at the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from analytics.record import Arm
+from gateway.console.errors import answered
+from gateway.console.keyring import Keyring, Randomness
+from gateway.console.publication import Publication
+from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
+from gateway.console.words import plain_words, user_key_bytes
+from gateway.errors import BadRequestError, NotFoundError
+from gateway.settings.schema import Configuration
+from gateway.settings.secrets import Derived
+from gateway.settings.snapshot import Snapshot
+from rollout.assignment import assign
+from rollout.audit import Entry
+from rollout.change import Held, State, force, live, set_percent
+from rollout.flag import parse_percent, user_hash
+from rollout.stores.ledger import Ledger
+
+ReadWorkers = Callable[[], Sequence[WorkerView]]
+
+_USER_HASH_DIGITS = 32
+_ANONYMOUS_SHARE_WARNED = 0.5
+
+
+class Control:
+    """The ledger, the definitions and the secrets of one installation; may be called from any thread.
+
+    `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        definitions: Configuration,
+        secrets: Derived,
+        *,
+        randomness: Randomness,
+        workers: ReadWorkers = lambda: (),
+        killed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._ledger = ledger
+        self._secrets = secrets
+        self._workers = workers
+        self._killed = killed
+        self._publication = Publication(ledger, definitions, secrets)
+        self.keys = Keyring(self._publication, secrets.pepper, randomness)
+
+    def start(self, last_good: Snapshot | None = None) -> State:
+        """Bring the ledger in line with the definitions, and make sure that there is a snapshot to decide by.
+
+        With a `last_good` newer than the ledger (which is then an old copy) the epoch is raised above it.
+        """
+        return self._publication.reload(
+            self._publication.definitions, actor="turnout", reason="start", last_good=last_good
+        )
+
+    def reload_definitions(
+        self, definitions: Configuration, *, actor: str = "turnout", reason: str = "reload"
+    ) -> State:
+        """Take up a checked configuration; nothing happens when all that compiles is as before."""
+        return self._publication.reload(definitions, actor=actor, reason=reason)
+
+    def list_rollouts(self, *, with_salt: bool = False) -> list[RolloutView]:
+        """Return the configured rollouts in the file's order."""
+        state = self._state()
+        return [self._view(state, name, with_salt=with_salt) for name in _live_names(state, self._publication)]
+
+    def show(self, name: str, *, with_salt: bool = False) -> RolloutView:
+        """Return one rollout with the workers that decide by it, and what an operator should be warned of."""
+        state = self._state()
+        view = self._view(state, self._resolved(state, name), with_salt=with_salt)
+        workers = tuple(self._workers())
+        return replace(view, workers=workers, warnings=_warnings(workers, view.snapshot, killed=self._killed()))
+
+    def set_percent(
+        self, name: str, percent: str | float, seen_version: int, *, actor: str, reason: str = ""
+    ) -> RolloutView:
+        """Give the candidate this percent of users, if the rollout still is at the version that was seen."""
+        with answered():
+            number = parse_percent(percent if isinstance(percent, str) else repr(percent)) + 0.0
+        rollout = self._resolved(self._state(), name)
+        state = self._publication.change(
+            lambda state, _: set_percent(state, rollout, number, seen_version),
+            actor=actor,
+            reason=plain_words(reason, "reason"),
+        )
+        return self._view(state, rollout, with_salt=False)
+
+    def force_user(
+        self, name: str, user: str, arm: Arm | None, seen_version: int, *, actor: str, reason: str = ""
+    ) -> RolloutView:
+        """Pin a user to an arm; with None let the bucket decide again. The raw user key is not kept."""
+        return self._force(name, self._hash(user), arm, seen_version, actor=actor, reason=reason)
+
+    def unforce_hash(
+        self, name: str, hash_digits: str, seen_version: int, *, actor: str, reason: str = ""
+    ) -> RolloutView:
+        """Let the bucket decide again for the user behind one of the hashes that `show` lists."""
+        if len(hash_digits) != _USER_HASH_DIGITS or set(hash_digits) - set("0123456789abcdef"):
+            message = f"{hash_digits!r} is not a user hash, which has 32 hexadecimal digits"
+            raise BadRequestError(message, param="user_hash")
+        return self._force(name, hash_digits, None, seen_version, actor=actor, reason=reason)
+
+    def whois(self, user: str, name: str | None = None) -> list[WhoisView]:
+        """Tell which arm serves a user and why, in one rollout or in every one."""
+        state = self._state()
+        names = _live_names(state, self._publication) if name is None else [self._resolved(state, name)]
+        key, hashed, killed = user_key_bytes(user), bytes.fromhex(self._hash(user)), self._killed()
+        return [_whois(live(state, rollout), key, hashed, killed=killed) for rollout in names]
+
+    def history(self, name: str, *, verify: bool = False, limit: int | None = None) -> HistoryView:
+        """Return a rollout's audit entries, newest first; a retired rollout keeps its history."""
+        state = self._state()
+        rollout = name if name in state.rollouts else self._resolved(state, name)
+        return self._history(rollout, verify=verify, limit=limit)
+
+    def audit(self, *, verify: bool = False, limit: int | None = None) -> HistoryView:
+        """Return the whole installation's audit entries, newest first."""
+        return self._history(None, verify=verify, limit=limit)
+
+    def status(self) -> StatusView:
+        """Return the versions in force and the workers that follow them."""
+        state = self._state()
+        with answered():
+            compiled = self._publication.compiled()
+        workers, order = tuple(self._workers()), _order(state)
+        return StatusView(
+            snapshot=order,
+            compiled_at=compiled.compiled_at if compiled is not None else None,
+            read_only=self._ledger.read_only,
+            workers=workers,
+            warnings=_warnings(workers, order, killed=self._killed()),
+        )
+
+    def _state(self) -> State:
+        with answered():
+            return self._publication.state()
+
+    def _force(
+        self, name: str, hashed: str, arm: Arm | None, seen_version: int, *, actor: str, reason: str
+    ) -> RolloutView:
+        rollout = self._resolved(self._state(), name)
+        state = self._publication.change(
+            lambda state, _: force(state, rollout, hashed, arm, seen_version),
+            actor=actor,
+            reason=plain_words(reason, "reason"),
+        )
+        return self._view(state, rollout, with_salt=False)
+
+    def _history(self, rollout: str | None, *, verify: bool, limit: int | None) -> HistoryView:
+        with answered():
+            entries = self._ledger.entries(rollout=rollout, limit=limit)
+            fault = self._ledger.verify() if verify else None
+        whole = (fault is None) if verify else None
+        return HistoryView(entries=tuple(_entry(one) for one in entries), whole=whole, fault=fault)
+
+    def _hash(self, user: str) -> str:
+        return user_hash(self._secrets.user_hash, user_key_bytes(user)).hex()
+
+    def _resolved(self, state: State, name: str) -> str:
+        """Return the rollout of this name, or the only one whose flag has it."""
+        names = _live_names(state, self._publication)
+        if name in names:
+            return name
+        flagged = [rollout for rollout in names if state.rollouts[rollout].flag.flag == name]
+        if len(flagged) == 1:
+            return flagged[0]
+        if flagged:
+            message = f"flag {name} is used by several rollouts; name one of them: {', '.join(sorted(flagged))}"
+            raise BadRequestError(message, code="ambiguous_rollout")
+        message = f"there is no rollout or flag {name!r}; the configured rollouts: {', '.join(sorted(names)) or 'none'}"
+        raise NotFoundError(message, code="rollout_not_found")
+
+    def _view(self, state: State, name: str, *, with_salt: bool) -> RolloutView:
+        held = state.rollouts[name]
+        flag, definition = held.flag, self._publication.definitions.rollouts.get(name)
+        return RolloutView(
+            name=name,
+            also_for=definition.also_for if definition is not None else (),
+            flag=flag.flag,
+            base=flag.base,
+            candidate=flag.candidate,
+            percent=flag.percent,
+            version=flag.version,
+            generation=flag.generation,
+            step=flag.step,
+            forced=dict(flag.forced),
+            salt=flag.salt if with_salt else None,
+            changed_at=held.changed_at,
+            changed_by=held.changed_by,
+            snapshot=_order(state),
+        )
+
+
+def _live_names(state: State, publication: Publication) -> list[str]:
+    configured = list(publication.definitions.rollouts)
+    names = [name for name, held in state.rollouts.items() if not held.retired]
+    return sorted(names, key=lambda name: (configured.index(name) if name in configured else len(configured), name))
+
+
+def _order(state: State) -> str:
+    return f"{state.epoch}.{state.version}"
+
+
+def _whois(held: Held, key: bytes, hashed: bytes, *, killed: bool) -> WhoisView:
+    flag = held.flag
+    decided = assign(flag, key, hashed, fresh=True, killed=killed)
+    return WhoisView(
+        rollout=flag.rollout,
+        flag=flag.flag,
+        arm=decided.arm,
+        model=flag.candidate if decided.arm == "candidate" else flag.base,
+        reason=decided.reason,
+        bucket=decided.bucket,
+        percent_bucket=decided.bucket // 100 if decided.bucket is not None else None,
+        percent=flag.percent,
+        version=flag.version,
+        generation=flag.generation,
+        user_hash=hashed.hex(),
+    )
+
+
+def _entry(entry: Entry) -> EntryView:
+    return EntryView(**{name: getattr(entry, name) for name in EntryView.__struct_fields__})
+
+
+def _warnings(workers: Sequence[WorkerView], snapshot: str, *, killed: bool) -> tuple[str, ...]:
+    warnings: list[str] = []
+    if killed:
+        warnings.append("a force-base file lies in the state directory: every user gets base until it is removed")
+    late = [worker.worker for worker in workers if worker.snapshot != snapshot]
+    if late:
+        warnings.append(f"worker {', '.join(late)} does not decide by snapshot {snapshot} yet")
+    split = sum(worker.split_requests for worker in workers)
+    anonymous = sum(worker.split_without_user_key for worker in workers)
+    if split and anonymous / split > _ANONYMOUS_SHARE_WARNED:
+        warnings.append(
+            f"{anonymous} of {split} split requests carried no user key and got base: set user_header for the "
+            "application, or let it send safety_identifier or user"
+        )
+    return tuple(warnings)

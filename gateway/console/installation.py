@@ -1,0 +1,64 @@
+"""Open one installation's files: its secret, its ledger, and the `Control` over both."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from gateway.console.control import Control
+from gateway.console.workers import read_workers
+from gateway.settings.compile import restored_state
+from gateway.settings.last_good import LastGood
+from gateway.settings.schema import Configuration
+from gateway.settings.secrets import derived, load_master
+from gateway.settings.snapshot import Snapshot, unseal
+from rollout.stores.sqlite import SqliteLedger, open_ledger
+
+RUN = "run"
+FORCE_BASE = "force-base"
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """An open installation; close it to let the next writer in. `last_good` is what its workers saw last, if any."""
+
+    ledger: SqliteLedger
+    control: Control
+    last_good: Snapshot | None
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self.ledger.close()
+
+
+def open_installation(
+    state_dir: Path, definitions: Configuration, environment: Mapping[str, str], *, create: bool = True
+) -> Installation:
+    """Open a state directory; a missing ledger is made anew, from the last good snapshot where there is one.
+
+    Raises:
+        SecretError: the master secret cannot be had.
+        LedgerError: see `open_ledger`.
+    """
+    keys = derived(load_master(state_dir, environment, secrets.token_bytes))
+    last_good = LastGood(state_dir / RUN, "console", partial(unseal, signing_key=keys.snapshot)).newest()
+    restored = restored_state(last_good) if last_good is not None else None
+    ledger = open_ledger(state_dir, clock=now_us, create=create, restore_from=restored)
+    control = Control(
+        ledger,
+        definitions,
+        keys,
+        randomness=secrets.token_bytes,
+        workers=partial(read_workers, state_dir / RUN),
+        killed=(state_dir / FORCE_BASE).exists,
+    )
+    return Installation(ledger, control, last_good)
+
+
+def now_us() -> int:
+    """Return the time in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000

@@ -1,0 +1,120 @@
+"""The console process: one installation, its API on an inherited socket, and the watch over `turnout.toml`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from litestar import Litestar
+
+from gateway.console.app import create_app
+from gateway.console.installation import Installation, open_installation
+from gateway.errors import ApiError
+from gateway.settings.load import load, load_checked
+from gateway.settings.problem import SettingsError
+from gateway.settings.schema import Configuration
+
+GRACE_S = 10
+WATCH_S = 0.5
+
+_log = logging.getLogger("turnout.console")
+
+
+def run(listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError, SecretError, LedgerError: the installation cannot be opened.
+    """
+    watch = ConfigWatch(config)
+    installation = open_installation(state_dir, watch.definitions, environment)
+    try:
+        if installation.ledger.read_only:
+            _log.warning("another console is this ledger's writer; this one is read-only")
+        else:
+            installation.control.start(installation.last_good)
+        app = create_app(installation.control, lifespan=[partial(_watching, watch=watch, installation=installation)])
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        server.run(sockets=[listener])
+    finally:
+        installation.close()
+
+
+class ConfigWatch:
+    """Notices a changed configuration file and judges it whole; a bad one is said, and the last good one stays."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._mark()
+        self.definitions = load(path)
+
+    def changed(self) -> Configuration | None:
+        """Return the new definitions if the file has changed and is right."""
+        mark = self._mark()
+        if mark == self._seen:
+            return None
+        self._seen = mark
+        try:
+            self.definitions, problems = load_checked(self._path, _any_name(self._path))
+        except SettingsError as error:
+            for problem in error.problems:
+                _log.error("configuration refused; the last good one stays", extra={"reason": f"{problem}"})
+            return None
+        for problem in problems:
+            _log.warning("configuration", extra={"reason": f"{problem}"})
+        return self.definitions
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _any_name(path: Path) -> set[str]:
+    """Return the variables that the file refers to: the workers resolve them, and say so where they cannot."""
+    return {ref.env for _, ref in load(path).secret_refs() if ref.env is not None}
+
+
+@asynccontextmanager
+async def _watching(_: Litestar, *, watch: ConfigWatch, installation: Installation) -> AsyncGenerator[None]:
+    watching = asyncio.create_task(_reload(watch, installation), name="watch-configuration")
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+async def _reload(watch: ConfigWatch, installation: Installation) -> None:
+    while True:
+        await asyncio.sleep(WATCH_S)
+        if installation.ledger.read_only:
+            continue
+        try:
+            definitions = await asyncio.to_thread(watch.changed)
+            if definitions is not None:
+                await asyncio.to_thread(installation.control.reload_definitions, definitions)
+                _log.info("configuration taken up")
+        except ApiError as error:
+            _log.error("configuration not taken up", extra={"reason": error.message})
+        except Exception:  # noqa: BLE001 - the task's outermost loop: logged, and it goes on
+            _log.exception("watching the configuration failed; it goes on")

@@ -1,0 +1,86 @@
+"""Every change of state is published: definitions and ledger compile to one sealed snapshot, in the same transaction.
+
+A change never meets definitions that a reload has replaced meanwhile: one change at a time holds both.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from gateway.console.errors import answered
+from gateway.settings.compile import compile_snapshot, definitions_hash, reconcile
+from gateway.settings.schema import Configuration
+from gateway.settings.secrets import Derived
+from gateway.settings.snapshot import BadSnapshotError, Snapshot, seal, unseal
+from rollout.change import Change, State
+from rollout.stores.ledger import Edit, Ledger
+
+
+class Publication:
+    """The ledger together with the definitions that its state is compiled with."""
+
+    def __init__(self, ledger: Ledger, definitions: Configuration, secrets: Derived) -> None:
+        self._ledger = ledger
+        self._definitions = definitions
+        self._secrets = secrets
+        self._turn = threading.RLock()
+
+    @property
+    def definitions(self) -> Configuration:
+        """Return the definitions in force."""
+        return self._definitions
+
+    def state(self) -> State:
+        """Return the ledger's present state."""
+        return self._ledger.state()
+
+    def compiled(self) -> Snapshot | None:
+        """Return the newest snapshot, or None when there is none that this installation can read."""
+        sealed = self._ledger.sealed()
+        try:
+            return unseal(sealed, self._secrets.snapshot) if sealed is not None else None
+        except BadSnapshotError:
+            return None
+
+    def change(self, edit: Edit, *, actor: str, reason: str = "", definitions: Configuration | None = None) -> State:
+        """Apply an edit and publish what it leads to, with new definitions if given; no changes publish nothing.
+
+        Raises:
+            ApiError: the edit, or the ledger, refuses.
+        """
+        with self._turn, answered():
+            using = definitions if definitions is not None else self._definitions
+
+            def compile_(state: State, at: int) -> bytes:
+                return seal(compile_snapshot(using, state, at), self._secrets.snapshot)
+
+            state = self._ledger.change(edit, compile_, actor=actor, reason=reason)
+            self._definitions = using
+            return state
+
+    def reload(
+        self, definitions: Configuration, *, actor: str, reason: str = "", last_good: Snapshot | None = None
+    ) -> State:
+        """Take up new definitions; see `Control.reload_definitions` and `Control.start`."""
+        with answered():
+            is_published = self.compiled() is not None
+
+        def edit(state: State, _: int) -> Sequence[Change]:
+            raised = _epoch_raised(state, last_good)
+            changes = [*raised, *reconcile(definitions, state, self._secrets.salt)]
+            if changes or is_published:
+                return changes
+            digest = definitions_hash(definitions)
+            return [Change(action="set_definitions", after={"definitions": digest}, definitions=digest)]
+
+        return self.change(edit, actor=actor, reason=reason, definitions=definitions)
+
+
+def _epoch_raised(state: State, last_good: Snapshot | None) -> list[Change]:
+    """A ledger older than what workers have already seen was restored from a copy; they would refuse its versions."""
+    if last_good is None or last_good.order <= (state.epoch, state.version):
+        return []
+    before = {"epoch": state.epoch, "version": state.version}
+    after = {"epoch": last_good.epoch + 1, "version": 0}
+    return [Change(action="raise_epoch", before=before, after=after, epoch=last_good.epoch + 1)]

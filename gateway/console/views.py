@@ -1,0 +1,112 @@
+"""What the console shows: the shapes of its JSON, which the command reads back. Times are µs since 1970 UTC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from analytics.record import Arm
+from rollout.assignment import Reason
+from rollout.keys import Role
+
+
+class _View(msgspec.Struct, frozen=True, kw_only=True):
+    """One JSON object."""
+
+
+class WorkerView(_View, frozen=True):
+    """One worker as its status page shows it; `snapshot` reads `epoch.version`."""
+
+    worker: str
+    snapshot: str
+    in_flight: int
+    split_requests: int = 0
+    split_without_user_key: int = 0
+
+
+class RolloutView(_View, frozen=True):
+    """One rollout: definition and state. `salt` is None for those who may not see it; `forced` is by user hash."""
+
+    name: str
+    also_for: tuple[str, ...]
+    flag: str
+    base: str
+    candidate: str
+    percent: float
+    version: int
+    generation: int
+    step: int
+    forced: dict[str, Arm]
+    salt: str | None
+    changed_at: int
+    changed_by: str
+    snapshot: str
+    workers: tuple[WorkerView, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class WhoisView(_View, frozen=True):
+    """Which arm serves a user in one rollout, and why. `bucket` is 0..9999, `percent_bucket` its hundredth."""
+
+    rollout: str
+    flag: str
+    arm: Arm
+    model: str
+    reason: Reason
+    bucket: int | None
+    percent_bucket: int | None
+    percent: float
+    version: int
+    generation: int
+    user_hash: str
+
+
+class EntryView(_View, frozen=True):
+    """One audit entry."""
+
+    number: int
+    at: int
+    actor: str
+    action: str
+    rollout: str | None
+    before: Any
+    after: Any
+    reason: str
+    hash: str
+
+
+class HistoryView(_View, frozen=True):
+    """Audit entries, newest first. `whole` is None when the chain was not checked; `fault` says where it is broken."""
+
+    entries: tuple[EntryView, ...]
+    whole: bool | None = None
+    fault: str | None = None
+
+
+class KeyView(_View, frozen=True):
+    """A key without its fingerprint."""
+
+    id: str
+    role: Role
+    application: str | None
+    label: str
+    created_at: int
+    revoked_at: int | None
+
+
+class NewKeyView(_View, frozen=True):
+    """A key just made: the only time that its text is shown."""
+
+    key: str
+    kept: KeyView
+
+
+class StatusView(_View, frozen=True):
+    """The versions that are in force, and where they are in force already."""
+
+    snapshot: str
+    compiled_at: int | None
+    read_only: bool
+    workers: tuple[WorkerView, ...]
+    warnings: tuple[str, ...]

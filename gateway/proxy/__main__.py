@@ -1,0 +1,36 @@
+"""`python -m gateway.proxy`: one worker, started by the supervisor with its listening socket."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import sys
+from pathlib import Path
+
+from gateway.proxy.worker import NoSnapshotError, run
+from gateway.settings.environment import process_environment
+from gateway.settings.logs import configure
+from gateway.settings.secrets import SecretError
+from gateway.settings.signals import end_cleanly
+
+
+def main() -> int:
+    """Serve on an inherited socket; 0 after a clean end."""
+    parser = argparse.ArgumentParser(prog="python -m gateway.proxy")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--state-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    configure(arguments.name)
+    end_cleanly()
+    try:
+        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment())
+    except (NoSnapshotError, SecretError, OSError) as error:
+        logging.getLogger("turnout.proxy").critical("worker cannot start", extra={"reason": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

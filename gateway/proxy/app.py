@@ -1,0 +1,117 @@
+"""The composition root of a worker's HTTP side: which path leads where. Everything on `/v1/*` is a raw ASGI route."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, asgi, get
+from litestar.exceptions import HTTPException
+from litestar.types import Receive, Scope, Send
+
+from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError
+from gateway.proxy.admission import admit, check_path
+from gateway.proxy.caller import Connection
+from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.snapshot import Holder
+
+Answering = Callable[[Connection], Awaitable[None]]
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+class Surface:
+    """The paths under `/v1/`."""
+
+    def __init__(self, holder: Holder, chat: ChatCompletions) -> None:
+        self._holder = holder
+        self._exact: Mapping[str, Mapping[str, Answering]] = {
+            "/v1/chat/completions": {"POST": chat.answer},
+            "/v1/models": {"GET": self._models},
+        }
+
+    async def answer(self, connection: Connection) -> None:
+        """Answer whatever the path and method lead to."""
+        methods = self._exact.get(connection.path)
+        if methods is None and connection.path.startswith("/v1/models/"):
+            methods = {"GET": self._model}
+        if methods is not None and (answering := methods.get(connection.method)):
+            return await answering(connection)
+        if methods is not None:
+            allowed = ", ".join(methods)
+            error: ApiError = MethodNotAllowedError(f"{connection.method} is not possible here; use {allowed}.")
+            return await connection.refuse(error, [(b"allow", allowed.encode())])
+        return await connection.refuse(_unknown_url(connection.method, connection.path), [])
+
+    async def _models(self, connection: Connection) -> None:
+        await self._listed(connection, lambda names: {"object": "list", "data": [_model(name) for name in names]})
+
+    async def _model(self, connection: Connection) -> None:
+        wanted = connection.path.removeprefix("/v1/models/").replace("%3A", ":").replace("%3a", ":")
+
+        def pick(names: Sequence[str]) -> object:
+            if wanted in names:
+                return _model(wanted)
+            message = f"The model {wanted[:100]!r} does not exist here; GET /v1/models lists the names that do."
+            raise NotFoundError(message, param="model", code="model_not_found")
+
+        await self._listed(connection, pick)
+
+    async def _listed(self, connection: Connection, build: Callable[[Sequence[str]], object]) -> None:
+        decisions = self._holder.view.decisions
+        try:
+            check_path(connection.path)
+            admit(decisions, connection.headers)
+            body = msgspec.json.encode(build(decisions.names()))
+        except ApiError as error:
+            return await connection.refuse(error, [])
+        plain = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+        await connection.start(200, plain)
+        return await connection.finish(body)
+
+
+def create_app(surface: Surface, lifespan: Sequence[Lifespan]) -> Litestar:
+    """Return the worker's application."""
+
+    @asgi("/v1", is_mount=True, copy_scope=False)
+    async def v1(scope: Scope, receive: Receive, send: Send) -> None:
+        await surface.answer(Connection(scope, receive, send))  # type: ignore[arg-type] # ASGI types without WebSockets
+
+    return Litestar(
+        route_handlers=[v1, healthz, readyz],
+        lifespan=list(lifespan),
+        openapi_config=None,
+        exception_handlers={HTTPException: _outside},
+        logging_config=None,
+    )
+
+
+@get("/healthz", media_type=MediaType.TEXT, sync_to_thread=False)
+def healthz() -> str:
+    """Tell that the process answers."""
+    return "ok"
+
+
+@get("/readyz", media_type=MediaType.TEXT, sync_to_thread=False)
+def readyz() -> str:
+    """Tell that the worker has a snapshot; it opens its port to nobody before it has one."""
+    return "ready"
+
+
+def _outside(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    known: ApiError = _unknown_url(request.method, request.url.path)
+    status = known.status if error.status_code in {404, 405} else error.status_code
+    return Response(known.envelope(), status_code=status, media_type=MediaType.JSON)
+
+
+def _unknown_url(method: str, path: str) -> NotFoundError:
+    return NotFoundError(f"Unknown request URL: {method} {path[:200]}. The API stands under /v1/.")
+
+
+def _model(name: str) -> Mapping[str, object]:
+    return {"id": name, "object": "model", "created": _STARTED_AT, "owned_by": "turnout"}
+
+
+_STARTED_AT = int(time.time())

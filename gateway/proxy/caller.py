@@ -1,0 +1,123 @@
+"""The caller's side of one request: its head, its body within limits, its disconnect, and what it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.errors import ApiError, TooLargeError, UnsupportedError
+
+Header = tuple[bytes, bytes]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Message], Awaitable[None]]
+"""ASGI 3, as a server calls an application."""
+
+
+class GoneError(Exception):
+    """The caller closed the connection before its request was whole."""
+
+
+class Connection:
+    """One request's connection: read the body once, answer once; `gone` tells that the caller has left."""
+
+    __slots__ = ("_receive", "_scope", "_send", "_watch", "gone", "headers", "started", "status")
+
+    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._watch: asyncio.Task[None] | None = None
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self.gone = False
+        self.started = False
+        self.status: int | None = None
+
+    @property
+    def method(self) -> str:
+        """Return the HTTP method."""
+        return self._scope["method"]
+
+    @property
+    def path(self) -> str:
+        """Return the path as it was sent, nothing decoded."""
+        return self._scope["raw_path"].decode("ascii", "replace")
+
+    @property
+    def query(self) -> bytes:
+        """Return the query as it was sent, without its question mark."""
+        return self._scope["query_string"]
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            TooLargeError: it is, or says that it will be, over the limit.
+            UnsupportedError: it is compressed.
+            GoneError: the caller left while sending.
+        """
+        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+            message = "Compressed request bodies are not accepted; send the body without content-encoding."
+            raise UnsupportedError(message)
+        declared = self.headers.get(b"content-length", b"0")
+        if len(declared) > len(str(limit_bytes)) or int(declared) > limit_bytes:
+            raise _too_large(limit_bytes)
+        pieces: list[bytes] = []
+        size_bytes = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise GoneError
+            piece = message["body"]
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                raise _too_large(limit_bytes)
+            pieces.append(piece)
+            if not message["more_body"]:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def watch(self) -> None:
+        """Cancel the running task as soon as the caller closes the connection; to be called after `body`."""
+        answering = asyncio.current_task()
+        if answering is not None:
+            self._watch = asyncio.get_running_loop().create_task(self._until_gone(answering), name="watch-caller")
+
+    def unwatch(self) -> None:
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    async def _until_gone(self, answering: asyncio.Task[Any]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        answering.cancel()
+
+    async def start(self, status: int, headers: Sequence[Header]) -> None:
+        """Send the answer's head."""
+        self.started = True
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece of the body, more to come."""
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def finish(self, piece: bytes = b"") -> None:
+        """Send the last piece of the body."""
+        self.unwatch()
+        await self._send({"type": "http.response.body", "body": piece, "more_body": False})
+
+    async def refuse(self, error: ApiError, headers: Sequence[Header]) -> None:
+        """Answer with an error's envelope."""
+        body = error.envelope()
+        plain = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+        await self.start(error.status, [*plain, *error.headers, *headers])
+        await self.finish(body)
+
+
+def _too_large(limit_bytes: int) -> ApiError:
+    return TooLargeError(f"The body is larger than {limit_bytes:,} bytes, which is this gateway's limit.")

@@ -1,0 +1,79 @@
+"""One request's choice of deployment with its evidence: for the record, and for the caller's headers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.proxy.exchange import Called
+from gateway.proxy.identity import User
+from gateway.proxy.snapshot import Deployment, Route, View
+from gateway.settings.schema import Exposed
+from rollout.assignment import Assignment, assign
+from rollout.flag import Flag, user_hash
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Who serves one request; `flag` and `assignment` are None when the model is in no rollout."""
+
+    deployment: Deployment
+    user: User
+    digest: bytes | None
+    flag: Flag | None = None
+    assignment: Assignment | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Tell whether a rollout had to serve a request without a user key."""
+        return self.flag is not None and self.user.key is None
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the record says of this choice, by its names."""
+        facts: dict[str, Any] = {"user_hash": self.digest, "user_source": self.user.source}
+        if self.flag is not None and self.assignment is not None:
+            facts |= {
+                "rollout": self.flag.rollout,
+                "generation": self.flag.generation,
+                "phase": self.flag.phase,
+                "step": self.flag.step,
+                "percent": self.flag.percent,
+                "bucket": self.assignment.bucket,
+                "arm_assigned": self.assignment.arm,
+                "reason": self.assignment.reason,
+            }
+        return facts
+
+    def called(self, price_version: str) -> Called:
+        """Return whom the record says was called."""
+        return Called(
+            arm=self.assignment.arm if self.assignment is not None else None,
+            model=self.deployment.model,
+            upstream=self.deployment.upstream,
+            price=self.deployment.price,
+            price_version=price_version,
+        )
+
+
+def choose(view: View, route: Route, user: User) -> Choice:
+    """Decide who serves, from one view alone."""
+    digest = user_hash(view.decisions.hash_key, user.key) if user.key is not None else None
+    if route.flag is None or route.candidate is None:
+        return Choice(deployment=route.base, user=user, digest=digest)
+    assignment = assign(route.flag, user.key, digest, fresh=view.fresh, killed=view.killed)
+    deployment = route.candidate if assignment.arm == "candidate" else route.base
+    return Choice(deployment=deployment, user=user, digest=digest, flag=route.flag, assignment=assignment)
+
+
+def exposed(choice: Choice, wanted: Sequence[Exposed]) -> list[tuple[bytes, bytes]]:
+    """Return the `x-turnout-*` headers that the application is shown."""
+    assignment = choice.assignment
+    values: dict[Exposed, str | int | None] = {
+        "rollout": choice.flag.rollout if choice.flag is not None else None,
+        "arm": assignment.arm if assignment is not None else None,
+        "model": choice.deployment.model,
+        "bucket": assignment.bucket if assignment is not None else None,
+    }
+    shown = ((name, values[name]) for name in wanted)
+    return [(f"x-turnout-{name}".encode(), str(value).encode("utf-8")) for name, value in shown if value is not None]

@@ -1,0 +1,119 @@
+"""The request path, on one screen: admit, read, identify, assign, rewrite, open, forward and relay, close."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.errors import ApiError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.proxy import wire
+from gateway.proxy.admission import admit, check_path, purpose, tags
+from gateway.proxy.caller import Connection, GoneError, Header
+from gateway.proxy.choice import Choice, choose, exposed
+from gateway.proxy.entry import Entry, Journal, Tally
+from gateway.proxy.identity import identify
+from gateway.proxy.relay import is_stream, relay_stream, relay_whole
+from gateway.proxy.snapshot import Holder, View
+from gateway.proxy.upstream import Call, Fault, StalledFault, Upstream
+
+_SHOWN_CHARACTERS = 100
+_FORWARDED = (b"accept", b"openai-beta", b"idempotency-key")
+
+
+class ChatCompletions:
+    """`POST /v1/chat/completions`, streamed and not."""
+
+    def __init__(self, holder: Holder, upstream: Upstream, journal: Journal, tally: Tally) -> None:
+        self._holder = holder
+        self._upstream = upstream
+        self._journal = journal
+        self._tally = tally
+
+    async def answer(self, connection: Connection) -> None:
+        """Answer one request; whatever happens, it is recorded exactly once."""
+        entry = Entry(self._journal, self._tally, "chat.completions")
+        headers: list[Header] = [(b"x-request-id", entry.request_id.encode())]
+        try:
+            await self._answer(connection, self._holder.view, entry, headers)
+        except ApiError as error:
+            entry.close(error.outcome, status=error.status, error_class=error.error_class)
+            if not connection.started:
+                await connection.refuse(error, headers)
+        except (GoneError, asyncio.CancelledError):
+            if not connection.gone:
+                raise
+            entry.close("client_cancelled", status=connection.status)
+        finally:
+            connection.unwatch()
+
+    async def _answer(self, connection: Connection, view: View, entry: Entry, headers: list[Header]) -> None:
+        decisions, exchange = view.decisions, entry.exchange
+        exchange.learn(snapshot_version=decisions.label, config_source=view.source)
+        check_path(connection.path)
+        caller = admit(decisions, connection.headers)
+        exchange.learn(application=caller.name)
+        exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
+        reading = wire.read(await connection.body(decisions.snapshot.max_body_bytes))
+        exchange.learn(model_requested=reading.model, stream=reading.stream)
+        user = identify(caller, connection.headers, reading)
+        route = decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
+        if route is None:
+            raise _unknown_model(reading.model)
+        choice = choose(view, route, user)
+        exchange.learn(**choice.facts())
+        headers.extend(exposed(choice, caller.application.expose))
+        if choice.flag is not None:
+            self._tally.assigned(anonymous=choice.is_anonymous)
+        injects = reading.stream and choice.deployment.injects_usage and not reading.asks_usage
+        body = wire.rewrite(reading, choice.deployment.model, inject_usage=injects)
+        call = _call(connection, choice, body, stream=reading.stream)
+        entry.open(choice.called(decisions.snapshot.price_version), call.total_s)
+        connection.watch()
+        await self._forward(connection, call, entry, headers, withholds_usage=injects)
+
+    async def _forward(
+        self, connection: Connection, call: Call, entry: Entry, headers: list[Header], *, withholds_usage: bool
+    ) -> None:
+        answer = None
+        try:
+            answer = await self._upstream.send(call)
+            entry.exchange.answered(answer.status)
+            if is_stream(answer):
+                await relay_stream(connection, answer, entry, headers, withholds_usage=withholds_usage)
+            else:
+                await relay_whole(connection, answer, entry, headers)
+        except Fault as fault:
+            raise _unanswered(fault) from None
+        finally:
+            if answer is not None:
+                answer.close()
+
+
+def _call(connection: Connection, choice: Choice, body: bytes, *, stream: bool) -> Call:
+    limits = choice.deployment.limits
+    sent = {name.decode(): value.decode("latin-1") for name in _FORWARDED if (value := connection.headers.get(name))}
+    query = f"?{connection.query.decode('ascii')}" if connection.query else ""
+    return Call(
+        method="POST",
+        url=f"{choice.deployment.base_url}{connection.path.removeprefix('/v1')}{query}",
+        headers={"content-type": "application/json", **sent, **choice.deployment.headers},
+        body=body,
+        connect_s=limits.connect_timeout_s,
+        first_byte_s=limits.first_byte_timeout_s,
+        idle_s=limits.idle_timeout_s,
+        answer_s=None if stream else limits.answer_timeout_s,
+        total_s=limits.total_timeout_s,
+    )
+
+
+def _unknown_model(model: str) -> NotFoundError:
+    shown = model if len(model) <= _SHOWN_CHARACTERS else f"{model[:_SHOWN_CHARACTERS]}..."
+    message = f"The model {shown!r} does not exist here; GET /v1/models lists the names that do."
+    return NotFoundError(message, param="model", code="model_not_found")
+
+
+def _unanswered(fault: Fault) -> ApiError:
+    if isinstance(fault, StalledFault):
+        message = f"The model did not answer in time ({fault.kind}). Try again, or ask the operator."
+        return UpstreamTimeoutError(message, error_class=fault.kind)
+    message = f"The model's server could not answer ({fault.kind}). Try again, or ask the operator."
+    return UpstreamError(message, error_class=fault.kind)

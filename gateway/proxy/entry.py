@@ -1,0 +1,83 @@
+"""One request's entry in the journal: opened before anything is sent, closed once, before the answer is complete."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from analytics.record import Frame, Outcome, Record, uuid7
+from gateway.proxy.exchange import Called, Exchange
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+_MICROSECONDS = 1_000_000
+
+
+class Journal(Protocol):
+    """Where frames go; `append` neither blocks nor raises, and counts what it loses."""
+
+    def next_seq(self) -> int:
+        """Return the next request's number in this boot: 1, 2, 3 ..."""
+        ...
+
+    def append(self, frame: Frame) -> None:
+        """Write one frame."""
+        ...
+
+
+class Tally(Protocol):
+    """What a worker counts of its requests for its status page."""
+
+    def began(self) -> None:
+        """Count a request in flight."""
+        ...
+
+    def assigned(self, *, anonymous: bool) -> None:
+        """Count a request that a flag decided, with or without a user key."""
+        ...
+
+    def ended(self) -> None:
+        """Count it out again."""
+        ...
+
+
+class Entry:
+    """One request, from its head to its record."""
+
+    __slots__ = ("_clock", "_journal", "_tally", "exchange", "request_id")
+
+    def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
+        now_us = time.time_ns() // 1000
+        self._journal = journal
+        self._tally = tally
+        self._clock = clock
+        self.request_id = uuid7(now_us, os.urandom(10))
+        facts = {"request_id": self.request_id, "seq": journal.next_seq(), "started_at": now_us, "endpoint": endpoint}
+        self.exchange = Exchange(facts, clock())
+        tally.began()
+
+    def open(self, called: Called, total_s: float) -> None:
+        """Append what is known, with the moment when `total_s` is over; then count the request as sent."""
+        deadline_at = self.exchange.facts["started_at"] + round(total_s * _MICROSECONDS)
+        self._journal.append(self.exchange.opened(deadline_at))
+        self.exchange.dispatched(called, self._clock())
+
+    def received(self) -> None:
+        """Note the upstream's last byte."""
+        self.exchange.received(self._clock())
+
+    def now(self) -> float:
+        """Return the moment, monotonic."""
+        return self._clock()
+
+    def close(self, outcome: Outcome, *, status: int | None, error_class: str | None = None) -> Record:
+        """Settle and append the record; a second call changes nothing and returns the first record."""
+        if self.exchange.record is not None:
+            return self.exchange.record
+        record = self.exchange.settle(outcome, self._clock(), status=status, error_class=error_class)
+        self._journal.append(record)
+        self._tally.ended()
+        return record

@@ -1,0 +1,192 @@
+"""One request's timeline, settled into one record. Pure: every moment comes in as an argument, in monotonic seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from analytics.pricing import Price, cost
+from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
+from analytics.usage import Usage, reported
+from gateway.proxy import wire
+
+_MS = 1000.0
+FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
+"""4xx answers that are the upstream's or our credential's fault, not the caller's (a revoked key, a deleted model)."""
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom the request is sent to: arm served, model, upstream and the model's price."""
+
+    arm: Arm | None
+    model: str
+    upstream: str
+    price: Price | None
+    price_version: str
+
+
+class Exchange:
+    """What was seen of one request so far; `facts` holds what is known before it is sent, by the record's names."""
+
+    __slots__ = (
+        "_called",
+        "_deltas",
+        "_dispatched_at",
+        "_finish_reason",
+        "_first_at",
+        "_last_at",
+        "_received_at",
+        "_response_id",
+        "_started",
+        "_usage",
+        "facts",
+        "record",
+        "status",
+    )
+
+    def __init__(self, facts: dict[str, Any], started: float) -> None:
+        self.facts = facts
+        self.status: int | None = None
+        self.record: Record | None = None
+        self._started = started
+        self._called: Called | None = None
+        self._dispatched_at: float | None = None
+        self._received_at: float | None = None
+        self._first_at: float | None = None
+        self._last_at: float | None = None
+        self._deltas = 0
+        self._usage: Usage | None = None
+        self._finish_reason: str | None = None
+        self._response_id: str | None = None
+
+    def learn(self, **facts: Any) -> None:
+        """Add facts that are known before the request is sent; names are those that `Opened` and `Record` share."""
+        self.facts.update(facts)
+
+    def opened(self, deadline_at: int) -> Opened:
+        """Return the frame that says that the request is about to be sent."""
+        return Opened(**self.facts, deadline_at=deadline_at)
+
+    def dispatched(self, called: Called, now: float) -> None:
+        """Note that the request is sent now."""
+        self._called = called
+        self._dispatched_at = now
+
+    def answered(self, status: int) -> None:
+        """Note the upstream's status."""
+        self.status = status
+
+    def saw_chunk(self, chunk: wire.Answer, now: float) -> None:
+        """Read one streamed chunk: first and last output, usage, ids."""
+        if chunk.has_delta:
+            self._deltas += 1
+            self._last_at = now
+            if self._first_at is None:
+                self._first_at = now
+        self._read(chunk)
+
+    def saw_answer(self, answer: wire.Answer | None) -> None:
+        """Read a whole answer, if it could be read."""
+        if answer is not None:
+            self._read(answer)
+
+    def received(self, now: float) -> None:
+        """Note the upstream's last byte."""
+        self._received_at = now
+
+    @property
+    def has_finished(self) -> bool:
+        """Tell whether the model said why it ended."""
+        return self._finish_reason is not None
+
+    def latency_ms(self, now: float) -> float:
+        """Return the time since the request's head was complete."""
+        return (now - self._started) * _MS
+
+    def settle(self, outcome: Outcome, now: float, *, status: int | None, error_class: str | None = None) -> Record:
+        """Close the request: one record, the same however often this is called."""
+        if self.record is not None:
+            return self.record
+        called = self._called
+        upstream_ms = self._upstream_ms(now)
+        latency_ms = self.latency_ms(now)
+        price = called.price if called is not None else None
+        spent = cost(self._usage, price) if called is not None else cost(None, None)
+        attempt = None if called is None else self._attempt(called, error_class, upstream_ms, spent.usd)
+        self.record = Record(
+            **self.facts,
+            outcome=outcome,
+            status=status,
+            error_class=error_class,
+            response_id=self._response_id,
+            arm_served=called.arm if called is not None else None,
+            model_served=called.model if called is not None else None,
+            upstream=called.upstream if called is not None else None,
+            attempts=[] if attempt is None else [attempt],
+            latency_ms=latency_ms,
+            ttft_ms=None if self._first_at is None else (self._first_at - self._started) * _MS,
+            upstream_ms=upstream_ms,
+            overhead_ms=latency_ms - (upstream_ms or 0.0),
+            output_ms=None
+            if self._first_at is None or self._last_at is None
+            else (self._last_at - self._first_at) * _MS,
+            cost_usd=spent.usd,
+            cost_unknown=spent.unknown if called is not None else "no_usage",
+            price_version=called.price_version if called is not None and price is not None else None,
+            finish_reason=self._finish_reason,
+            usage_source=self._usage_source(),
+            **self._tokens(),
+        )
+        return self.record
+
+    def _attempt(
+        self, called: Called, error_class: str | None, upstream_ms: float | None, usd: float | None
+    ) -> Attempt:
+        return Attempt(
+            arm=called.arm,
+            model=called.model,
+            upstream=called.upstream,
+            status=self.status,
+            error_class=error_class,
+            upstream_ms=upstream_ms,
+            cost_usd=usd,
+        )
+
+    def _read(self, answer: wire.Answer) -> None:
+        self._response_id = self._response_id or answer.id
+        self._finish_reason = answer.finish_reason or self._finish_reason
+        if answer.usage is not None:
+            self._usage = reported(answer.usage) or self._usage
+
+    def _upstream_ms(self, now: float) -> float | None:
+        if self._dispatched_at is None:
+            return None
+        return ((self._received_at or now) - self._dispatched_at) * _MS
+
+    def _usage_source(self) -> UsageSource:
+        if self._usage is not None:
+            return "reported"
+        return "estimated" if self._deltas else "missing"
+
+    def _tokens(self) -> dict[str, Any]:
+        usage = self._usage
+        if usage is None:
+            return {"output_tokens": self._deltas or None}
+        return {
+            "input_tokens": usage.input,
+            "cached_tokens": usage.cached,
+            "input_audio_tokens": usage.input_audio,
+            "output_tokens": usage.output,
+            "reasoning_tokens": usage.reasoning,
+            "output_audio_tokens": usage.output_audio,
+        }
+
+
+def outcome_of(status: int) -> tuple[Outcome, str | None]:
+    """Return the outcome and error class of an answer that arrived whole, by its status."""
+    if status < 300:
+        return "ok", None
+    if 400 <= status < 500 and status not in FAILED_STATUSES:
+        return "client_error", f"http_{status}"
+    return "upstream_error", f"http_{status}"

@@ -1,0 +1,62 @@
+"""What of a streamed chat answer is passed on. Pure: upstream bytes in, the caller's bytes out, the exchange informed.
+
+Law: whole events pass in order and unchanged; only the usage chunk that the caller did not ask for is withheld.
+"""
+
+from __future__ import annotations
+
+from gateway.proxy import wire
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.sse import DONE, Splitter, payload
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class OversizedEventError(ValueError):
+    """An event that does not end within `MAX_EVENT_BYTES`."""
+
+
+class Passage:
+    """One stream on its way through. `is_complete` after `[DONE]`; `has_failed` after an error event."""
+
+    __slots__ = ("_exchange", "_splitter", "_withholds_usage", "has_failed", "has_unreadable", "is_complete")
+
+    def __init__(self, exchange: Exchange, *, withholds_usage: bool) -> None:
+        self._exchange = exchange
+        self._splitter = Splitter()
+        self._withholds_usage = withholds_usage
+        self.is_complete = False
+        self.has_failed = False
+        self.has_unreadable = False
+
+    def take(self, received: bytes, now: float) -> bytes:
+        """Return what the caller gets for these bytes: the events that they complete.
+
+        Raises:
+            OversizedEventError: an event is longer than any that a model server sends.
+        """
+        passed = [event for event in self._splitter.feed(received) if self._passes(event, now)]
+        if self._splitter.kept_bytes > MAX_EVENT_BYTES:
+            raise OversizedEventError
+        return b"".join(passed)
+
+    def rest(self, now: float) -> bytes:
+        """Return what is left when the upstream has ended: an event that lacks its empty line."""
+        rest = self._splitter.rest()
+        return rest if self._passes(rest, now) else b""
+
+    def _passes(self, event: bytes, now: float) -> bool:
+        content = payload(event)
+        if content is None:
+            return True
+        if content == DONE:
+            self.is_complete = True
+            return True
+        chunk = wire.answer(content)
+        if chunk is None:
+            self.has_unreadable = True
+            return True
+        if chunk.failed:
+            self.has_failed = True
+        self._exchange.saw_chunk(chunk, now)
+        return not (self._withholds_usage and chunk.is_usage_only)

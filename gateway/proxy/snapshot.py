@@ -1,0 +1,166 @@
+"""The flags, keys and deployments a worker decides by, in memory. Immutable: a new version is a new value.
+
+A request reads `Holder.view` once and decides everything by what it got.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from analytics.pricing import Price
+from gateway.settings.schema import Application, Model, Upstream
+from gateway.settings.secrets import Derived, resolve
+from gateway.settings.snapshot import Snapshot
+from rollout.flag import Flag
+from rollout.keys import Key, fingerprint, matches, parse
+
+Source = Literal["ledger", "last_good"]
+"""Where the decisions came from: the ledger's file, or the copy of the last good snapshot on this worker's disk."""
+
+_UNLISTED = "*"
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """One model at one upstream, ready to be called; `headers` holds our credential for this upstream alone."""
+
+    model: str
+    upstream: str
+    base_url: str
+    headers: Mapping[str, str]
+    price: Price | None
+    limits: Model
+    injects_usage: bool
+
+    def __repr__(self) -> str:
+        """Name the deployment, without its credential."""
+        return f"Deployment({self.model!r} at {self.upstream!r})"
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model name leads to: one deployment, or a flag that decides between two."""
+
+    base: Deployment
+    flag: Flag | None = None
+    candidate: Deployment | None = None
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """An application whose key was believed."""
+
+    name: str
+    application: Application
+
+
+class Decisions:
+    """One snapshot, indexed for requests.
+
+    Raises:
+        SecretError: a referenced secret cannot be resolved by this process.
+    """
+
+    def __init__(self, snapshot: Snapshot, derived: Derived, environment: Mapping[str, str]) -> None:
+        self.snapshot = snapshot
+        self.label = f"{snapshot.epoch}.{snapshot.version}"
+        self.hash_key = derived.user_hash
+        self._pepper = derived.pepper
+        self._keys: dict[str, Key] = {key.id: key for key in snapshot.keys}
+        self._accepted = dict(_accepted(snapshot.applications, derived.pepper, environment))
+        credentials = {name: _credential(upstream, environment) for name, upstream in snapshot.upstreams.items()}
+        self._models = {name: _deploy(name, model, snapshot, credentials) for name, model in snapshot.models.items()}
+        self._rollouts = dict(_split_routes(snapshot, self._models))
+        self._unlisted = _unlisted(snapshot, credentials)
+
+    def caller(self, token: str) -> Caller | None:
+        """Return the application that this key stands for, or None."""
+        parts = parse(token)
+        if parts is None:
+            name = self._accepted.get(fingerprint(self._pepper, token))
+        else:
+            key = self._keys.get(parts.id)
+            name = key.application if matches(self._pepper, token, key) and key is not None else None
+        application = self.snapshot.applications.get(name) if name is not None else None
+        return Caller(name=name, application=application) if name is not None and application is not None else None
+
+    def route(self, model: str, *, live: bool) -> Route | None:
+        """Return what a model name leads to; other purposes than live go past every rollout to the model itself."""
+        if live and (route := self._rollouts.get(model)):
+            return route
+        if deployment := self._models.get(model):
+            return Route(base=deployment)
+        if self._unlisted is not None and model not in self._rollouts:
+            return Route(base=msgspec.structs.replace(self._unlisted, model=model))
+        return self._rollouts.get(model)
+
+    def names(self) -> list[str]:
+        """Return every model name that an application may send, sorted."""
+        return sorted({*self._rollouts, *self._models})
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request decides by. `fresh`: the source answered lately; `killed`: everybody goes to base."""
+
+    decisions: Decisions
+    source: Source
+    fresh: bool = True
+    killed: bool = False
+
+
+class Holder:
+    """The one reference that changes: swapped whole by watching threads, read once by each request, without a lock."""
+
+    __slots__ = ("_changing", "view")
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._changing = threading.Lock()
+
+    def change(self, **changes: Any) -> None:
+        """Swap the view for one with these fields changed."""
+        with self._changing:
+            self.view = msgspec.structs.replace(self.view, **changes)
+
+
+def _accepted(
+    applications: Mapping[str, Application], pepper: bytes, environment: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    for name, application in applications.items():
+        for reference in application.accept:
+            yield fingerprint(pepper, resolve(reference, environment)), name
+
+
+def _credential(upstream: Upstream, environment: Mapping[str, str]) -> Mapping[str, str]:
+    if upstream.api_key is None:
+        return {}
+    return {"authorization": f"Bearer {resolve(upstream.api_key, environment)}"}
+
+
+def _deploy(name: str, model: Model, snapshot: Snapshot, credentials: Mapping[str, Mapping[str, str]]) -> Deployment:
+    upstream = snapshot.upstreams[model.upstream]
+    return Deployment(
+        model=name,
+        upstream=model.upstream,
+        base_url=upstream.base_url.rstrip("/"),
+        headers=credentials[model.upstream],
+        price=model.price,
+        limits=model,
+        injects_usage=upstream.stream_usage == "inject",
+    )
+
+
+def _split_routes(snapshot: Snapshot, models: Mapping[str, Deployment]) -> Iterator[tuple[str, Route]]:
+    for name, entry in snapshot.rollouts.items():
+        flag = entry.flag
+        route = Route(base=models[flag.base], candidate=models[flag.candidate], flag=flag)
+        for public in (name, *entry.also_for):
+            yield public, route
+
+
+def _unlisted(snapshot: Snapshot, credentials: Mapping[str, Mapping[str, str]]) -> Deployment | None:
+    for name, upstream in snapshot.upstreams.items():
+        if upstream.models == _UNLISTED:
+            return _deploy(_UNLISTED, Model(upstream=name), snapshot, credentials)
+    return None

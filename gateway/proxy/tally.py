@@ -1,0 +1,73 @@
+"""What a worker counts of itself, on its status page; and the warning that a rollout hardly sees users."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from analytics.journal.status import StatusPage
+from analytics.journal.writer import Writer
+from gateway.proxy.snapshot import Holder, Source
+
+SOURCES: tuple[Source, ...] = ("ledger", "last_good")
+"""A status page's `config_source` is the place in this tuple."""
+WARN_SHARE = 0.5
+WARN_REQUESTS = 50
+WARN_EVERY_S = 60.0
+"""Of at least 50 requests that a rollout decided, more than half without a user key: said once a minute."""
+
+_log = logging.getLogger("turnout.proxy")
+
+
+class StatusTally:
+    """`Tally` on the worker's status page."""
+
+    def __init__(self, page: StatusPage) -> None:
+        self._page = page
+        self._warned_at = -WARN_EVERY_S
+        self._split_before = 0
+        self._anonymous_before = 0
+
+    def began(self) -> None:
+        """Count a request in flight."""
+        self._page.requests += 1
+        self._page.in_flight += 1
+
+    def assigned(self, *, anonymous: bool) -> None:
+        """Count a request that a flag decided."""
+        self._page.split += 1
+        if anonymous:
+            self._page.anonymous += 1
+
+    def ended(self) -> None:
+        """Count a request out again."""
+        self._page.in_flight -= 1
+
+    def refresh(self, holder: Holder, writer: Writer) -> None:
+        """Bring the page up to date; called a few times a second."""
+        view = holder.view
+        snapshot = view.decisions.snapshot
+        self._page.change(
+            lost=writer.lost,
+            snapshot_epoch=snapshot.epoch,
+            snapshot_version=snapshot.version,
+            snapshot_taken_at=snapshot.compiled_at,
+            config_source=SOURCES.index(view.source),
+            updated_at=time.time_ns() // 1000,
+        )
+        self._warn()
+
+    def _warn(self) -> None:
+        split = self._page.split - self._split_before
+        anonymous = self._page.anonymous - self._anonymous_before
+        now = time.monotonic()
+        if split < WARN_REQUESTS or now - self._warned_at < WARN_EVERY_S:
+            return
+        self._split_before, self._anonymous_before = self._page.split, self._page.anonymous
+        if anonymous > split * WARN_SHARE:
+            self._warned_at = now
+            _log.warning(
+                "MOST REQUESTS CARRY NO USER KEY: they are served by base and count in no gate. "
+                "Send 'user' or 'safety_identifier', or set user_header for the application.",
+                extra={"anonymous": anonymous, "requests": split},
+            )

@@ -1,0 +1,119 @@
+"""Keep a worker's view up to date, off the event loop: poll the ledger, keep the last good, obey `force-base`.
+
+Two threads, so that a stalled store never delays the kill switch. Neither ever raises: what goes wrong is logged once
+per change, and the last good view stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.proxy.snapshot import Decisions, Holder
+from gateway.settings.last_good import LastGood
+from gateway.settings.secrets import SecretError
+from gateway.settings.snapshot import BadSnapshotError, Snapshot
+from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
+
+POLL_S = 0.1
+STALE_S = 5.0
+"""A source that has not answered for this long makes assignments `stale`."""
+FORCE_BASE = "force-base"
+
+_log = logging.getLogger("turnout.proxy")
+
+
+class SnapshotWatch:
+    """Polls one source and swaps the holder's view for every newer snapshot."""
+
+    def __init__(
+        self,
+        source: SnapshotSource,
+        holder: Holder,
+        unseal: Callable[[bytes], Snapshot],
+        decide: Callable[[Snapshot], Decisions],
+        last_good: LastGood,
+    ) -> None:
+        self._source = source
+        self._holder = holder
+        self._unseal = unseal
+        self._decide = decide
+        self._last_good = last_good
+        self._answered_at = time.monotonic()
+        self._trouble: str | None = None
+        self._refused: str | None = None
+
+    def tick(self) -> None:
+        """Ask once."""
+        try:
+            sealed = self._source.poll()
+            if sealed is not None:
+                self._refused = None
+                self._take(sealed)
+        except StoreUnavailableError as error:
+            self._note(str(error))
+        except (BadSnapshotError, SecretError) as error:
+            self._refused = str(error)
+            self._note(self._refused)
+        else:
+            self._note(self._refused)
+
+    def run(self, stop: threading.Event) -> None:
+        """Ask every 100 ms until told to stop."""
+        while not stop.wait(POLL_S):
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001 - the thread's outermost loop: logged, and the last good view stays
+                _log.exception("snapshot watch failed; the last good snapshot stays")
+
+    def _take(self, sealed: bytes) -> None:
+        snapshot = self._unseal(sealed)
+        present = self._holder.view
+        if snapshot.order < present.decisions.snapshot.order:
+            message = f"snapshot {snapshot.epoch}.{snapshot.version} is older than {present.decisions.label}; refused"
+            raise BadSnapshotError(message)
+        self._holder.change(decisions=self._decide(snapshot), source="ledger", fresh=True)
+        try:
+            self._last_good.keep(sealed)
+        except OSError as error:
+            _log.error("last good snapshot not kept", extra={"reason": str(error)})
+
+    def _note(self, trouble: str | None) -> None:
+        """Say once what is wrong, or that it is over; a source in trouble for long makes the view stale."""
+        now = time.monotonic()
+        if trouble is None:
+            self._answered_at = now
+            if not self._holder.view.fresh:
+                self._holder.change(fresh=True)
+        elif self._holder.view.fresh and now - self._answered_at > STALE_S:
+            self._holder.change(fresh=False)
+        if trouble is not None and trouble != self._trouble:
+            _log.error("snapshot source in trouble; the last good snapshot stays", extra={"reason": trouble})
+        elif trouble is None and self._trouble is not None:
+            _log.warning("snapshot source answers again")
+        self._trouble = trouble
+
+
+class ForceBase:
+    """Sends everybody to base while a file named `force-base` lies in the state directory."""
+
+    def __init__(self, state_dir: Path, holder: Holder) -> None:
+        self._path = state_dir / FORCE_BASE
+        self._holder = holder
+
+    def tick(self) -> None:
+        """Look once."""
+        killed = os.path.lexists(self._path)
+        if killed != self._holder.view.killed:
+            self._holder.change(killed=killed)
+            _log.warning("force-base is %s", "on: every user is served by base" if killed else "off")
+
+    def run(self, stop: threading.Event) -> None:
+        """Look every 100 ms until told to stop."""
+        self.tick()
+        while not stop.wait(POLL_S):
+            self.tick()

@@ -1,0 +1,219 @@
+"""Read and rewrite OpenAI's JSON. Pure: unknown fields pass through untouched, and nothing is read that is not needed.
+
+One decode into `dict[str, Raw]` serves both reading and rewriting: values stay the caller's own bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from analytics.usage import WireUsage
+from gateway.errors import BadRequestError
+
+FORBIDDEN_FIELDS = ("api_base", "base_url", "api_key", "extra_headers")
+"""Top-level fields by which other gateways let a caller redirect a request (CVE-2024-6587, CVE-2025-66405)."""
+
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_STRING = msgspec.json.Decoder(str | None)
+_FLAG = msgspec.json.Decoder(bool | None)
+_OBJECT = msgspec.json.Decoder(dict[str, Raw] | None)
+_ABSENT = Raw(b"null")
+_T = TypeVar("_T")
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One request body, read: its top-level fields as raw JSON, the model it names, and how it wants its answer."""
+
+    body: bytes
+    fields: Mapping[str, Raw]
+    model: str
+    stream: bool
+    asks_usage: bool
+
+    def text(self, name: str) -> str | None:
+        """Return a top-level string field, or None when it is absent or null.
+
+        Raises:
+            BadRequestError: the field holds something other than a string.
+        """
+        return _text(self.fields.get(name, _ABSENT), name)
+
+    def metadata_text(self, name: str) -> str | None:
+        """Return a string out of `metadata`, or None when it is absent or null; errors as `text`."""
+        return _text((_object(self.fields, "metadata") or {}).get(name, _ABSENT), f"metadata.{name}")
+
+
+def read(body: bytes) -> Reading:
+    """Read a JSON request body.
+
+    Raises:
+        BadRequestError: it is not one strict UTF-8 JSON object without duplicate keys, lacks `model`, or holds a field
+            of the wrong type; `param` names the field.
+    """
+    fields = _fields(body)
+    for name in FORBIDDEN_FIELDS:
+        if name in fields:
+            message = f"The field {name!r} is not accepted in a request; upstreams are configured by the operator."
+            raise BadRequestError(message, param=name, code="field_not_allowed")
+    model = _text(fields.get("model", _ABSENT), "model")
+    if not model:
+        message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
+        raise BadRequestError(message, param="model", code="missing_model")
+    stream = bool(_typed(_FLAG, fields.get("stream", _ABSENT), "stream", "true or false"))
+    options = _object(fields, "stream_options") if stream else None
+    usage = _typed(
+        _FLAG, (options or {}).get("include_usage", _ABSENT), "stream_options.include_usage", "true or false"
+    )
+    return Reading(body=body, fields=fields, model=model, stream=stream, asks_usage=bool(usage))
+
+
+def rewrite(reading: Reading, model: str, *, inject_usage: bool) -> bytes:
+    """Return the body for the upstream: `model` replaced and, if asked, `stream_options.include_usage` set to true.
+
+    Every other value is the caller's, byte for byte; a body that needs no change is returned as it came.
+    """
+    if model == reading.model and not inject_usage:
+        return reading.body
+    fields = dict(reading.fields)
+    fields["model"] = Raw(msgspec.json.encode(model))
+    if inject_usage:
+        options = dict(_object(fields, "stream_options") or {})
+        options["include_usage"] = Raw(b"true")
+        fields["stream_options"] = Raw(msgspec.json.encode(options))
+    return msgspec.json.encode(fields)
+
+
+class _Delta(msgspec.Struct):
+    content: Raw = _ABSENT
+    reasoning: Raw = _ABSENT
+    reasoning_content: Raw = _ABSENT
+    refusal: Raw = _ABSENT
+    tool_calls: Raw = _ABSENT
+    function_call: Raw = _ABSENT
+    audio: Raw = _ABSENT
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """What is read of a whole answer or of one streamed chunk; `error` is raw JSON, empty when there is none."""
+
+    id: str | None = None
+    choices: list[_Choice] | None = None
+    usage: WireUsage | None = None
+    error: Raw = _ABSENT
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether it carries an error object."""
+        return bytes(self.error) != b"null"
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Return the first choice's reason for ending, if any choice has ended."""
+        return next((choice.finish_reason for choice in self.choices or () if choice.finish_reason), None)
+
+    @property
+    def has_delta(self) -> bool:
+        """Tell whether it carries output: content, reasoning, refusal, a tool call or audio."""
+        return any(_carries(choice.delta) for choice in self.choices or () if choice.delta is not None)
+
+    @property
+    def is_usage_only(self) -> bool:
+        """Tell whether it is the extra chunk that `include_usage` adds."""
+        return not self.choices and self.usage is not None
+
+
+_ANSWER = msgspec.json.Decoder(Answer)
+_EMPTY = (b"null", b'""', b"[]")
+
+
+def answer(body: bytes) -> Answer | None:
+    """Read a whole answer or one chunk; None when it is not a JSON object of the expected shape."""
+    try:
+        return _ANSWER.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _carries(delta: _Delta) -> bool:
+    parts = (
+        delta.content,
+        delta.reasoning,
+        delta.reasoning_content,
+        delta.refusal,
+        delta.tool_calls,
+        delta.function_call,
+        delta.audio,
+    )
+    return any(bytes(part) not in _EMPTY for part in parts)
+
+
+def _fields(body: bytes) -> dict[str, Raw]:
+    try:
+        fields = _FIELDS.decode(body)
+        if not body.isascii():
+            body.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequestError(_reason(body, error), code="invalid_json") from None
+    if len(msgspec.json.encode(fields)) != len(body):
+        _refuse_duplicates(body)
+    return fields
+
+
+def _reason(body: bytes, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "The body is nested too deeply."
+    if isinstance(error, UnicodeDecodeError):
+        return f"The body is not valid UTF-8 (byte {error.start})."
+    if isinstance(error, msgspec.ValidationError):
+        return "The body must be one JSON object."
+    if "truncated" in str(error) and b"\\ud" in body.lower():
+        return "The body is cut off, or holds half of a surrogate pair (\\ud800 to \\udfff)."
+    return f"The body is not valid JSON: {error}."
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    """Raise when the top level names a key twice. Reached only by bodies with white space or escapes around keys."""
+    depth_first: list[list[tuple[str, object]]] = []
+
+    def keep(pairs: list[tuple[str, object]]) -> None:
+        depth_first.append(pairs)
+
+    try:
+        json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError) as error:
+        message = (
+            "The body is nested too deeply." if isinstance(error, RecursionError) else "The body is not valid JSON."
+        )
+        raise BadRequestError(message, code="invalid_json") from None
+    seen: set[str] = set()
+    for name, _ in depth_first[-1]:
+        if name in seen:
+            message = f"The body names {name!r} twice; send each field once."
+            raise BadRequestError(message, param=name, code="duplicate_field")
+        seen.add(name)
+
+
+def _typed(decoder: msgspec.json.Decoder[_T], raw: Raw, name: str, wanted: str) -> _T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        message = f"The field {name!r} must be {wanted}."
+        raise BadRequestError(message, param=name, code="invalid_type") from None
+
+
+def _text(raw: Raw, name: str) -> str | None:
+    return _typed(_STRING, raw, name, "a string")
+
+
+def _object(fields: Mapping[str, Raw], name: str) -> dict[str, Raw] | None:
+    return _typed(_OBJECT, fields.get(name, _ABSENT), name, "an object")

@@ -1,0 +1,156 @@
+"""One worker process: snapshot, journal, upstream and server put together, and taken apart again in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+import uvloop
+from litestar import Litestar
+
+from analytics.journal.status import StatusPage
+from analytics.journal.syncer import Syncer
+from analytics.journal.writer import Writer
+from gateway.proxy.app import Surface, create_app
+from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.snapshot import Decisions, Holder, View
+from gateway.proxy.tally import StatusTally
+from gateway.proxy.upstream import AiohttpUpstream, Upstream
+from gateway.proxy.watch import ForceBase, SnapshotWatch
+from gateway.settings.last_good import LastGood
+from gateway.settings.secrets import Derived, derived, load_master
+from gateway.settings.snapshot import BadSnapshotError, unseal
+from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
+from rollout.stores.reader import SnapshotReader
+
+KEEP_ALIVE_S = 20
+GRACE_S = 630
+"""Longer than the longest total timeout that is the default (600 s): a stream may end before its worker does."""
+FIRST_SNAPSHOT_S = 30.0
+REFRESH_S = 0.1
+
+_log = logging.getLogger("turnout.proxy")
+
+
+class NoSnapshotError(Exception):
+    """No snapshot to start with; the message says where it was looked for."""
+
+
+def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
+        SecretError: the master secret cannot be had.
+    """
+    keys = derived(load_master(state_dir, environment, secrets.token_bytes))
+    boot = secrets.token_hex(8)
+    writer = Writer(state_dir / "journal", name, boot)
+    page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
+    tally = StatusTally(page)
+    with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
+        lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
+        uvloop.run(_serve(listener, holder, tally, writer, lifespan))
+    writer.close()
+
+
+@contextmanager
+def _decided(name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str]) -> Generator[Holder]:
+    """Have a first snapshot, and threads that keep it up to date."""
+    open_seal = partial(unseal, signing_key=keys.snapshot)
+    decide = partial(Decisions, derived=keys, environment=environment)
+    last_good = LastGood(state_dir / "run", name, open_seal)
+    source = SnapshotReader(state_dir / LEDGER_FILE)
+    holder = Holder(_first_view(source, last_good, decide, open_seal))
+    stop = threading.Event()
+    watch = SnapshotWatch(SnapshotReader(state_dir / LEDGER_FILE), holder, open_seal, decide, last_good)
+    kill = ForceBase(state_dir, holder)
+    kill.tick()
+    threads = [
+        threading.Thread(target=watch.run, args=(stop,), name="snapshot-watch", daemon=True),
+        threading.Thread(target=kill.run, args=(stop,), name="force-base-watch", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield holder
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _first_view(
+    source: SnapshotSource, last_good: LastGood, decide: Callable[..., Decisions], open_seal: Callable[..., object]
+) -> View:
+    """Take the ledger's snapshot; while it cannot be read, this host's last good one; else wait for either."""
+    given_up_at = time.monotonic() + FIRST_SNAPSHOT_S
+    reason = "no snapshot was compiled yet"
+    while time.monotonic() < given_up_at:
+        try:
+            sealed = source.poll()
+            if sealed is not None:
+                return View(decisions=decide(open_seal(sealed)), source="ledger")
+        except (StoreUnavailableError, BadSnapshotError) as error:
+            reason = str(error)
+        finally:
+            source.close()
+        if (kept := last_good.newest()) is not None:
+            _log.warning("started from the last good snapshot", extra={"reason": reason})
+            return View(decisions=decide(kept), source="last_good", fresh=False)
+        time.sleep(REFRESH_S)
+    message = f"no snapshot to start with: {reason}"
+    raise NoSnapshotError(message)
+
+
+async def _serve(
+    listener: socket.socket,
+    holder: Holder,
+    tally: StatusTally,
+    writer: Writer,
+    running: Callable[..., AbstractAsyncContextManager[None]],
+) -> None:
+    upstream = AiohttpUpstream()
+    surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally))
+    config = uvicorn.Config(
+        create_app(surface, [partial(running, upstream=upstream)]),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def _running(
+    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, upstream: Upstream
+) -> AsyncGenerator[None]:
+    """Keep the status page while requests are served; afterwards let go of what they used."""
+    refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    try:
+        yield
+    finally:
+        refreshing.cancel()
+        await upstream.close()
+
+
+async def _refresh(holder: Holder, tally: StatusTally, writer: Writer) -> None:
+    while True:
+        tally.refresh(holder, writer)
+        await asyncio.sleep(REFRESH_S)

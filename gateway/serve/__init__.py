@@ -1,0 +1,1 @@
+"""`turnout serve`: start, supervise and end the processes of one host."""

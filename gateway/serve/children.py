@@ -1,0 +1,94 @@
+"""The processes of one host as `Child`ren: their commands, what they may know of the environment, their turn to end.
+
+Workers end first, so that the shipper can ship what they wrote; simulated models end last.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from gateway.serve.supervisor import Child
+from gateway.settings.environment import Role, child_environment
+from gateway.settings.schema import Configuration
+
+_STREAM_GRACE_S = 640.0
+"""A worker's streams may run for the longest default total timeout (600 s), and then it still has to settle."""
+_GRACE_S = 30.0
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """What all children of one host have in common."""
+
+    definitions: Configuration
+    environment: Mapping[str, str]
+    state_dir: Path
+    config: Path
+
+    def workers(self, count: int | None, listener: socket.socket) -> list[Child]:
+        """Return this many workers on one listening socket; None: one per core."""
+        names = [f"worker-{number}" for number in range(count or cores())]
+        return [
+            self._child(
+                name, "gateway.proxy", ["--name", name], role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener
+            )
+            for name in names
+        ]
+
+    def shipper(self, lake: str) -> Child:
+        """Return the shipper, which writes to this lake."""
+        words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s)]
+        return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
+
+    def console(self, listener: socket.socket) -> Child:
+        """Return the console."""
+        words = ["--config", str(self.config)]
+        return self._child(
+            "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
+        )
+
+    def simulated(self, name: str, config: Path, listener: socket.socket) -> Child:
+        """Return one simulated model server."""
+        return Child(
+            name=f"simulated-{name}",
+            command=_python("gateway.simulate", "--config", str(config), "--fd", str(listener.fileno())),
+            environment=child_environment(self.definitions, self.environment, role="shipper"),
+            sockets=[listener.fileno()],
+            turn=3,
+            grace_s=_GRACE_S,
+        )
+
+    def _child(
+        self,
+        name: str,
+        module: str,
+        words: Sequence[str],
+        *,
+        role: Role,
+        turn: int,
+        grace_s: float,
+        bound: socket.socket | None = None,
+    ) -> Child:
+        inherited = [] if bound is None else ["--fd", str(bound.fileno())]
+        return Child(
+            name=name,
+            command=_python(module, "--state-dir", str(self.state_dir), *words, *inherited),
+            environment=child_environment(self.definitions, self.environment, role=role),
+            sockets=[] if bound is None else [bound.fileno()],
+            turn=turn,
+            grace_s=grace_s,
+        )
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _python(module: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", module, *words]

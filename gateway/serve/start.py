@@ -1,0 +1,212 @@
+"""Start one host: check everything, open the installation, bind the ports, then hand over to the supervisor.
+
+Nothing listens before the whole configuration is right and the first snapshot is compiled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.console.installation import RUN, open_installation
+from gateway.console.keyring import FirstKeys
+from gateway.errors import ApiError
+from gateway.serve import demo
+from gateway.serve.children import Family
+from gateway.serve.supervisor import Child, Supervisor
+from gateway.settings.load import load_checked
+from gateway.settings.problem import Problem
+from gateway.settings.schema import Configuration, Server
+from rollout.stores.ledger import LedgerError
+
+ADDRESSES = "addresses.json"
+FIRST_KEYS = "first-keys"
+_LOCK = "serve.lock"
+_BACKLOG = 2048
+
+
+class StartError(Exception):
+    """The host cannot start; the message is one sentence with the remedy."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says; None leaves the file's word for it."""
+
+    config: Path
+    state_dir: Path
+    demo: bool = False
+    host: str | None = None
+    port: int | None = None
+    console_port: int | None = None
+    workers: int | None = None
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """The real addresses, as `addresses.json` has them."""
+
+    gateway: str
+    console: str
+    simulated: Sequence[str] = ()
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that is ready to run. `is_degraded`: the ledger is unusable, and a last good snapshot serves."""
+
+    state_dir: Path
+    addresses: Addresses
+    warnings: Sequence[Problem]
+    is_degraded: str | None
+    supervisor: Supervisor
+    held: ExitStack
+
+    def first_keys(self) -> dict[str, str]:
+        """Return the keys of the first start by name (`admin`, `application`), as far as their file is still there."""
+        try:
+            lines = (self.state_dir / FIRST_KEYS).read_text().splitlines()
+        except OSError:
+            return {}
+        return dict(line.split(" ", 1) for line in lines if " " in line)
+
+    def close(self) -> None:
+        """Close the sockets and let another host start on this state directory."""
+        self.held.close()
+
+
+def prepare(options: Options, environment: Mapping[str, str]) -> Host:
+    """Check, open, bind; nothing runs yet.
+
+    Raises:
+        StartError: the platform, the state directory, the ledger or a port is in the way.
+        SettingsError, SecretError: the configuration or the master secret is wrong.
+    """
+    if sys.platform == "win32":
+        message = "Turnout runs on Linux (and on macOS for development); on Windows use WSL"
+        raise StartError(message)
+    with ExitStack() as held:
+        state_dir = options.state_dir.absolute()
+        _claim(state_dir, held)
+        simulated = {name: _bind("127.0.0.1", 0, held) for name in demo.SIMULATIONS} if options.demo else {}
+        config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
+        definitions, warnings = load_checked(config, set(environment))
+        trouble = _open(state_dir, definitions, environment)
+        server = _overridden(definitions.server, options)
+        gateway = _bind(server.host, server.port, held)
+        console = _bind(server.console_host, server.console_port, held)
+        family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
+        children = [
+            *(family.simulated(name, state_dir / f"demo-{name}.toml", bound) for name, bound in simulated.items()),
+            *family.workers(server.workers, gateway),
+            family.shipper(definitions.lake.url or str(state_dir / "lake")),
+            family.console(console),
+        ]
+        return _host(state_dir, children, [gateway, console, *simulated.values()], warnings, trouble, held.pop_all())
+
+
+def _host(
+    state_dir: Path,
+    children: Sequence[Child],
+    bound: Sequence[socket.socket],
+    warnings: Sequence[Problem],
+    trouble: str | None,
+    held: ExitStack,
+) -> Host:
+    gateway, console, *simulated = [_url(one) for one in bound]
+    addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
+    _write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
+    return Host(
+        state_dir=state_dir,
+        addresses=addresses,
+        warnings=warnings,
+        is_degraded=trouble,
+        supervisor=Supervisor(children),
+        held=held,
+    )
+
+
+def _claim(state_dir: Path, held: ExitStack) -> None:
+    """Make the state directory and hold its lock: two hosts on one directory would fight over every file."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = f"the state directory {state_dir} cannot be used: {error.strerror}"
+        raise StartError(message) from error
+    held.callback(os.close, lock)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        message = f"another `turnout serve` runs on {state_dir}; stop it, or choose another --state-dir"
+        raise StartError(message) from error
+
+
+def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str, str]) -> str | None:
+    """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left."""
+    try:
+        with closing(open_installation(state_dir, definitions, environment)) as installation:
+            if installation.ledger.read_only:
+                message = f"another process is the writer of the ledger in {state_dir}; stop it first"
+                raise StartError(message)
+            installation.control.start(installation.last_good)
+            installation.control.keys.first_keys(lambda keys: _keep(state_dir, keys))
+    except (LedgerError, ApiError) as error:
+        if not any((state_dir / RUN).glob("*.snapshot")):
+            raise StartError(str(error)) from error
+        return str(error)
+    return None
+
+
+def _keep(state_dir: Path, keys: FirstKeys) -> None:
+    text = f"admin {keys.admin}\napplication {keys.app}\n"
+    _write(state_dir / FIRST_KEYS, text.encode(), 0o600)
+
+
+def _demo_config(state_dir: Path, simulated: Mapping[str, socket.socket]) -> Path:
+    for name, text in demo.SIMULATIONS.items():
+        _write(state_dir / f"demo-{name}.toml", text.encode(), 0o644)
+    path = state_dir / "demo.toml"
+    ports = [bound.getsockname()[1] for bound in simulated.values()]
+    _write(path, demo.configuration(*ports).encode(), 0o644)
+    return path
+
+
+def _overridden(server: Server, options: Options) -> Server:
+    given = {"host": options.host, "port": options.port, "console_port": options.console_port}
+    given["workers"] = options.workers
+    return replace(server, **{name: value for name, value in given.items() if value is not None})
+
+
+def _bind(host: str, port: int, held: ExitStack) -> socket.socket:
+    bound = held.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        message = f"cannot listen on {host} port {port}: {error.strerror}; choose another port (0: any free one)"
+        raise StartError(message) from error
+    return bound
+
+
+def _url(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - read, not bound
+    return f"http://{named}:{port}"
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file whole, durably, with this mode from its first moment."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:  # noqa: PTH123 - an open descriptor
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)

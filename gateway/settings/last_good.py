@@ -1,0 +1,42 @@
+"""The last good snapshot, on the disk of every host that serves: what is left when the ledger cannot be read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.settings.snapshot import BadSnapshotError, Snapshot
+
+_log = logging.getLogger("turnout.settings")
+
+
+class LastGood:
+    """The last good snapshot of this host's workers: one file a worker in one directory."""
+
+    def __init__(self, directory: Path, process: str, unseal: Callable[[bytes], Snapshot]) -> None:
+        self._directory = directory
+        self._path = directory / f"{process}.snapshot"
+        self._unseal = unseal
+
+    def keep(self, sealed: bytes) -> None:
+        """Replace this process's copy, durably and whole."""
+        draft = self._path.with_suffix(".draft")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123 - an open descriptor
+            file.write(sealed)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(self._path)
+
+    def newest(self) -> Snapshot | None:
+        """Return the newest readable copy of any worker of this host."""
+        found = [snapshot for path in self._directory.glob("*.snapshot") if (snapshot := self._read(path)) is not None]
+        return max(found, key=lambda snapshot: snapshot.order, default=None)
+
+    def _read(self, path: Path) -> Snapshot | None:
+        try:
+            return self._unseal(path.read_bytes())
+        except (OSError, BadSnapshotError) as error:
+            _log.warning("last good snapshot unusable", extra={"path": str(path), "reason": str(error)})
+            return None

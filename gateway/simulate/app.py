@@ -1,0 +1,137 @@
+"""The simulated server's ASGI application: routes, keys, errors. Everything else has its own module.
+
+`/simulate/...` is for whoever runs the server and asks for no key; it shows request headers, credentials included.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError, UnauthorizedError
+from gateway.simulate.asgi import JSON_TYPE, CallerGoneError, Headers, Message, Receive, Scope, Send, read_body, respond
+from gateway.simulate.chat import Chat, SimulatedError
+from gateway.simulate.config import Simulation
+from gateway.simulate.tally import Kept, Tally
+
+CREATED_AT = 1_767_225_600
+"""What `GET /v1/models` says of every model: 2026-01-01, seconds since 1970 UTC."""
+
+_log = logging.getLogger("turnout.simulate")
+_Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Application:
+    """One simulated server; made inside a running event loop."""
+
+    def __init__(self, config: Simulation) -> None:
+        self._config = config
+        self.tally = Tally(config.models, keep_last=config.keep_last)
+        self._chat = Chat(config, self.tally)
+        self._keys = [f"Bearer {key}".encode() for key in config.keys]
+        self._boot = secrets.token_hex(8)
+        self._calls = 0
+        self._routes: dict[str, tuple[str, _Answer]] = {
+            "/v1/chat/completions": ("POST", self._completion),
+            "/v1/models": ("GET", self._models),
+            "/simulate/counts": ("GET", self._counts),
+            "/simulate/cancelled": ("GET", self._cancelled),
+            "/simulate/last": ("GET", self._last),
+            "/simulate/reset": ("POST", self._reset),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        self._calls += 1
+        request_id = f"req_{self._boot}{self._calls:08x}".encode()
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-request-id", request_id))
+            await send(message)
+
+        try:
+            await self._route(scope)(scope, receive, named)
+        except ApiError as error:
+            if not isinstance(error, SimulatedError):
+                self.tally.refuse(error.status)
+            await respond(named, error.status, [JSON_TYPE, *error.headers], error.envelope())
+        except CallerGoneError:
+            return
+        except Exception:
+            self.tally.crashes += 1
+            _log.exception("the simulated server failed on %s %s", scope["method"], scope["path"])
+            raise
+
+    def _route(self, scope: Scope) -> _Answer:
+        path: str = scope["path"]
+        method, answer = self._routes.get(path, ("", self._models))
+        if not method and path.startswith("/v1/models/"):
+            method, answer = "GET", self._model
+        if path.startswith("/v1/"):
+            self._check_key(scope["headers"])
+        if not method:
+            message = f"Unknown request URL: {scope['method']} {path}. The simulated server knows chat completions."
+            raise NotFoundError(message)
+        if scope["method"] != method:
+            message = f"{path} answers {method}, not {scope['method']}."
+            raise MethodNotAllowedError(message)
+        return answer
+
+    def _check_key(self, headers: Headers) -> None:
+        if not self._keys:
+            return
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        if not given:
+            message = "You didn't provide an API key. Send it as Authorization: Bearer YOUR_KEY."
+            raise UnauthorizedError(message)
+        if not any([hmac.compare_digest(given, key) for key in self._keys]):  # noqa: C419 - compare with every key: no timing tells which
+            message = "Incorrect API key provided. The simulation's `keys` lists those that it accepts."
+            raise UnauthorizedError(message)
+
+    async def _completion(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        if self._config.keep_last:
+            self.tally.last.append(_kept(scope, body))
+        await self._chat.answer(body, receive, send)
+
+    async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        listed = [_described(name) for name in self._config.models]
+        await _respond_json(send, {"object": "list", "data": listed})
+
+    async def _model(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        name = scope["path"].removeprefix("/v1/models/")
+        if name not in self._config.models:
+            message = f"The model '{name}' does not exist"
+            raise NotFoundError(message, code="model_not_found", param="model")
+        await _respond_json(send, _described(name))
+
+    async def _counts(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _respond_json(send, self.tally.counts())
+
+    async def _cancelled(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _respond_json(send, list(self.tally.cancelled))
+
+    async def _last(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _respond_json(send, list(self.tally.last))
+
+    async def _reset(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        self.tally.reset()
+        await _respond_json(send, self.tally.counts())
+
+
+def _described(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": CREATED_AT, "owned_by": "simulated"}
+
+
+def _kept(scope: Scope, body: bytes) -> Kept:
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return Kept(path=scope["path"], headers=headers, body=body.decode("utf-8", "replace"))
+
+
+async def _respond_json(send: Send, value: object) -> None:
+    await respond(send, 200, [JSON_TYPE], msgspec.json.encode(value))

@@ -1,0 +1,48 @@
+"""Draw how one request goes: how long it takes, whether it fails, how much is said. No I/O: randomness comes in."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from random import Random
+
+import msgspec
+
+from gateway.simulate.config import SimulatedModel
+
+MOST_OUTPUT_TOKENS = 100_000
+"""A drawn answer is never longer, whatever its distribution says."""
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """How one request goes; `error` is the HTTP status that it fails with, or None."""
+
+    ttft_ms: float
+    error: int | None
+
+
+def source(seed: int, model: str, ordinal: int) -> Random:
+    """Return random numbers of their own for a model's n-th request (or for a caller's `seed`)."""
+    return Random(seed << 96 ^ zlib.crc32(model.encode()) << 64 ^ ordinal & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def fate(model: SimulatedModel, rng: Random) -> Fate:
+    """Draw time to first token and error."""
+    return Fate(_lognormal(model.ttft_ms, model.ttft_sigma, rng), _error(model, rng.random()))
+
+
+def output_length(model: SimulatedModel, rng: Random) -> int:
+    """Draw an answer's length in tokens, at least 1."""
+    return min(max(round(_lognormal(model.output_tokens, model.output_sigma, rng)), 1), MOST_OUTPUT_TOKENS)
+
+
+def _lognormal(median: float, sigma: float, rng: Random) -> float:
+    return median * math.exp(sigma * rng.normalvariate(0, 1)) if sigma else median
+
+
+def _error(model: SimulatedModel, luck: float) -> int | None:
+    for status, share in model.errors.items():
+        luck -= share
+        if luck < 0:
+            return status
+    return None

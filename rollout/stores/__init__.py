@@ -1,0 +1,1 @@
+"""Where state is kept: the ledger, and how workers read snapshots from it."""
