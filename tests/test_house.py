@@ -131,7 +131,7 @@ def test_no_test_replaces_parts_of_the_product():
 
 
 def test_every_exception_to_a_rule_states_its_reason():
-    exception = re.compile(r"# (noqa|pyright: ignore|type: ignore|pragma: no )(?!.* - \S)")
+    exception = re.compile(r"# (noqa|pyright: ignore|type: ignore|pragma: no )(?!.* [-#] \S)")
     unexplained = [
         f"{relative(path)}:{number}"
         for path in SOURCES + TESTS + BENCHMARKS

@@ -78,10 +78,11 @@ class Writer:
     def sync(self) -> None:
         """Make everything appended so far durable. For another thread: safe beside `append`, and may take its time."""
         with self._closing:
-            segment = self._segment
             try:
                 while self._retired:
                     self._retired.popleft().retire()
+                # Read only now: a segment that is retired meanwhile stays open until the next sync.
+                segment = self._segment
                 if segment is not None:
                     _datasync(segment.fd)
                 self._prepare(segment)

@@ -57,7 +57,7 @@ COPY (
     FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{schema_key}: '{schema}'}}
 )
 """
-_LARGEST_LINE_BYTES = 16 * 1024 * 1024
+_LARGEST_LINE_BYTES = 4 * 1024 * 1024
 
 
 def seal_statement(*, source: str, target: str, worker: str, boot: str) -> str:

@@ -23,7 +23,7 @@ from analytics.record import Frame, Opened, interrupted
 
 GRACE_S = 60.0
 """How long after its total timeout an unfinished request of a living worker is given up."""
-_FILE_ROWS = 32_768
+_FILE_ROWS = 16_384
 _MICROSECONDS = 1_000_000
 
 

@@ -41,8 +41,7 @@ class ParquetWriter:
             UnwritableRowError: a row's value does not fit its column.
             OSError: the disk or the memory refuses; trying again later may help.
         """
-        with self._scratch.open("wb") as scratch:
-            scratch.writelines(rows)
+        self._scratch.write_bytes(b"".join(rows))
 
         def fill(unfinished: Path) -> None:
             statement = seal_statement(source=str(self._scratch), target=str(unfinished), worker=boot[0], boot=boot[1])

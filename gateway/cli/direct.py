@@ -94,7 +94,7 @@ def open_directly(directory: Path, environment: Mapping[str, str]) -> Generator[
         if ledger.read_only:
             message = f"a console runs on {directory} ({holder(directory / LOCK_FILE)}); leave --direct out"
             raise Abort(message)
-        keys = derived(load_master(directory, environment, secrets.token_bytes))
+        keys = derived(load_master(directory, environment, secrets.token_bytes, create=False))
         sealed = ledger.sealed()
         if sealed is None:
             message = f"{directory} has no snapshot yet; start `turnout serve` once"

@@ -17,6 +17,7 @@ from gateway.settings.last_good import LastGood
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import derived, load_master
 from gateway.settings.snapshot import Snapshot, unseal
+from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.sqlite import SqliteLedger, open_ledger
 
 RUN = "run"
@@ -44,7 +45,8 @@ def open_installation(
         SecretError: the master secret cannot be had.
         LedgerError: see `open_ledger`.
     """
-    keys = derived(load_master(state_dir, environment, secrets.token_bytes))
+    is_new = create and not (state_dir / LEDGER_FILE).exists()
+    keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=is_new))
     last_good = LastGood(state_dir / RUN, "console", partial(unseal, signing_key=keys.snapshot)).newest()
     restored = restored_state(last_good) if last_good is not None else None
     ledger = open_ledger(state_dir, clock=now_us, create=create, restore_from=restored)

@@ -73,7 +73,7 @@ class ConfigWatch:
             return None
         self._seen = mark
         try:
-            self.definitions, problems = load_checked(self._path, _any_name(self._path))
+            self.definitions, problems = load_checked(self._path, None)
         except SettingsError as error:
             for problem in error.problems:
                 _log.error("configuration refused; the last good one stays", extra={"reason": f"{problem}"})
@@ -88,11 +88,6 @@ class ConfigWatch:
         except OSError:
             return None
         return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def _any_name(path: Path) -> set[str]:
-    """Return the variables that the file refers to: the workers resolve them, and say so where they cannot."""
-    return {ref.env for _, ref in load(path).secret_refs() if ref.env is not None}
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
         SecretError: the master secret cannot be had.
     """
-    keys = derived(load_master(state_dir, environment, secrets.token_bytes))
+    keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
     boot = secrets.token_hex(8)
     writer = Writer(state_dir / "journal", name, boot)
     page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())

@@ -1,27 +1,11 @@
-"""The demonstration: two simulated model servers, and a configuration that splits between them. Texts only."""
+"""The demonstration's `turnout.toml`: one rollout between the two models of `gateway/simulate/demo.py`. Text only."""
 
 from __future__ import annotations
 
-ROLLOUT = "sales-companion"
-BASE = "gpt-4o-mini"
-CANDIDATE = "ft:gpt-4o-mini:acme:sales-v2:abc123"
+from gateway.simulate.demo import BASE_MODEL as BASE
+from gateway.simulate.demo import CANDIDATE_MODEL as CANDIDATE
 
-SIMULATIONS = {
-    "base": f"""# A simulated model server: what the base model does.
-[models."{BASE}"]
-ttft_ms = 60
-ms_per_token = 1.0
-output_tokens = 220
-tokens_per_chunk = 16
-""",
-    "candidate": f"""# A simulated model server: what the fine-tuned model does. Its name is an illustration.
-[models."{CANDIDATE}"]
-ttft_ms = 70
-ms_per_token = 1.1
-output_tokens = 280
-tokens_per_chunk = 16
-""",
-}
+ROLLOUT = "sales-companion"
 
 
 def configuration(base_port: int, candidate_port: int) -> str:

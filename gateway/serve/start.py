@@ -25,6 +25,7 @@ from gateway.serve.supervisor import Child, Supervisor
 from gateway.settings.load import load_checked
 from gateway.settings.problem import Problem
 from gateway.settings.schema import Configuration, Server
+from gateway.simulate.demo import SIMULATIONS
 from rollout.stores.ledger import LedgerError
 
 ADDRESSES = "addresses.json"
@@ -93,7 +94,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
     with ExitStack() as held:
         state_dir = options.state_dir.absolute()
         _claim(state_dir, held)
-        simulated = {name: _bind("127.0.0.1", 0, held) for name in demo.SIMULATIONS} if options.demo else {}
+        simulated = {name: _bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
         trouble = _open(state_dir, definitions, environment)
@@ -169,7 +170,7 @@ def _keep(state_dir: Path, keys: FirstKeys) -> None:
 
 
 def _demo_config(state_dir: Path, simulated: Mapping[str, socket.socket]) -> Path:
-    for name, text in demo.SIMULATIONS.items():
+    for name, text in SIMULATIONS.items():
         _write(state_dir / f"demo-{name}.toml", text.encode(), 0o644)
     path = state_dir / "demo.toml"
     ports = [bound.getsockname()[1] for bound in simulated.values()]

@@ -31,7 +31,7 @@ def base_url_faults(url: str) -> Iterator[str]:
         yield f"names no host that can be called; {_EXAMPLE}"
     if port == 0:
         yield "has port 0, which cannot be called; name the upstream's port or leave it out"
-    yield from _superfluous(parts)
+    yield from _superfluous(url, parts)
 
 
 def is_loopback(host: str) -> bool:
@@ -44,10 +44,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _superfluous(parts: SplitResult) -> Iterator[str]:
+def _superfluous(url: str, parts: SplitResult) -> Iterator[str]:
     if "@" in parts.netloc:
         yield 'carries a user name or password; take it out and use api_key = { env = "NAME" }'
-    if parts.query or parts.fragment or "?" in parts.geturl() or "#" in parts.geturl():
+    if "?" in url or "#" in url:
         yield "has a query or a fragment, which would be lost; take off everything from the ? or # on"
     segments = parts.path.lower().replace("%2e", ".").split("/")
     if "." in segments or ".." in segments:

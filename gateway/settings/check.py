@@ -33,8 +33,11 @@ _PER_TOKEN = 0.0005
 """The cheapest hosted models cost a hundred times as much per million tokens; the dearest, per token, less."""
 
 
-def check(configuration: Configuration, environment_names: AbstractSet[str]) -> tuple[Problem, ...]:
-    """Return every problem, errors first. `environment_names` are the variables that are set and not empty."""
+def check(configuration: Configuration, environment_names: AbstractSet[str] | None) -> tuple[Problem, ...]:
+    """Return every problem, errors first.
+
+    `environment_names` are the variables that are set and not empty; None where those of the workers are not known.
+    """
     problems = [
         *_names(configuration),
         *_server(configuration.server),
@@ -74,9 +77,11 @@ def _lake(configuration: Configuration) -> Iterator[Problem]:
     url = configuration.lake.url
     if url is None:
         return
-    parts = url.partition("://")
-    if parts[1] and parts[0] != "file":
-        yield error_at(("lake", "url"), f"{quoted(parts[0])} is no kind of lake; write a directory, or file:///path")
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme != "file":
+        yield error_at(("lake", "url"), f"{quoted(scheme)} is no kind of lake; write a directory, or file:///path")
+    elif separator and not rest.startswith("/"):
+        yield error_at(("lake", "url"), f"{shown(url)} names another machine; write file:///path, with three slashes")
     elif not url.strip() or any(not character.isprintable() for character in url):
         yield error_at(("lake", "url"), f"{shown(url)} is no directory; write a path, or leave the key out")
 
@@ -151,12 +156,12 @@ def _timeouts(name: str, model: Model) -> Iterator[Problem]:
         yield error_at(("models", name, "total_timeout_s"), message)
 
 
-def _secrets(configuration: Configuration, environment_names: AbstractSet[str]) -> Iterator[Problem]:
+def _secrets(configuration: Configuration, environment_names: AbstractSet[str] | None) -> Iterator[Problem]:
     for keys, ref in configuration.secret_refs():
         fault = _reference_fault(ref)
         if fault:
             yield error_at(keys, fault)
-        elif ref.env is not None and ref.env not in environment_names:
+        elif ref.env is not None and environment_names is not None and ref.env not in environment_names:
             yield warning_at(keys, f"environment variable {ref.env} is not set; export {ref.env}=... before the start")
 
 

@@ -23,8 +23,10 @@ _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<en
 _TOO_DEEP = "its tables or arrays are nested too deeply; no key of Turnout lies deeper than four tables"
 
 
-def load_checked(path: Path, environment_names: AbstractSet[str]) -> tuple[Configuration, tuple[Problem, ...]]:
+def load_checked(path: Path, environment_names: AbstractSet[str] | None) -> tuple[Configuration, tuple[Problem, ...]]:
     """Return a configuration that may be served, and the warnings that its operator should read.
+
+    `environment_names`: see `check`.
 
     Raises:
         SettingsError: the file cannot be read, has another shape, or contradicts itself.

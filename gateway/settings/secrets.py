@@ -57,20 +57,29 @@ def derived(master: bytes) -> Derived:
     )
 
 
-def load_master(state_dir: Path, environment: Mapping[str, str], randomness: Callable[[int], bytes]) -> bytes:
+def load_master(
+    state_dir: Path, environment: Mapping[str, str], randomness: Callable[[int], bytes], *, create: bool = True
+) -> bytes:
     """Return the master secret: `TURNOUT_SECRET`, else `<state_dir>/secret`, which is made when it is missing.
 
     Both forms are read alike (the text's bytes, without the line break at its end), so that the file's content may
     move into the variable. Where both are there they must agree: another secret would silently move every user to
-    another bucket and invalidate every key.
+    another bucket and invalidate every key. For the same reason `create` is false where the state directory has been
+    in use: a lost secret is to be put back, not replaced.
 
     Raises:
-        SecretError: the secret is too short, the file is open to others or unreadable, or the two differ.
+        SecretError: the secret is too short, or missing and not to be made; the file is open to others or unreadable;
+            or the two differ.
     """
     path = state_dir / MASTER_FILE
     given = environment.get(MASTER_VARIABLE)
     if given is None:
         if not os.path.lexists(path):
+            if not create:
+                message = (
+                    f"{path} is missing, with which this state directory was made; restore it, or set {MASTER_VARIABLE}"
+                )
+                raise SecretError(message)
             _create(path, randomness(MASTER_BYTES).hex())
         return _long_enough(_private(path), str(path))
     master = _long_enough(_bytes(given), MASTER_VARIABLE)

@@ -1,4 +1,4 @@
-"""`python -m gateway.simulate (--config FILE | --demo ARM) [--fd N | --port N]`: one simulated server for a supervisor.
+"""`python -m gateway.simulate --config FILE [--fd N | --port N]`: one simulated server for a supervisor.
 
 The first line on standard output is JSON: `{"base_url": ..., "models": [...]}`.
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.simulate import demo
 from gateway.simulate.config import BadSimulationError, load
 from gateway.simulate.server import announcement, listen, run
 
@@ -21,7 +20,7 @@ def main() -> int:
     """Serve until a signal; 2 when the configuration or the address is refused."""
     arguments = _parser().parse_args()
     try:
-        config = demo.SERVERS[arguments.demo] if arguments.demo else load(arguments.config)
+        config = load(arguments.config)
         if arguments.port is not None:
             config = msgspec.structs.replace(config, port=arguments.port)
         listening = socket.socket(fileno=arguments.fd) if arguments.fd is not None else listen(config)
@@ -36,9 +35,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gateway.simulate", description="One simulated model server.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--config", type=Path, help="a simulation file (TOML)")
-    what.add_argument("--demo", choices=tuple(demo.SERVERS), help="a server of the demonstration")
+    parser.add_argument("--config", type=Path, required=True, help="a simulation file (TOML)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--fd", type=int, help="a listening socket that this process inherited")
     where.add_argument("--port", type=int, help="listen on this port; 0: any")

@@ -1,4 +1,4 @@
-"""Compose an answer to one request. No I/O: the same request and draws give the same answer.
+"""Compose an answer to one request. Pure: the same request and draws give the same answer.
 
 A token of an answer is one word of text, or four characters of JSON (a `json_schema` answer, a call's arguments).
 """

@@ -1,4 +1,4 @@
-"""An answer as bytes: one JSON object, or the server-sent events that OpenAI streams. No I/O."""
+"""An answer as bytes: one JSON object, or the server-sent events that OpenAI streams. Pure."""
 
 from __future__ import annotations
 

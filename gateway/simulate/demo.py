@@ -1,4 +1,4 @@
-"""The two simulated servers of the demonstration. Values alone; no I/O.
+"""The simulation files of the demonstration, by arm. Texts alone; no I/O.
 
 The delays are those of a real service (an answer in about 1.2 s, the candidate's in about 1.3 s), ten times shorter:
 so the shipped trace fits into a minute with fewer than 64 requests under way at once.
@@ -6,20 +6,28 @@ so the shipped trace fits into a minute with fewer than 64 requests under way at
 
 from __future__ import annotations
 
-from gateway.simulate.config import SimulatedModel, Simulation
-
 BASE_MODEL = "gpt-4o-mini"
 CANDIDATE_MODEL = "ft:gpt-4o-mini:acme:sales-v2:abc123"
-TIME_SCALE = 0.1
 
-BASE = Simulation(
-    time_scale=TIME_SCALE,
-    models={BASE_MODEL: SimulatedModel(ttft_ms=400, ms_per_token=2.9, output_tokens=280, cached_share=0.2)},
-)
-CANDIDATE = Simulation(
-    time_scale=TIME_SCALE,
-    models={CANDIDATE_MODEL: SimulatedModel(ttft_ms=430, ms_per_token=4.0, output_tokens=220, cached_share=0.2)},
-)
+SIMULATIONS = {
+    "base": f"""# A simulated model server: the base model.
+time_scale = 0.1
 
-SERVERS = {"base": BASE, "candidate": CANDIDATE}
-"""By arm."""
+[models."{BASE_MODEL}"]
+ttft_ms = 400
+ms_per_token = 2.9
+output_tokens = 280
+tokens_per_chunk = 16
+cached_share = 0.2
+""",
+    "candidate": f"""# A simulated model server: the fine-tuned one, a little slower and briefer; its name is made up.
+time_scale = 0.1
+
+[models."{CANDIDATE_MODEL}"]
+ttft_ms = 430
+ms_per_token = 4.0
+output_tokens = 220
+tokens_per_chunk = 16
+cached_share = 0.2
+""",
+}

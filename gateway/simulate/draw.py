@@ -1,4 +1,4 @@
-"""Draw how one request goes: how long it takes, whether it fails, how much is said. No I/O: randomness comes in."""
+"""Draw how one request goes: how long it takes, whether it fails, how much is said. Pure: randomness comes in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a JSON value that a JSON schema accepts. No I/O: the same schema and random numbers give the same value.
+"""Make a JSON value that a JSON schema accepts. Pure: the same schema and random numbers give the same value.
 
 Understood: `$ref` within the document, `const`, `enum`, `type` (also a list), `anyOf`, `oneOf` (the first branch that
 works), `allOf` (merged), objects (`properties`, `required`, `additionalProperties`, `minProperties`), arrays (`items`,

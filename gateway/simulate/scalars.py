@@ -1,4 +1,4 @@
-"""Make one string, number or other scalar that a JSON schema accepts. No I/O.
+"""Make one string, number or other scalar that a JSON schema accepts. Pure.
 
 Every maker takes the schema, random numbers, and whether values shall differ from call to call (`vary`).
 """

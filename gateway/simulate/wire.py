@@ -1,4 +1,4 @@
-"""What a caller may ask of the simulated server, and what it answers: OpenAI's chat completions. No I/O."""
+"""What a caller may ask of the simulated server, and what it answers: OpenAI's chat completions. Pure."""
 
 from __future__ import annotations
 

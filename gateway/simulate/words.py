@@ -1,4 +1,4 @@
-"""Text that is nobody's: every word of a simulated answer or prompt comes from here. No I/O.
+"""Text that is nobody's: every word of a simulated answer or prompt comes from here. Pure.
 
 A token of text is one word with the space before it, so that a text of n tokens is n list items.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -119,9 +119,15 @@ class SqliteLedger:
                 yield self._connection
                 files.require_same(self.path, self._identity)
                 self._connection.execute("COMMIT")
+                self._fold_journal()
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+
+    def _fold_journal(self) -> None:
+        """Leave nothing in the write-ahead log: SQLite would replay it into whatever file takes the ledger's place."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def open_ledger(

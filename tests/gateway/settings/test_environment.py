@@ -42,11 +42,12 @@ def test_without_the_variables_paths_stand_in_the_working_directory(environment:
     assert config_path(environment) == Path("turnout.toml")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH", "TURNOUT_STATE_DIR"]
-    + ["COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START", "TMPDIR"],
+NEEDED = (
+    "PATH HOME TMPDIR LANG LC_ALL TZ SSL_CERT_FILE SSL_CERT_DIR PYTHONPATH TURNOUT_STATE_DIR COVERAGE_PROCESS_CONFIG"
 )
+
+
+@pytest.mark.parametrize("name", NEEDED.split())
 @pytest.mark.parametrize("role", ["worker", "console", "shipper"])
 def test_every_process_gets_what_python_and_the_operating_system_need(name: str, role: str):
     assert child_environment(CONFIGURATION, {name: "x"}, role=role) == {name: "x"}  # pyright: ignore[reportArgumentType] - a parametrized Literal

@@ -112,10 +112,9 @@ def test_a_huge_file_is_not_read(tmp_path: Path):
         ),
         (
             "[models.ft:gpt-4o]\n",
-            "line 1, column 11: Expected ']' at the end of a table declaration; "
-            'a name with ":" or "." stands in quotes: [models."ft:gpt-4o:acme"]',
+            """line 1, column 11: Expected ']' at the end of a table declaration; a name with ":" or "." stands""",
         ),
-        ("x = 2024-13-45\n", "line 1, column 5: Invalid date or datetime"),
+        ("x = 2024-02-30\n", "line 1, column 5: Invalid date or datetime"),
     ],
 )
 def test_a_syntax_error_names_line_and_column(tmp_path: Path, text: str, line: str):
@@ -197,10 +196,13 @@ def test_a_tree_of_any_shape_is_a_configuration_or_a_refusal(tree: dict[str, Any
 def test_a_file_of_any_bytes_is_a_configuration_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, content: bytes):
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content)
+    said = f"{path}: "
     try:
         load(path)
     except SettingsError as error:
-        assert str(error).startswith(f"{path}: ")
+        said = str(error)
+
+    assert said.startswith(f"{path}: ")
 
 
 SECRETS = st.text(string.ascii_letters + string.digits, min_size=12, max_size=60).map(lambda text: f"sEcReT{text}")

@@ -117,6 +117,13 @@ def test_a_state_directory_that_cannot_be_written_is_named(tmp_path: Path):
         load_master(tmp_path / "file", {}, os.urandom)
 
 
+def test_a_secret_that_was_lost_is_not_replaced(tmp_path: Path):
+    with pytest.raises(SecretError, match=r"/secret is missing, .*; restore it, or set TURNOUT_SECRET$"):
+        load_master(tmp_path, {}, os.urandom, create=False)
+
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dangling_link_is_not_taken_for_a_missing_secret(tmp_path: Path):
     (tmp_path / "secret").symlink_to(tmp_path / "gone")
 

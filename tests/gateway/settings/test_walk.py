@@ -67,8 +67,7 @@ def lines(text: str) -> list[str]:
         ),
         (
             '[models.gpt-4.1-mini]\nupstream = "x"',
-            'models."gpt-4": "1-mini" is read as a table inside; a name with a dot stands in quotes: '
-            '[models."gpt-4.1-mini"]',
+            'models."gpt-4": "1-mini" is read as a table inside; a name with a dot stands in quotes: [models."gpt-4.1-',
         ),
         ('[rollouts.x]\nbase = "b"\ncandidate = "c"\nalso_for = "d"', 'rollouts.x.also_for: "d" stands where an array'),
         ('[rollouts.x]\nbase = "b"\ncandidate = "c"\nalso_for = [1]', "rollouts.x.also_for[0]: 1 does not fit"),

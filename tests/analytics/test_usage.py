@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.usage import Usage, WireUsage, reported
+
+CHAT = b"""{"prompt_tokens": 1117, "completion_tokens": 46, "total_tokens": 1163,
+ "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 3},
+ "completion_tokens_details": {"reasoning_tokens": 12, "audio_tokens": 4, "accepted_prediction_tokens": 0}}"""
+RESPONSES = b"""{"input_tokens": 328, "input_tokens_details": {"cached_tokens": 128}, "output_tokens": 52,
+ "output_tokens_details": {"reasoning_tokens": 20}, "total_tokens": 380}"""
+
+
+def read(text: bytes) -> Usage | None:
+    return reported(msgspec.json.decode(text, type=WireUsage))
+
+
+def test_the_usage_of_a_chat_completion_is_read_with_all_its_parts() -> None:
+    assert read(CHAT) == Usage(input=1117, output=46, cached=1024, input_audio=3, reasoning=12, output_audio=4)
+
+
+def test_the_usage_of_a_response_is_read_with_all_its_parts() -> None:
+    assert read(RESPONSES) == Usage(input=328, output=52, cached=128, reasoning=20)
+
+
+def test_parts_that_are_absent_or_null_count_0() -> None:
+    assert read(b'{"prompt_tokens": 5, "completion_tokens": 2}') == Usage(input=5, output=2)
+    assert read(
+        b'{"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": null}}'
+    ) == Usage(input=5, output=2)
+
+
+def test_an_embedding_reports_no_output_and_has_none() -> None:
+    assert read(b'{"prompt_tokens": 8, "total_tokens": 8}') == Usage(input=8, output=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"{}", b'{"completion_tokens": 3}', b'{"prompt_tokens": -1}', b'{"prompt_tokens": 4, "completion_tokens": -2}'],
+)
+def test_a_usage_without_input_or_with_a_negative_count_is_not_believed(text: bytes) -> None:
+    assert read(text) is None
+
+
+COUNTS = st.one_of(st.none(), st.integers(min_value=-5, max_value=100))
+
+
+@given(total_in=st.integers(min_value=0, max_value=50), cached=COUNTS, audio=COUNTS)
+def test_a_part_is_never_negative_and_never_more_than_its_whole(
+    total_in: int, cached: int | None, audio: int | None
+) -> None:
+    details = {"cached_tokens": cached, "audio_tokens": audio}
+    usage = read(msgspec.json.encode({"prompt_tokens": total_in, "prompt_tokens_details": details}))
+
+    assert usage is not None
+    assert 0 <= usage.cached <= total_in
+    assert 0 <= usage.input_audio <= total_in

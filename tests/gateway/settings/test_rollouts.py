@@ -1,0 +1,107 @@
+"""Rollouts: arms that exist, and public names that lead to one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.settings.rollouts import rollout_problems
+from gateway.settings.schema import Configuration, Model, RolloutDefinition
+
+MODELS = {name: Model(upstream="openai") for name in ("gpt-4o-mini", "gpt-4o", "ft:gpt-4o-mini:acme")}
+
+
+def rollout(**given: Any) -> RolloutDefinition:
+    return RolloutDefinition(**{"base": "gpt-4o-mini", "candidate": "ft:gpt-4o-mini:acme", **given})
+
+
+def found(**rollouts: RolloutDefinition) -> list[str]:
+    configuration = Configuration(models=MODELS, rollouts=rollouts)
+    return [str(problem) for problem in rollout_problems(configuration)]
+
+
+def test_a_rollout_between_two_models_is_sound():
+    assert found(sales=rollout(also_for=("gpt-4o-mini", "sales-legacy"))) == []
+
+
+def test_two_rollouts_may_share_a_flag_and_a_model():
+    assert found(sales=rollout(), support=rollout()) == []
+
+
+@pytest.mark.parametrize("arm", ["base", "candidate"])
+def test_an_arm_that_is_no_configured_model_is_named_with_the_table_to_add(arm: str):
+    assert found(sales=rollout(**{arm: "ft:other"})) == [
+        f'rollouts.sales.{arm}: "ft:other" is not a configured model; add [models."ft:other"]'
+    ]
+
+
+def test_a_misspelt_arm_gets_the_nearest_model():
+    assert found(sales=rollout(base="gpt-4o-mni"))[0].endswith('add [models."gpt-4o-mni"]; did you mean "gpt-4o-mini"?')
+
+
+def test_base_and_candidate_differ():
+    assert found(sales=rollout(candidate="gpt-4o-mini")) == [
+        'rollouts.sales.candidate: "gpt-4o-mini" is the base too; name the fine-tuned model'
+    ]
+
+
+def test_a_rollout_has_no_models_name():
+    assert found(**{"gpt-4o-mini": rollout()}) == [
+        (
+            "rollouts.gpt-4o-mini: a model has this name too; "
+            'name the rollout differently and give it also_for = ["gpt-4o-mini"]'
+        )
+    ]
+
+
+def test_a_name_leads_to_one_rollout():
+    lines = found(sales=rollout(also_for=("support", "chat")), support=rollout(also_for=("chat",)))
+
+    assert lines == [
+        (
+            'rollouts.sales.also_for[0]: "support" leads to rollout "support" already; a name leads to one rollout: '
+            "take it out of one"
+        ),
+        (
+            'rollouts.support.also_for[0]: "chat" leads to rollout "sales" already; a name leads to one rollout: '
+            "take it out of one"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("also_for", [("sales",), ("chat", "chat")])
+def test_a_name_stands_once(also_for: tuple[str, ...]):
+    lines = found(sales=rollout(also_for=also_for))
+
+    assert lines == [
+        f'rollouts.sales.also_for[{len(also_for) - 1}]: "{also_for[-1]}" leads to this rollout already; take it out'
+    ]
+
+
+@pytest.mark.parametrize("alias", ["", "a b", "näme", "\x00"])
+def test_a_public_name_is_visible_ascii(alias: str):
+    assert len(found(sales=rollout(also_for=(alias,)))) == 1
+
+
+@pytest.mark.parametrize("alias", ["gpt-4o", "ft:gpt-4o-mini:acme"])
+def test_a_name_of_a_model_that_is_not_the_base_is_a_warning(alias: str):
+    lines = found(sales=rollout(also_for=(alias,)))
+
+    assert len(lines) == 1
+    assert lines[0].startswith(f'warning: rollouts.sales.also_for[0]: "{alias}" is not this rollout\'s base, so its')
+
+
+def test_a_flags_name_fits_into_an_address():
+    assert found(sales=rollout(flag="a b")) == [
+        'rollouts.sales.flag: "a b" is no flag\'s name; use 1 to 128 of A-Z a-z 0-9 . _ -'
+    ]
+
+
+def test_a_salt_for_two_rollouts_is_a_warning():
+    assert found(sales=rollout(salt="s"), support=rollout(salt="s")) == [
+        (
+            'warning: rollouts.support.salt: rollout "sales" has the same salt, so the same users are first in both; '
+            "leave salt out"
+        )
+    ]

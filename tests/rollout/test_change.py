@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from rollout.change import (
+    Change,
+    ChangeError,
+    ConflictError,
+    Held,
+    State,
+    UnknownKeyError,
+    UnknownRolloutError,
+    add_key,
+    applied,
+    force,
+    live,
+    moment,
+    revoke_key,
+    set_percent,
+)
+from rollout.flag import Flag
+from rollout.keys import Key
+
+FLAG = Flag(rollout="sales", flag="f", base="gpt", candidate="tuned", salt="s", version=4, step=2, percent=10.0)
+HELD = Held(flag=FLAG, changed_at=1_800_000_000_000_000, changed_by="ops key 1")
+STATE = State(epoch=1, version=7, rollouts={"sales": HELD, "old": Held(flag=FLAG, retired=True)})
+ADMIN = Key(id="a1", role="admin", fingerprint="f" * 64)
+APP = Key(id="p1", role="app", fingerprint="e" * 64, application="default")
+HASH = "ab" * 16
+
+
+def test_moving_the_percent_raises_version_and_step():
+    (change,) = set_percent(STATE, "sales", 25.0, 4)
+
+    assert change.flag == replace(FLAG, percent=25.0, version=5, step=3)
+    assert change.before == {"percent": 10.0, "version": 4, "step": 2}
+    assert change.after == {"percent": 25.0, "version": 5, "step": 3}
+
+
+def test_the_present_percent_again_is_no_change():
+    assert set_percent(STATE, "sales", 10.0, 4) == []
+
+
+def test_a_conflict_names_the_present_version_percent_who_and_when():
+    with pytest.raises(ConflictError) as refused:
+        set_percent(STATE, "sales", 25.0, 3)
+
+    assert str(refused.value) == (
+        "rollout sales moved on: it is now at version 4 with 10 %, changed by ops key 1 at 2027-01-15 08:00:00Z; "
+        "you saw version 3. Look again, then repeat."
+    )
+
+
+@pytest.mark.parametrize("name", ["nothing", "old"])
+def test_an_unknown_or_retired_rollout_is_refused_with_the_live_ones(name: str):
+    with pytest.raises(UnknownRolloutError, match="the configured ones: sales"):
+        live(STATE, name)
+
+
+def test_without_any_rollout_the_refusal_says_so():
+    with pytest.raises(UnknownRolloutError, match="the configured ones: none"):
+        live(State(epoch=1), "sales")
+
+
+def test_forcing_a_user_raises_the_version_but_not_the_step():
+    (forced,) = force(STATE, "sales", HASH, "candidate", 4)
+
+    assert forced.flag == replace(FLAG, version=5, forced={HASH: "candidate"})
+    assert forced.action == "force_user"
+
+
+def test_a_forced_user_is_let_go_and_again_is_no_change():
+    forced = replace(STATE, rollouts={"sales": Held(flag=replace(FLAG, forced={HASH: "base", "cd": "base"}))})
+
+    (change,) = force(forced, "sales", HASH, None, 4)
+
+    assert change.action == "unforce_user"
+    assert change.flag == replace(FLAG, version=5, forced={"cd": "base"})
+    assert force(STATE, "sales", HASH, None, 4) == []
+
+
+def test_a_new_key_is_audited_without_its_fingerprint():
+    change = add_key(APP)
+
+    assert change.key == APP
+    assert "fingerprint" not in change.after
+    assert change.after["application"] == "default"
+
+
+def test_a_key_is_revoked_once():
+    state = replace(STATE, keys={"a1": ADMIN, "p1": APP})
+
+    (change,) = revoke_key(state, "p1", 99)
+
+    assert change.key == replace(APP, revoked_at=99)
+    assert revoke_key(applied(state, change, actor="x", at=99), "p1", 100) == []
+
+
+def test_the_only_live_admin_key_stays():
+    state = replace(STATE, keys={"a1": ADMIN, "a2": replace(ADMIN, id="a2", revoked_at=5)})
+
+    with pytest.raises(ChangeError, match="only live admin key"):
+        revoke_key(state, "a1", 99)
+
+
+def test_an_unknown_key_is_refused():
+    with pytest.raises(UnknownKeyError, match="turnout key list"):
+        revoke_key(STATE, "zz", 99)
+
+
+def test_each_kind_of_change_reaches_the_state():
+    state = applied(STATE, Change(action="set_percent", flag=FLAG), actor="me", at=5)
+    state = applied(state, add_key(APP), actor="me", at=5)
+    state = applied(state, Change(action="set_definitions", definitions="d1"), actor="me", at=5)
+    raised = applied(state, Change(action="raise_epoch", epoch=9), actor="me", at=5)
+
+    assert state.rollouts["sales"] == Held(flag=FLAG, changed_at=5, changed_by="me")
+    assert state.keys == {"p1": APP}
+    assert (state.definitions, state.epoch, state.version) == ("d1", 1, 7)
+    assert (raised.epoch, raised.version) == (9, 0)
+
+
+def test_a_moment_is_written_in_utc():
+    assert moment(1_800_000_000_999_999) == "2027-01-15 08:00:00Z"
