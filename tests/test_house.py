@@ -33,9 +33,7 @@ FOREIGN_NAMES: dict[str, str] = {
 UNMIRRORED = {"acceptance", "contracts", "fakes", "faults", "vectors"}
 """Folders of tests that follow a promise or a port instead of a source file."""
 
-TESTED_ELSEWHERE: dict[str, str] = {
-    "gateway/__main__.py": "tests/test_readme.py",
-}
+TESTED_ELSEWHERE: dict[str, str] = {}
 """Source files whose tests start whole processes, and where those stand."""
 
 
@@ -165,7 +163,8 @@ def mirrors(path: Path) -> list[Path]:
     source = path.relative_to(ROOT)
     folder, stem = (source.parent.parent, source.parent.name) if path.stem == "__init__" else (source.parent, path.stem)
     home = ROOT / "tests" / folder
-    return [*home.glob(f"test_{stem}.py"), *home.glob(f"test_{stem}_*.py")]
+    stems = {stem, stem.strip("_")}
+    return [test for name in stems for shape in ("", "_*") for test in home.glob(f"test_{name}{shape}.py")]
 
 
 def test_every_source_file_with_logic_has_a_mirrored_test_file():

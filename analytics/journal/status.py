@@ -31,6 +31,7 @@ _CELLS = (
 _layout = struct.Struct(f"<2Q{len(_CELLS)}q{_BOOT_BYTES}s")
 _CHANGES, _FIRST = 1, 2
 _TRIES = 100
+_PAUSE_S = 0.0005
 
 
 class StatusError(ValueError):
@@ -144,5 +145,5 @@ def _settled(page: mmap.mmap) -> bytes:
         before, copied, after = page[8:16], page[:], page[8:16]
         if before == after and not before[0] & 1:
             break
-        time.sleep(0)
+        time.sleep(_PAUSE_S)
     return copied

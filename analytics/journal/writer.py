@@ -11,6 +11,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -60,7 +61,7 @@ class Writer:
         self._segment: Segment | None = None
         self._spares: deque[Segment] = deque()
         self._retired: deque[Segment] = deque()
-        self._is_sound = True
+        self._is_sound, self._is_suspect = True, False
         self._retry_at_s = clock()
         self._closing = threading.Lock()
         self._rotate(self._retry_at_s)
@@ -76,19 +77,18 @@ class Writer:
             self.lost += 1
 
     def sync(self) -> None:
-        """Make everything appended so far durable. For another thread: safe beside `append`, and may take its time."""
+        """Make everything appended so far durable. For another thread: safe beside `append`, and may take its time.
+
+        What fails is counted in `sync_errors`; a segment that could not be synced is not trusted with more frames.
+        """
         with self._closing:
-            try:
-                while self._retired:
-                    self._retired.popleft().retire()
-                # Read only now: a segment that is retired meanwhile stays open until the next sync.
-                segment = self._segment
-                if segment is not None:
-                    _datasync(segment.fd)
-                self._prepare(segment)
-            except OSError:
-                self.sync_errors += 1
-                self._is_sound = False
+            while self._retired:
+                self._attempt(self._retired.popleft().retire)
+            # Read only now: a segment that is retired meanwhile stays open until the next sync.
+            segment = self._segment
+            if segment is not None:
+                self._is_suspect = not self._attempt(partial(_datasync, segment.fd)) or self._is_suspect
+                self._attempt(partial(self._prepare, segment))
 
     def close(self) -> None:
         """Sync, cut the segment to its written length and let go of it; later appends are lost."""
@@ -97,10 +97,7 @@ class Writer:
             self._retired.clear()
             self._segment, self._retry_at_s = None, float("inf")
             for segment in segments:
-                try:
-                    segment.retire()
-                except OSError:
-                    self.sync_errors += 1
+                self._attempt(segment.retire)
             while self._spares:
                 self._spares.pop().discard()
 
@@ -129,7 +126,7 @@ class Writer:
 
     def _wants_another(self, size: int, now_s: float) -> bool:
         segment = self._segment
-        if segment is None:
+        if segment is None or self._is_suspect:
             return True
         return segment.offset + size > self._segment_bytes or now_s - segment.started_s >= self._segment_s
 
@@ -157,14 +154,23 @@ class Writer:
         except OSError:
             return False
         self._segment, self._number, self._is_sound = segment, self._number + 1, True
+        self._is_suspect = False
         if last is not None:
             last.release()
             self._retired.append(last)
         return True
 
-    def _prepare(self, segment: Segment | None) -> None:
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except OSError:
+            self.sync_errors += 1
+            return False
+        return True
+
+    def _prepare(self, segment: Segment) -> None:
         """Make the next segment ahead of its use once the present one is half spent, off the request path."""
-        if segment is None or self._spares:
+        if self._spares:
             return
         age_s = self._clock() - segment.started_s
         if segment.offset * 2 >= self._segment_bytes or age_s * 2 >= self._segment_s:

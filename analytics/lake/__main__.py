@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shipper.run(stop, seal_every_s=arguments.seal_every_s)
     finally:
         shipper.close()
+        gc.unfreeze()
     log("info", "shipper_ended", msgspec.structs.asdict(shipper.counts))
     return 0
 

@@ -193,8 +193,8 @@ def add_reach_options(command: argparse.ArgumentParser) -> None:
 
 
 def _segment(name: str) -> str:
-    if not name:
-        message = "a name is empty; name a rollout or a key"
+    if name in {"", ".", ".."} or "/" in name:
+        message = f"{name!r} is no name of a rollout or a key; `turnout rollout list` and `turnout key list` show them"
         raise Abort(message, exit_code=2)
     try:
         return quote(name, safe="")

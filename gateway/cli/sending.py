@@ -1,8 +1,8 @@
 """Send planned requests through a gateway and note how each went.
 
-Each of the concurrent slots has a transport with one connection (a client's redirects, cookies and the like would cost as
-much again as the request): no request waits for another's connection, and none
-is ever cancelled: httpx's pool does not survive cancellations (encode/httpcore#1093).
+Each of the concurrent slots has a transport with one connection: no request waits for another's connection, and none is
+ever cancelled, which httpx's pool does not survive (encode/httpcore#1093). A whole client, with redirects and cookies,
+would cost as much again.
 """
 
 from __future__ import annotations

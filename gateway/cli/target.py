@@ -39,14 +39,22 @@ def find_target(url: str | None, key: str | None, directory: Path | None, enviro
     """
     directory = directory if directory is not None else state_dir(environment)
     address = url or environment.get(GATEWAY_URL_VARIABLE) or _found_url(directory)
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        message = f"{address!r} is no gateway's address; write for example --url http://127.0.0.1:8080"
-        raise Abort(message, exit_code=2)
+    host = _host(address)
     key = key or environment.get(APP_KEY_VARIABLE)
-    if not key and _is_local(parts.hostname):
+    if not key and _is_local(host):
         key = _found_key(directory)
     return Target(url=address.rstrip("/").removesuffix("/v1") + "/v1", key=key or None)
+
+
+def _host(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return parts.hostname
+    except ValueError:
+        pass
+    message = f"{address!r} is no gateway's address; write for example --url http://127.0.0.1:8080"
+    raise Abort(message, exit_code=2)
 
 
 def _found_url(directory: Path) -> str:

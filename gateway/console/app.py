@@ -18,7 +18,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gateway.console.api import keys, rollouts, state
 from gateway.console.auth import guard, permits
 from gateway.console.control import Control
-from gateway.errors import ApiError
+from gateway.errors import ApiError, BadRequestError
 from rollout.keys import ROLES
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -53,7 +53,12 @@ def create_app(control: Control, *, lifespan: Sequence[Lifespan] = ()) -> Litest
         lifespan=list(lifespan),
         guards=[guard(control.keys)],
         dependencies={"control": Provide(lambda: control, sync_to_thread=False)},
-        exception_handlers={ApiError: _refused, HTTPException: _refused_by_litestar, Exception: _failed},
+        exception_handlers={
+            ApiError: _refused,
+            HTTPException: _refused_by_litestar,
+            RecursionError: _too_deep,
+            Exception: _failed,
+        },
         openapi_config=_openapi(),
         request_max_body_size=_MAX_BODY_BYTES,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in _HEADERS.items()],
@@ -84,6 +89,11 @@ def _refused_by_litestar(request: Request[Any, Any, Any], error: HTTPException) 
     answer.status, answer.type = error.status_code, "invalid_request_error"
     answer.headers = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
     return _refused(request, answer)
+
+
+def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[bytes]:
+    """Answer for msgspec, which reads nested JSON by recursion; nothing of ours recurses."""
+    return _refused(request, BadRequestError("the request cannot be read: its JSON is nested too deeply"))
 
 
 def _sentence(request: Request[Any, Any, Any], error: HTTPException) -> str:

@@ -14,8 +14,9 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError
 from gateway.proxy.admission import admit, check_path
-from gateway.proxy.caller import Connection
+from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.entry import new_request_id
 from gateway.proxy.snapshot import Holder
 
 Answering = Callable[[Connection], Awaitable[None]]
@@ -42,8 +43,8 @@ class Surface:
         if methods is not None:
             allowed = ", ".join(methods)
             error: ApiError = MethodNotAllowedError(f"{connection.method} is not possible here; use {allowed}.")
-            return await connection.refuse(error, [(b"allow", allowed.encode())])
-        return await connection.refuse(_unknown_url(connection.method, connection.path), [])
+            return await connection.refuse(error, [(b"allow", allowed.encode()), _request_id()])
+        return await connection.refuse(_unknown_url(connection.method, connection.path), [_request_id()])
 
     async def _models(self, connection: Connection) -> None:
         await self._listed(connection, lambda names: {"object": "list", "data": [_model(name) for name in names]})
@@ -66,9 +67,9 @@ class Surface:
             admit(decisions, connection.headers)
             body = msgspec.json.encode(build(decisions.names()))
         except ApiError as error:
-            return await connection.refuse(error, [])
-        plain = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
-        await connection.start(200, plain)
+            return await connection.refuse(error, [_request_id()])
+        length = (b"content-length", b"%d" % len(body))
+        await connection.start(200, [(b"content-type", b"application/json"), length, _request_id()])
         return await connection.finish(body)
 
 
@@ -104,6 +105,11 @@ def _outside(request: Request[Any, Any, Any], error: HTTPException) -> Response[
     known: ApiError = _unknown_url(request.method, request.url.path)
     status = known.status if error.status_code in {404, 405} else error.status_code
     return Response(known.envelope(), status_code=status, media_type=MediaType.JSON)
+
+
+def _request_id() -> Header:
+    """Return the header of an answer that stands in no record; its id can still be told to the operator."""
+    return (b"x-request-id", new_request_id(time.time_ns() // 1000).encode())
 
 
 def _unknown_url(method: str, path: str) -> NotFoundError:

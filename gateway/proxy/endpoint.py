@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from gateway.errors import ApiError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.proxy import wire
@@ -15,6 +16,7 @@ from gateway.proxy.relay import is_stream, relay_stream, relay_whole
 from gateway.proxy.snapshot import Holder, View
 from gateway.proxy.upstream import Call, Fault, StalledFault, Upstream
 
+_log = logging.getLogger("turnout.proxy")
 _SHOWN_CHARACTERS = 100
 _FORWARDED = (b"accept", b"openai-beta", b"idempotency-key")
 
@@ -42,6 +44,12 @@ class ChatCompletions:
             if not connection.gone:
                 raise
             entry.close("client_cancelled", status=connection.status)
+        except Exception:  # noqa: BLE001 - a request's outermost frame: logged with its id, recorded as internal_error
+            _log.exception("a request failed in the gateway", extra={"request_id": entry.request_id})
+            error = ApiError(f"The gateway failed at this request; its log names {entry.request_id}.")
+            entry.close("rejected", status=error.status, error_class=error.error_class)
+            if not connection.started:
+                await connection.refuse(error, headers)
         finally:
             connection.unwatch()
 

@@ -44,6 +44,11 @@ class Tally(Protocol):
         ...
 
 
+def new_request_id(now_us: int) -> str:
+    """Return a fresh UUIDv7."""
+    return uuid7(now_us, os.urandom(10))
+
+
 class Entry:
     """One request, from its head to its record."""
 
@@ -54,7 +59,7 @@ class Entry:
         self._journal = journal
         self._tally = tally
         self._clock = clock
-        self.request_id = uuid7(now_us, os.urandom(10))
+        self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "seq": journal.next_seq(), "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())
         tally.began()

@@ -5,7 +5,7 @@ cancelled request closes its connection at once, and nothing of the environment 
 (cookies, redirects) changes where a request goes.
 
     Fault                   what the upstream did
-    ├── RefusedFault        could not be connected to: the request was not sent
+    ├── RefusedFault        could not be connected to, or the request could not be written: nothing was sent
     ├── StalledFault        did not come up with a byte in time; `limit` names which time
     └── BrokenFault         closed, reset or broke HTTP's framing after the request may have been sent
 """
@@ -13,11 +13,16 @@ cancelled request closes its connection at once, and nothing of the environment 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import functools
+import io
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import aiohttp
 import msgspec
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 Limit = Literal["connect", "first_byte", "idle", "answer", "total"]
@@ -25,9 +30,8 @@ Header = tuple[bytes, bytes]
 
 _POOLED_IDLE_S = 15.0
 """Shorter than the idle limit of common upstreams and balancers (60 s and more): we close first (promise 13)."""
-_MAX_HEADERS = 128
-_MAX_HEADER_BYTES = 16 * 1024
-_COMPRESSED = "compressed"
+_MAX_HEADERS, _MAX_HEADER_BYTES = 128, 16 * 1024
+_PLAIN_CODINGS = {b"content-encoding": (b"identity", b""), b"transfer-encoding": (b"chunked", b"identity", b"")}
 _PIECE_BYTES = 256 * 1024
 """aiohttp warns of bodies over 1 MiB sent in one piece; larger bodies are handed over in pieces of this size."""
 
@@ -35,32 +39,25 @@ _PIECE_BYTES = 256 * 1024
 class Fault(Exception):  # noqa: N818 - the tree's words are faults: what an upstream did, not what we did wrong
     """What went wrong with an upstream. `kind` is the record's error class; upstream texts are never carried."""
 
-    kind = "upstream_fault"
-
-
-class RefusedFault(Fault):
-    """No connection, so nothing was sent: refused, unreachable, unknown host, or TLS not trusted."""
-
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
         self.kind = kind
+
+
+class RefusedFault(Fault):
+    """Nothing was sent: refused, unreachable, unknown host, TLS not trusted, or a URL or header that cannot be sent."""
 
 
 class StalledFault(Fault):
     """A time limit passed."""
 
     def __init__(self, limit: Limit) -> None:
-        super().__init__(limit)
+        super().__init__(f"{limit}_timeout")
         self.limit = limit
-        self.kind = f"{limit}_timeout"
 
 
 class BrokenFault(Fault):
-    """The connection ended, or the bytes were not HTTP, after the request may have been sent."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    """The connection ended, or the bytes were not HTTP that can be relayed, after the request may have been sent."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,11 +91,11 @@ class Answer(Protocol):
         ...
 
     async def chunk(self) -> bytes:
-        """Return the next bytes as they arrived, b"" at the end; raises `StalledFault` or `BrokenFault`."""
+        """Return the next bytes as they arrived, b"" at the end; raises `StalledFault`, or at a break `BrokenFault`."""
         ...
 
     def close(self) -> None:
-        """End it: an answer read to its end gives its connection back, any other closes it at once."""
+        """End it: an answer read to its end has given its connection back, any other's is closed at once."""
         ...
 
 
@@ -106,11 +103,11 @@ class Upstream(Protocol):
     """The port."""
 
     async def send(self, call: Call) -> Answer:
-        """Send once and return when the answer's head is there, its body not compressed; raises any `Fault`."""
+        """Send once and return when the head is there: status 200 to 599, not compressed; raises any `Fault`."""
         ...
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; answers still running break."""
         ...
 
 
@@ -118,10 +115,10 @@ class AiohttpUpstream:
     """`Upstream` on aiohttp; one per worker."""
 
     def __init__(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_POOLED_IDLE_S, ttl_dns_cache=10)
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=_Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_once,),
             auto_decompress=False,
             trust_env=False,
             skip_auto_headers=("accept-encoding", "user-agent", "accept", "content-type"),
@@ -133,62 +130,94 @@ class AiohttpUpstream:
     async def send(self, call: Call) -> Answer:
         """See `Upstream`."""
         clock = _Clock(call)
+        head_at, limit = clock.head()
         try:
-            async with asyncio.timeout_at(clock.head_at):
+            async with asyncio.timeout_at(head_at):
                 response = await self._session.request(
                     call.method,
                     URL(call.url, encoded=True),
-                    headers=call.headers if len(call.body) <= _PIECE_BYTES else _sized(call),
-                    data=call.body if len(call.body) <= _PIECE_BYTES else _pieces(call.body),
-                    timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_s, sock_connect=call.connect_s),
+                    headers=call.headers,
+                    data=call.body if len(call.body) <= _PIECE_BYTES else io.BytesIO(call.body),
+                    timeout=aiohttp.ClientTimeout(connect=call.connect_s, ceil_threshold=math.inf),
                     allow_redirects=False,
                 )
         except TimeoutError as error:
-            raise StalledFault(_head_limit(error, clock)) from None
-        except aiohttp.ClientError as error:
+            raise StalledFault("connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else limit) from None
+        except (aiohttp.ClientError, ValueError) as error:
             raise _fault(error) from None
-        if response.headers.get("content-encoding", "identity") != "identity":
-            response.close()
-            raise BrokenFault(_COMPRESSED)
-        return _AiohttpAnswer(response, clock)
+        answer = _AiohttpAnswer(response, clock)
+        if (kind := _unusable(answer)) is not None:
+            answer.close()
+            raise BrokenFault(kind)
+        return answer
 
     async def close(self) -> None:
         """See `Upstream`."""
         await self._session.close()
 
 
-class _Clock:
-    """The moments (event loop time) at which one call's limits pass."""
+class _Connection(ResponseHandler):
+    """A connection of aiohttp's that ends at once, and tells the reader of its answer why."""
 
-    __slots__ = ("_loop", "answer_at", "first_byte_at", "idle_s", "total_at")
+    def close(self) -> None:
+        """Drop what is not sent yet, or an upstream that never reads would keep the connection open for ever."""
+        self._break(aiohttp.ClientConnectionError())
+        self.abort()
+
+    def is_connected(self) -> bool:
+        """Tell whether it can be used again: bytes that came unasked would be taken for the next request's answer."""
+        return super().is_connected() and not self.should_close
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Pass broken framing on to the reader, which aiohttp leaves waiting until a limit passes."""
+        super().set_exception(exc, exc_cause or exc)
+        if isinstance(exc, HttpProcessingError):
+            self._break(exc)
+
+    def _break(self, error: Exception) -> None:
+        content = self._payload
+        if content is not None and not content.is_eof() and content.exception() is None:
+            content.set_exception(error)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's pool, of our connections."""
+
+    def __init__(self) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type of its own open
+            limit=0, keepalive_timeout=_POOLED_IDLE_S, ttl_dns_cache=10
+        )
+        self._factory = functools.partial(_Connection, loop=asyncio.get_running_loop())
+
+
+class _Clock:
+    """The moments (event loop time) at which one call's limits pass, each with its name."""
+
+    __slots__ = ("_end", "_first_byte", "_idle_s", "_loop")
 
     def __init__(self, call: Call) -> None:
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
-        self.total_at = now + call.total_s
-        self.idle_s = call.idle_s
-        self.answer_at = None if call.answer_s is None else now + call.answer_s
-        self.first_byte_at = now + call.first_byte_s if call.answer_s is None else None
+        total: tuple[float, Limit] = (now + call.total_s, "total")
+        self._end = total if call.answer_s is None else min(total, (now + call.answer_s, "answer"))
+        self._first_byte = (now + call.first_byte_s, "first_byte") if call.answer_s is None else self._end
+        self._idle_s = call.idle_s
 
-    @property
-    def head_at(self) -> float:
+    def head(self) -> tuple[float, Limit]:
         """Return when the wait for the answer's head ends."""
-        return min(at for at in (self.total_at, self.answer_at, self.first_byte_at) if at is not None)
+        return min(self._end, self._first_byte)
 
-    def next_byte_at(self, *, started: bool) -> float:
+    def next_byte(self, *, started: bool) -> tuple[float, Limit]:
         """Return when the wait for the next bytes ends; `started` tells that some have come already."""
-        if started or self.first_byte_at is None:
-            return min(self.total_at, self.answer_at or self.total_at, self._loop.time() + self.idle_s)
-        return min(self.total_at, self.first_byte_at)
+        if started or self._first_byte is self._end:
+            return min(self._end, (self._loop.time() + self._idle_s, "idle"))
+        return min(self._end, self._first_byte)
 
-    def passed(self, *, started: bool) -> Limit:
-        """Return which limit has passed, the widest first."""
-        now = self._loop.time()
-        if now >= self.total_at:
-            return "total"
-        if self.answer_at is not None and now >= self.answer_at:
-            return "answer"
-        return "first_byte" if not started and self.first_byte_at is not None else "idle"
+    def check(self) -> None:
+        """Raise `StalledFault` when the whole answer's time is over: bytes that never cease would outrun every wait."""
+        at, limit = self._end
+        if self._loop.time() >= at:
+            raise StalledFault(limit)
 
 
 class _AiohttpAnswer:
@@ -209,44 +238,62 @@ class _AiohttpAnswer:
         try:
             received = content.read_nowait()
             if not received and not content.at_eof():
-                async with asyncio.timeout_at(self._clock.next_byte_at(started=self._started)):
-                    received = await content.readany()
-        except TimeoutError:
-            raise StalledFault(self._clock.passed(started=self._started)) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise _fault(error) from None
+                received = await self._next()
+        except (aiohttp.ClientError, HttpProcessingError) as error:
+            received = self._left()
+            if not received:
+                raise _fault(error) from None
+        if received:
+            self._clock.check()
         self._started = True
         return received
 
+    async def _next(self) -> bytes:
+        at, limit = self._clock.next_byte(started=self._started)
+        try:
+            async with asyncio.timeout_at(at):
+                return await self._response.content.readany()
+        except TimeoutError:
+            raise StalledFault(limit) from None
+
+    def _left(self) -> bytes:
+        """Return what came before the break and was not read yet, which aiohttp keeps back."""
+        pieces = self._response.content._buffer  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no public way
+        left = b"".join(pieces)
+        pieces.clear()
+        return left
+
     def close(self) -> None:
         """See `Answer`."""
-        if self._response.content.at_eof() and self._response.content.exception() is None:
-            self._response.release()
-        else:
-            self._response.close()
+        self._response.close()
 
 
-def _head_limit(error: TimeoutError, clock: _Clock) -> Limit:
-    return "connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else clock.passed(started=False)
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending again, as it does when the connection of an idempotent request was lost."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _fault(error) from None
+
+
+def _unusable(answer: Answer) -> str | None:
+    """Return why nobody could relay this answer: no final status (RFC 9110, section 15), or a coding."""
+    if not 200 <= answer.status <= 599:
+        return "broken_http"
+    coded = any(name in _PLAIN_CODINGS and value.lower() not in _PLAIN_CODINGS[name] for name, value in answer.headers)
+    return "compressed" if coded else None
+
+
+_FAULTS: Sequence[tuple[tuple[type[Exception], ...], type[RefusedFault | BrokenFault], str]] = (
+    ((aiohttp.ClientConnectorDNSError, UnicodeError), RefusedFault, "unknown_host"),
+    ((aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError), RefusedFault, "tls_not_trusted"),
+    ((aiohttp.ClientConnectorError,), RefusedFault, "connect_refused"),
+    ((aiohttp.NonHttpUrlClientError, ValueError), RefusedFault, "not_sendable"),
+    ((aiohttp.ClientResponseError, HttpProcessingError), BrokenFault, "broken_http"),
+    ((Exception,), BrokenFault, "connection_lost"),
+)
+"""What aiohttp's errors mean here; the first row that fits."""
 
 
 def _fault(error: Exception) -> Fault:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return RefusedFault("unknown_host")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return RefusedFault("tls_not_trusted")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return RefusedFault("connect_refused")
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-        return BrokenFault("broken_http")
-    return BrokenFault("connection_lost")
-
-
-def _sized(call: Call) -> Mapping[str, str]:
-    return {**call.headers, "content-length": str(len(call.body))}
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    view = memoryview(body)
-    for start in range(0, len(body), _PIECE_BYTES):
-        yield bytes(view[start : start + _PIECE_BYTES])
+    return next(fault(kind) for errors, fault, kind in _FAULTS if isinstance(error, errors))

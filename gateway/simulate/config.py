@@ -117,12 +117,13 @@ def _convert(value: object, kind: type[_Kind], source: str, place: str) -> _Kind
 
 
 def _explain(error: Exception, value: object, kind: type[msgspec.Struct], source: str, place: str) -> str:
-    said, _, path = str(error).partition(" - at `$")
+    said, _, path = str(error).partition(" - at `")
     if unknown := re.search(r"unknown field `(.+)`", said):
         known = ", ".join(kind.__struct_fields__)
         return f"{source}: {place}{unknown[1]}: no such key; the keys here are {known}"
-    key = re.sub(r"\[.*", "", path.strip("`.").replace("key` in `$.", ""))
-    if not key:
+    found = re.search(r"\$\.(\w+)", path)
+    if found is None:
         return f"{source}: {place.rstrip('.') or 'the file'}: {said}; write a table of keys"
+    key = found[1]
     given: object = value.get(key) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - anything that TOML can say
     return f"{source}: {place}{key} = {given!r}: {said}"

@@ -32,10 +32,14 @@ def listen(config: Simulation) -> socket.socket:
         BadSimulationError: the address cannot be had.
     """
     try:
-        return socket.create_server((config.host, config.port), backlog=2048)
+        listening = socket.create_server((config.host, config.port), backlog=2048)
     except OSError as error:
         message = f"cannot listen on {config.host}:{config.port} ({error.strerror}); choose another with --port"
         raise BadSimulationError(message) from error
+    # Inherited by what is accepted. asyncio sets it only where the socket's protocol number is known, which it is not
+    # here; and an answer's head and body are two writes, which Nagle's algorithm would hold 40 ms apart.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def base_url(listening: socket.socket) -> str:

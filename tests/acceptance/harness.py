@@ -146,21 +146,25 @@ class Installation:
         """Move a percent, and return when all workers decide by it."""
         body = {"percent": percent, "version": self.show(rollout)["version"]}
         view = self.ask("PUT", f"rollouts/{rollout}/percent", body).raise_for_status().json()
-        until(lambda: self.versions() == {view["snapshot"]}, "all workers decide by the new version")
+        self.wait_for_workers()
         return view
 
     def force(self, user: str, arm: str, rollout: str = ROLLOUT) -> None:
         """Pin a user to an arm, and return when all workers know it."""
         body = {"user": user, "arm": arm, "version": self.show(rollout)["version"]}
-        view = self.ask("PUT", f"rollouts/{rollout}/forced", body).raise_for_status().json()
-        until(lambda: self.versions() == {view["snapshot"]}, "all workers know the forced user")
+        self.ask("PUT", f"rollouts/{rollout}/forced", body).raise_for_status()
+        self.wait_for_workers()
 
     def new_key(self, application: str) -> str:
         """Make an application key, and return it when all workers know it."""
         made = self.ask("POST", "keys", {"role": "app", "application": application}).raise_for_status().json()
-        snapshot = self.ask("GET", "status").raise_for_status().json()["snapshot"]
-        until(lambda: self.versions() == {snapshot}, "all workers know the new key")
+        self.wait_for_workers()
         return made["key"]
+
+    def wait_for_workers(self) -> None:
+        """Wait until all workers decide by the console's newest snapshot."""
+        newest = self.ask("GET", "status").raise_for_status().json()["snapshot"]
+        until(lambda: self.versions() == {newest}, f"all workers decide by {newest}")
 
     def pages(self) -> dict[str, status.Status]:
         """Return every worker's status page."""

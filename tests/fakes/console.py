@@ -60,11 +60,12 @@ def opened(
     workers: Callable[[], list[WorkerView]] = list,
 ) -> Iterator[Control]:
     """Yield a started `Control` on a state directory."""
+    keys = secrets_of(state_dir)
     ledger = open_ledger(state_dir, clock=counting_clock())
     control = Control(
         ledger,
         wanted if wanted is not None else definitions(),
-        secrets_of(state_dir),
+        keys,
         randomness=counting_randomness(),
         killed=killed,
         workers=workers,

@@ -90,3 +90,9 @@ def test_segments_whose_writer_died_before_naming_them_are_swept_away_once_they_
     assert not dead.exists()
     assert len(list(tmp_path.iterdir())) == 1
     living.discard()
+
+
+def test_a_segment_that_another_one_sweeps_away_first_is_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "w1-b2-0123.unborn").symlink_to(tmp_path / "gone")
+
+    sweep(tmp_path, older_than_s=60, now_s=0)

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_page_is_refused(tmp_path: Path, content: bytes) -> No
 
 
 CHANGING = """
-import sys
+import sys, time
 from pathlib import Path
 from analytics.journal.status import StatusPage
 page = StatusPage.create(Path(sys.argv[1]), boot="b1", pid=1)
@@ -76,6 +76,8 @@ count = 0
 while True:
     count += 1
     page.change(snapshot_epoch=count, snapshot_version=count)
+    if count % 10 == 0:
+        time.sleep(0.00001)
 """
 
 

@@ -173,6 +173,44 @@ def test_a_directory_that_vanishes_costs_frames_but_no_exception_and_its_return_
     assert writer.lost == 0
 
 
+def test_a_sync_that_cannot_prepare_is_counted_and_costs_no_frame(
+    tmp_path: Path, closed: Callable[[int], Record], frames_in: Frames
+) -> None:
+    clock = Clock()
+    writer = Writer(tmp_path / "journal", "w0", "b1", segment_s=60, clock=clock)
+    moved = (tmp_path / "journal").rename(tmp_path / "elsewhere")
+    clock.now_s += 30
+    writer.sync()
+    writer.append(closed(1))
+    moved.rename(tmp_path / "journal")
+    writer.close()
+
+    assert (writer.sync_errors, writer.lost) == (1, 0)
+    assert frames_in(tmp_path / "journal") == [closed(1)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a descriptor that cannot be synced is found in /proc")
+def test_a_segment_that_could_not_be_synced_gets_no_more_frames(
+    tmp_path: Path, closed: Callable[[int], Record], frames_in: Frames
+) -> None:
+    writer = Writer(tmp_path, "w0", "b1")
+    writer.append(closed(1))
+    [number] = [int(fd.name) for fd in Path("/proc/self/fd").iterdir() if fd.resolve() == paths(tmp_path)[0].resolve()]
+    kept = os.dup(number)
+    reading, writing = os.pipe()
+    os.dup2(writing, number)
+    writer.sync()
+    os.dup2(kept, number)
+    writer.append(closed(2))
+    writer.close()
+    for fd in (kept, reading, writing):
+        os.close(fd)
+
+    assert writer.sync_errors == 1
+    assert [path.name for path in paths(tmp_path)] == ["w0-b1-000001.segment", "w0-b1-000002.segment"]
+    assert frames_in(tmp_path) == [closed(1), closed(2)]
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

@@ -13,8 +13,8 @@ seeds = st.integers()
 bounds = st.integers(-(10**6), 10**6)
 
 
-@given(st.integers(0, 60), st.integers(0, 60), seeds, st.booleans())
-def test_a_string_keeps_its_lengths(least: int, extra: int, seed: int, vary: bool):
+@given(least=st.integers(0, 60), extra=st.integers(0, 60), seed=seeds, vary=st.booleans())
+def test_a_string_keeps_its_lengths(least: int, extra: int, seed: int, *, vary: bool):
     made = text({"minLength": least, "maxLength": least + extra}, Random(seed), vary=vary)
 
     assert least <= len(made) <= least + extra
@@ -41,8 +41,8 @@ def test_a_format_has_its_example(name: str):
     assert text({"format": name}, Random(1), vary=False)
 
 
-@given(bounds, st.integers(0, 10**6), st.integers(1, 500), seeds, st.booleans())
-def test_a_whole_number_keeps_bounds_and_multiples(low: int, width: int, step: int, seed: int, vary: bool):
+@given(low=bounds, width=st.integers(0, 10**6), step=st.integers(1, 500), seed=seeds, vary=st.booleans())
+def test_a_whole_number_keeps_bounds_and_multiples(low: int, width: int, step: int, seed: int, *, vary: bool):
     schema = {"minimum": low, "maximum": low + width, "multipleOf": step}
     exists = (low + width) // step * step >= low
     try:
@@ -54,8 +54,8 @@ def test_a_whole_number_keeps_bounds_and_multiples(low: int, width: int, step: i
         assert made % step == 0
 
 
-@given(bounds, st.integers(2, 10**6), seeds, st.booleans())
-def test_exclusive_bounds_are_exclusive(low: int, width: int, seed: int, vary: bool):
+@given(low=bounds, width=st.integers(2, 10**6), seed=seeds, vary=st.booleans())
+def test_exclusive_bounds_are_exclusive(low: int, width: int, seed: int, *, vary: bool):
     schema = {"exclusiveMinimum": low, "exclusiveMaximum": low + width}
 
     assert low < number(schema, Random(seed), vary=vary) < low + width

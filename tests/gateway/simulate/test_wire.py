@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -66,10 +67,8 @@ def test_a_body_that_is_no_request_is_refused_by_the_name_of_the_field(body: byt
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(body: bytes):
-    try:
+    with contextlib.suppress(BadRequestError):
         assert read(body).model
-    except BadRequestError as error:
-        assert error.message
 
 
 def test_who_spoke_last_is_known():

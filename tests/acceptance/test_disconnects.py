@@ -1,0 +1,202 @@
+"""A caller that hangs up stops the model at once, before the first byte and in mid-stream; nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.acceptance.callers import ask_all, failures, now_us, spread
+from tests.acceptance.harness import BASE, CONFIG, SIMULATED, Installation, installed, until
+
+log = logging.getLogger("acceptance")
+SILENT = "silent-model"
+DRIPPING = "dripping-model"
+MODELS = f"""
+[models."{SILENT}"]
+upstream = "base"
+
+[models."{DRIPPING}"]
+upstream = "base"
+price = {{ input = 1, output = 1 }}
+"""
+BEHAVIOUR = f"""
+[models."{SILENT}"]
+ttft_ms = 60000
+ttft_sigma = 0
+
+[models."{DRIPPING}"]
+ttft_ms = 5
+ttft_sigma = 0
+ms_per_token = 20
+output_tokens = 5000
+output_sigma = 0
+tokens_per_chunk = 1
+"""
+TIMES = [30, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+WITHIN_MS = 1_000
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    simulated = {**SIMULATED, "base": SIMULATED["base"] + BEHAVIOUR}
+    with installed(tmp_path_factory.mktemp("disconnects"), config=CONFIG + MODELS, simulated=simulated) as installation:
+        yield installation
+
+
+def hang(one: Installation, mark: str, model: str, *, stream: bool) -> socket.socket:
+    """Send a request and return the socket on which its answer may come."""
+    target = urlsplit(one.gateway)
+    fields = {"model": model, "stream": stream, "user": mark, "metadata": {"simulate_id": mark}}
+    body = json.dumps({**fields, "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    head = (
+        "POST /v1/chat/completions HTTP/1.1",
+        f"host: {target.netloc}",
+        f"authorization: Bearer {one.keys['application']}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+    )
+    opened = socket.create_connection((target.hostname or "", target.port or 0), timeout=20)
+    opened.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+    return opened
+
+
+def read_until(opened: socket.socket, word: bytes) -> None:
+    """Read until something has come."""
+    seen = b""
+    while word not in seen:
+        piece = opened.recv(65_536)
+        assert piece, seen
+        seen += piece
+
+
+def descriptors(one: Installation) -> dict[str, int]:
+    """Return how many file descriptors each worker has open."""
+    return {name: len(os.listdir(f"/proc/{page.pid}/fd")) for name, page in one.pages().items()}
+
+
+def closed_ms(one: Installation, closed_at: dict[str, int]) -> list[float]:
+    """Wait until the model has seen every caller go; return the milliseconds that each took to be noticed."""
+    server = one.simulated["base"]
+
+    def noticed() -> dict[str, int]:
+        return {gone["mark"]: gone["noticed_at"] for gone in server.cancelled() if gone["mark"] in closed_at}
+
+    until(lambda: len(noticed()) == len(closed_at), "the model has seen every caller go", within_s=10, pause_s=0.1)
+    seen = noticed()
+    return [(seen[mark] - at) / 1000 for mark, at in closed_at.items()]
+
+
+def hang_up(one: Installation, times: int, model: str, *, streams: bool) -> dict[str, int]:
+    """Have so many callers wait for an answer at once, then hang up one after the other; return when each did."""
+    marks = [f"{model}-{times}-{number}" for number in range(times)]
+    closed_at: dict[str, int] = {}
+    with ExitStack() as held:
+        waiting = {
+            mark: held.enter_context(hang(one, mark, model, stream=streams or number % 2 == 0))
+            for number, mark in enumerate(marks)
+        }
+        if streams:
+            for opened in waiting.values():
+                read_until(opened, b'"content":"')
+        until(lambda: one.simulated["base"].counts()[model]["open_requests"] == times, "the model works on all of them")
+        for mark, opened in waiting.items():
+            closed_at[mark] = now_us()
+            opened.close()
+            time.sleep(0.002)
+    return closed_at
+
+
+def rest(one: Installation) -> dict[str, int]:
+    """Wait until nothing is in flight and no connection closes any more; return the workers' open descriptors."""
+    seen = [descriptors(one)]
+
+    def is_quiet() -> bool:
+        seen.append(descriptors(one))
+        return seen[-1] == seen[-2] and not any(page.in_flight for page in one.pages().values())
+
+    until(is_quiet, "nothing is in flight", pause_s=0.3)
+    return seen[-1]
+
+
+def warm_up(one: Installation) -> None:
+    """Let every worker have made what it makes once."""
+    for number in range(20):
+        assert not failures(ask_all(one, [f"warm-{number}"], at_once=1))
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_hanging_up_before_the_first_byte_and_in_mid_stream_stops_the_model_and_leaks_nothing(
+    times: int, one: Installation
+):
+    warm_up(one)
+    before = rest(one)
+
+    early_ms = closed_ms(one, hang_up(one, times, SILENT, streams=False))
+    midway_ms = closed_ms(one, hang_up(one, times, DRIPPING, streams=True))
+    answers = ask_all(one, [f"after-{number}" for number in range(100)], at_once=1)
+
+    assert not failures(answers)
+    after = rest(one)
+    log.info("before the first byte: closed at the model after %s", spread(early_ms))
+    log.info("in mid-stream: closed at the model after %s", spread(midway_ms))
+    log.info("descriptors of the workers: before %s, after %s", before, after)
+    assert max(early_ms) <= WITHIN_MS
+    assert max(midway_ms) <= WITHIN_MS
+    assert {name: abs(after[name] - count) <= 5 for name, count in before.items()} == dict.fromkeys(before, True)
+    counts = one.simulated["base"].counts()
+    assert (counts[SILENT]["open_requests"], counts[DRIPPING]["open_requests"]) == (0, 0)
+
+
+def test_every_such_request_is_recorded_once_as_the_callers_own_doing(one: Installation):
+    already = Counter({row["model"]: row["records"] for row in recorded(one)})
+    hang_up(one, 8, SILENT, streams=False)
+    hang_up(one, 8, DRIPPING, streams=True)
+
+    rows = {row["model"]: row for row in recorded(one)}
+
+    assert {model: row["records"] - already[model] for model, row in rows.items()} == {SILENT: 8, DRIPPING: 8}
+    assert {model: row["outcomes"] for model, row in rows.items()} == {
+        SILENT: ["client_cancelled"],
+        DRIPPING: ["client_cancelled"],
+    }
+    assert rows[SILENT]["sources"] == ["missing"]
+    assert rows[DRIPPING]["sources"] == ["estimated"]
+    assert rows[DRIPPING]["least_output"] >= 1
+    assert rows[DRIPPING]["costed"] == 0
+    assert one.look().sound
+
+
+def recorded(one: Installation) -> list[dict[str, object]]:
+    return one.lake(
+        "SELECT model_served AS model, count(*) AS records, list(DISTINCT outcome) AS outcomes, "
+        "list(DISTINCT usage_source) AS sources, min(output_tokens) AS least_output, count(cost_usd) AS costed "
+        f"FROM records WHERE model_served IN ('{SILENT}', '{DRIPPING}') GROUP BY 1"
+    )
+
+
+def test_a_caller_that_leaves_while_sending_its_request_is_recorded_and_never_sent_on(one: Installation):
+    requests = one.simulated["base"].counts()[BASE]["requests"]
+    target = urlsplit(one.gateway)
+    opened = socket.create_connection((target.hostname or "", target.port or 0), timeout=20)
+    opened.sendall(
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {target.netloc}\r\n"
+        f"authorization: Bearer {one.keys['application']}\r\ncontent-length: 1000\r\n\r\n{{".encode()
+    )
+    time.sleep(0.3)
+    opened.close()
+
+    def rows() -> list[dict[str, object]]:
+        return one.lake("SELECT outcome, status, upstream FROM records WHERE model_requested IS NULL")
+
+    until(lambda: bool(rows()), "it is recorded", pause_s=0.2)
+    assert rows() == [{"outcome": "client_cancelled", "status": None, "upstream": None}]
+    assert one.simulated["base"].counts()[BASE]["requests"] == requests

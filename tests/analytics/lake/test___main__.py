@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from analytics.journal.writer import Writer
+from analytics.record import Record
+
+Ask = Callable[[str], list[Any]]
+
+
+def start(state: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "analytics.lake", "--state-dir", str(state), *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_sigterm_ships_what_is_left_and_standard_error_is_json_lines(
+    state: Path, ask: Ask, closed: Callable[[int], Record]
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    with start(state, "--lake", (state / "lake").as_uri(), "--seal-every-s", "3600") as shipper:
+        assert shipper.stderr is not None
+        first = json.loads(shipper.stderr.readline())
+        writer.append(closed(1))
+        writer.close()
+        shipper.send_signal(signal.SIGTERM)
+        lines = [json.loads(line) for line in shipper.stderr]
+
+    assert shipper.returncode == 0
+    assert ask("SELECT seq FROM records") == [(1,)]
+    assert [line["event"] for line in [first, *lines]] == ["shipper_started", "shipper_ended"]
+    assert lines[-1]["records"] == 1
+
+
+def test_a_shipper_waits_for_its_predecessor_to_end(state: Path) -> None:
+    with start(state, "--seal-every-s", "0.05") as former, start(state, "--seal-every-s", "0.05") as following:
+        assert former.stderr is not None
+        assert following.stderr is not None
+        time.sleep(1)
+        running = [shipper for shipper in (former, following) if shipper.poll() is None]
+        assert len(running) == 2
+        former.kill()
+        following.send_signal(signal.SIGTERM)
+        following.stderr.read()
+
+    assert following.returncode in {0, 1}

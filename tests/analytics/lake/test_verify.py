@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analytics.journal.writer import Writer
+from analytics.lake.shipper import Shipper
+from analytics.lake.verify import Gap, NoLakeError, Verification, verify
+from analytics.record import Opened, Record
+
+Open = Callable[[int], Opened]
+Close = Callable[[int], Record]
+
+
+def look(state: Path) -> Verification:
+    return verify(state / "lake", state / "journal", sleep=lambda _: None)
+
+
+def test_where_there_is_no_lake_the_message_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(NoLakeError, match="--lake"):
+        look(tmp_path)
+
+
+def test_an_empty_lake_is_sound(state: Path, shipper: Shipper) -> None:
+    found = look(state)
+
+    assert found.sound
+    assert (found.records, found.files, found.outcomes) == (0, 0, {})
+
+
+def test_what_is_open_or_waiting_in_the_journal_is_no_gap(
+    state: Path, shipper: Shipper, opened: Open, closed: Close
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(opened(1))
+    writer.append(closed(2))
+    shipper.tick()
+    writer.append(closed(3))
+    found = look(state)
+
+    assert found.sound
+    assert (found.records, found.waiting, found.open) == (1, 1, 1)
+    assert [(beat.worker, beat.last_seq) for beat in found.heartbeats] == [("w0", 2)]
+    writer.close()
+
+
+def test_records_are_counted_by_outcome(state: Path, shipper: Shipper, opened: Open, closed: Close) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(opened(1))
+    writer.append(closed(2))
+    writer.append(closed(3))
+    writer.close()
+    shipper.tick()
+    found = look(state)
+
+    assert (found.outcomes, found.files) == ({"ok": 2, "interrupted": 1}, 2)
+    assert found.size_bytes == sum(path.stat().st_size for path in (state / "lake" / "incoming").glob("*.parquet"))
+
+
+def test_missing_requests_are_named_by_boot_and_number(state: Path, shipper: Shipper, closed: Close) -> None:
+    for boot, seqs in {"b1": (2, 3, 7), "b2": (1, 2)}.items():
+        writer = Writer(state / "journal", "w0", boot)
+        for seq in seqs:
+            writer.append(
+                Record(request_id=f"0199b0c0-0000-7000-8{boot[1]}00-{seq:012x}", seq=seq, started_at=1, outcome="ok")
+            )
+        writer.close()
+    shipper.tick()
+    found = look(state)
+
+    assert not found.sound
+    assert found.gaps == [
+        Gap(worker="w0", boot="b1", first_seq=1, last_seq=1),
+        Gap(worker="w0", boot="b1", first_seq=4, last_seq=6),
+    ]
+    assert found.missing == 4
+
+
+def test_a_file_that_is_there_twice_is_found(state: Path, shipper: Shipper, closed: Close) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(closed(1))
+    writer.append(closed(2))
+    writer.close()
+    shipper.tick()
+    [path] = (state / "lake" / "incoming").glob("*.parquet")
+    shutil.copy(path, path.with_name("copy.parquet"))
+    found = look(state)
+
+    assert not found.sound
+    assert (found.duplicate_request_ids, found.duplicate_seqs, found.missing) == (2, 2, 0)
+
+
+def test_one_request_id_under_two_numbers_is_a_duplicate(state: Path, shipper: Shipper, closed: Close) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(closed(1))
+    writer.append(Record(request_id=closed(1).request_id, seq=2, started_at=1, outcome="ok"))
+    writer.close()
+    shipper.tick()
+    found = look(state)
+
+    assert (found.sound, found.duplicate_request_ids, found.duplicate_seqs) == (False, 1, 0)
+
+
+def test_quarantined_tails_and_unreadable_segments_are_counted(state: Path, shipper: Shipper, closed: Close) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(closed(1))
+    writer.close()
+    with (state / "journal" / "w0-b1-000001.segment").open("ab") as segment:
+        segment.write(b"torn")
+    shipper.tick()
+    (state / "journal" / "w0-b2-000001.segment").write_bytes(b"nonsense")
+    found = look(state)
+
+    assert (found.sound, found.records, found.quarantined, found.unreadable) == (True, 1, 1, 1)
+
+
+def test_a_gap_that_closes_while_we_look_again_is_none(state: Path, shipper: Shipper, closed: Close) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(closed(2))
+    found = verify(state / "lake", state / "journal", sleep=lambda _: writer.append(closed(1)))
+
+    assert found.sound
+    writer.close()

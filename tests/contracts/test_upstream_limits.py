@@ -1,0 +1,177 @@
+"""What every upstream client promises of time: whatever an upstream does, its request ends within a limit, wholly."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from gateway.proxy.upstream import StalledFault, Upstream
+from tests.fakes.upstream import CHUNKED, Gate, Peer, Script, call_to, chunk, head, serving, whole
+
+pytestmark = pytest.mark.anyio
+
+LIMIT_S = 0.4
+LATE_S = 0.5
+BODY_BYTES = 4 * 1024 * 1024
+
+
+async def silent(peer: Peer) -> None:
+    await peer.read()
+
+
+async def silent_after_the_head(peer: Peer) -> None:
+    await peer.read()
+    await peer.send(head(CHUNKED))
+
+
+async def silent_in_mid_chunk(peer: Peer) -> None:
+    await peer.read()
+    await peer.send(head(CHUNKED), b"10\r\nabc")
+
+
+async def dripping(peer: Peer) -> None:
+    await peer.read()
+    await peer.send(head(CHUNKED))
+    while True:
+        await peer.send(chunk(b"."), pause_s=0.05)
+
+
+async def dripping_the_head(peer: Peer) -> None:
+    await peer.read()
+    await peer.send(b"HTTP/1.1 200 OK\r\n")
+    for number in itertools.count():
+        await peer.send(b"x-%d: y\r\n" % number, pause_s=0.05)
+
+
+async def announcing_for_ever(peer: Peer) -> None:
+    await peer.read()
+    while True:
+        await peer.send(head(status=b"102 Processing"), pause_s=0.02)
+
+
+async def flooding(peer: Peer) -> None:
+    await peer.read()
+    await peer.send(head(CHUNKED))
+    piece = chunk(b"x" * 16_384) * 4
+    while True:
+        await peer.send(piece)
+
+
+async def never_reading(peer: Peer) -> None:
+    peer.stop_reading()
+    await peer.gone()
+
+
+STREAM: dict[str, Any] = {}
+WHOLE: dict[str, Any] = {"answer_s": 10.0}
+
+STALLS: list[tuple[Script, dict[str, Any], str]] = [
+    (silent, STREAM, "first_byte"),
+    (silent, STREAM, "total"),
+    (silent, WHOLE, "answer"),
+    (silent, WHOLE, "total"),
+    (silent_after_the_head, STREAM, "first_byte"),
+    (silent_after_the_head, STREAM, "total"),
+    (silent_after_the_head, WHOLE, "idle"),
+    (silent_after_the_head, WHOLE, "answer"),
+    (silent_in_mid_chunk, STREAM, "idle"),
+    (silent_in_mid_chunk, STREAM, "total"),
+    (silent_in_mid_chunk, WHOLE, "idle"),
+    (silent_in_mid_chunk, WHOLE, "answer"),
+    (dripping, STREAM, "total"),
+    (dripping, WHOLE, "answer"),
+    (dripping, WHOLE, "total"),
+    (dripping_the_head, STREAM, "first_byte"),
+    (dripping_the_head, WHOLE, "answer"),
+    (announcing_for_ever, STREAM, "first_byte"),
+    (announcing_for_ever, WHOLE, "total"),
+    (flooding, STREAM, "total"),
+    (flooding, WHOLE, "answer"),
+]
+
+
+async def stalled(upstream: Upstream, url: str, body: bytes = b"{}", **limits: Any) -> tuple[str, float]:
+    """Send, read to the end and return which limit ended it, and after how many seconds."""
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(StalledFault) as caught:
+        await asyncio.wait_for(whole(await upstream.send(call_to(url, body, **limits))), 5.0)
+    return caught.value.limit, asyncio.get_running_loop().time() - started
+
+
+@pytest.mark.parametrize(("script", "kind", "limit"), STALLS)
+async def test_a_stall_ends_at_its_limit_with_the_connection_closed_and_no_task_left(
+    upstream: Upstream, script: Script, kind: dict[str, Any], limit: str
+):
+    before = asyncio.all_tasks()
+
+    with serving(script) as fake:
+        passed, took_s = await stalled(upstream, fake.url, **(kind | {f"{limit}_s": LIMIT_S}))
+
+        assert await fake.all_closed(within_s=0.5)
+    assert passed == limit
+    assert LIMIT_S * 0.9 <= took_s <= LIMIT_S + LATE_S
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(STREAM, "first_byte"), (STREAM, "total"), (WHOLE, "answer")])
+async def test_an_upstream_that_never_reads_ends_at_the_limit_and_what_it_did_not_take_is_dropped(
+    upstream: Upstream, kind: dict[str, Any], limit: str
+):
+    before = asyncio.all_tasks()
+    gates: list[Gate] = []
+
+    async def reading_later(peer: Peer) -> None:
+        peer.stop_reading()
+        await gates[0].opened()
+        peer.start_reading()
+
+    with serving(reading_later, receive_buffer_bytes=64 * 1024) as fake:
+        gates.append(fake.gate())
+        passed, took_s = await stalled(upstream, fake.url, b"x" * BODY_BYTES, **(kind | {f"{limit}_s": LIMIT_S}))
+        await asyncio.sleep(0)
+        left = asyncio.all_tasks() - before
+        gates[0].open()
+
+        assert await fake.all_closed(within_s=1.0)
+        assert fake.peers[0].received_bytes < BODY_BYTES
+    assert passed == limit
+    assert LIMIT_S * 0.9 <= took_s <= LIMIT_S + LATE_S
+    assert not left
+
+
+async def test_a_limit_over_five_seconds_is_kept_to_the_same_half_second(upstream: Upstream):
+    async def script(peer: Peer) -> None:
+        await peer.gone()
+
+    with serving(script) as fake:
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(StalledFault) as caught:
+            await upstream.send(call_to(fake.url.replace("http:", "https:"), connect_s=5.05))
+        took_s = asyncio.get_running_loop().time() - started
+
+    assert caught.value.limit == "connect"
+    assert took_s <= 5.05 + LATE_S
+
+
+async def test_the_narrowest_limit_is_the_one_that_is_named(upstream: Upstream):
+    limits = {"connect_s": 0.7, "first_byte_s": LIMIT_S, "idle_s": 0.6, "total_s": 0.8}
+
+    with serving(silent) as fake:
+        assert (await stalled(upstream, fake.url, **limits))[0] == "first_byte"
+    with serving(silent_in_mid_chunk) as fake:
+        assert (await stalled(upstream, fake.url, **limits))[0] == "idle"
+
+
+async def test_a_slow_reader_is_not_blamed_on_the_upstream(upstream: Upstream):
+    async def script(peer: Peer) -> None:
+        await peer.read()
+        await peer.send(head(CHUNKED), chunk(b"abc"), chunk(b""))
+
+    with serving(script) as fake:
+        answer = await upstream.send(call_to(fake.url, first_byte_s=0.2, idle_s=0.2))
+        await asyncio.sleep(0.5)
+
+        assert await whole(answer) == b"abc"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analytics.journal.writer import Writer
+from analytics.lake.shipper import Shipper
+from analytics.record import Record
+from gateway.cli import lake
+
+
+def run(*arguments: str) -> int:
+    import argparse  # noqa: PLC0415 - a parser with this command alone: the others are not under test
+
+    parser = argparse.ArgumentParser()
+    lake.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["lake", "verify", *arguments])
+    return parsed.run(parsed)
+
+
+def ship(state: Path, *seqs: int) -> None:
+    writer = Writer(state / "journal", "worker-0", "b1")
+    for seq in seqs:
+        writer.append(Record(request_id=f"0199b0c0-0000-7000-8000-{seq:012x}", seq=seq, started_at=1, outcome="ok"))
+    writer.close()
+    shipper = Shipper(state / "journal", state / "lake", lambda: 1_790_000_000_000_000)
+    shipper.tick()
+    shipper.close()
+
+
+def test_a_sound_lake_is_said_to_be_sound_with_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ship(tmp_path, 1, 2, 3)
+
+    assert run("--state-dir", str(tmp_path)) == 0
+    printed = capsys.readouterr().out
+    assert "sound" in printed.splitlines()[0]
+    assert "NOT" not in printed
+    assert "2026-09-21T14:13:20+00:00" in printed
+
+
+def test_missing_requests_are_listed_with_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ship(tmp_path, 1, 4)
+
+    assert run("--state-dir", str(tmp_path)) == 1
+    printed = capsys.readouterr().out
+    assert "NOT SOUND" in printed
+    assert ["worker-0", "b1", "2", "3"] in [line.split() for line in printed.splitlines()]
+
+
+def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ship(tmp_path, 1, 2)
+
+    assert run("--state-dir", str(tmp_path / "elsewhere"), "--lake", (tmp_path / "lake").as_uri(), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sound"], found["records"], found["outcomes"], found["gaps"]) == (True, 2, {"ok": 2}, [])
+
+
+def test_a_lake_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"there is no lake in .*lake: name it with --lake"):
+        run("--state-dir", str(tmp_path))
