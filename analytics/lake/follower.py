@@ -144,17 +144,15 @@ class Follower:
 
     def _give_up(self, *, now_s: float) -> None:
         overdue = [waiting for waiting in self._waiting.values() if waiting.given_up_s <= now_s]
-        if not overdue:
-            return
         overdue.sort(key=lambda waiting: waiting.opened.seq)
-        rows = [
-            (row(interrupted(late.opened)), _Span(late.number, late.opened.seq, late.opened.seq)) for late in overdue
-        ]
-        self._counts.interrupted += self._write(rows, self._interrupted_file)
-        for late in overdue:
-            del self._waiting[late.opened.seq]
-            self._given_up.add(late.opened.seq)
-        self.last_seq = max(self.last_seq, overdue[-1].opened.seq)
+        for at in range(0, len(overdue), _FILE_ROWS):
+            some = [(w.opened, _Span(w.number, w.opened.seq, w.opened.seq)) for w in overdue[at : at + _FILE_ROWS]]
+            rows = [(row(interrupted(opened)), span) for opened, span in some]
+            self._counts.interrupted += self._write(rows, self._interrupted_file)
+            for opened, _ in some:
+                del self._waiting[opened.seq]
+                self._given_up.add(opened.seq)
+                self.last_seq = max(self.last_seq, opened.seq)
 
     def _write(self, rows: list[_Row], target_of: Callable[[list[_Row]], Path]) -> int:
         """Write rows as one file and count them; one that fits no column is found by halving, and set aside."""

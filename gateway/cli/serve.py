@@ -36,10 +36,10 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    from gateway.serve.start import Options, StartError, prepare  # noqa: PLC0415 - other commands need not load it
-    from gateway.settings.logs import configure  # noqa: PLC0415
-    from gateway.settings.problem import SettingsError  # noqa: PLC0415
-    from gateway.settings.secrets import SecretError  # noqa: PLC0415
+    from gateway.serve.start import Options, StartError, prepare  # noqa: PLC0415 - only this command needs it
+    from gateway.settings.logs import configure  # noqa: PLC0415 - see above
+    from gateway.settings.problem import SettingsError  # noqa: PLC0415 - see above
+    from gateway.settings.secrets import SecretError  # noqa: PLC0415 - see above
 
     options = Options(
         config=arguments.config,

@@ -17,7 +17,7 @@ from gateway.console.app import create_app
 from gateway.console.installation import Installation, open_installation
 from gateway.errors import ApiError
 from gateway.settings.load import load, load_checked
-from gateway.settings.problem import SettingsError
+from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
 
 GRACE_S = 10
@@ -76,11 +76,18 @@ class ConfigWatch:
             self.definitions, problems = load_checked(self._path, None)
         except SettingsError as error:
             for problem in error.problems:
-                _log.error("configuration refused; the last good one stays", extra={"reason": f"{problem}"})
+                _log.error("configuration refused; the last good one stays", extra=self._said(problem))
             return None
         for problem in problems:
-            _log.warning("configuration", extra={"reason": f"{problem}"})
+            _log.warning("configuration", extra=self._said(problem))
         return self.definitions
+
+    def try_again(self) -> None:
+        """Judge the file anew at the next look, changed or not."""
+        self._seen = None
+
+    def _said(self, problem: Problem) -> dict[str, str]:
+        return {"path": str(self._path), "reason": str(problem)}
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:
@@ -110,6 +117,7 @@ async def _reload(watch: ConfigWatch, installation: Installation) -> None:
                 await asyncio.to_thread(installation.control.reload_definitions, definitions)
                 _log.info("configuration taken up")
         except ApiError as error:
-            _log.error("configuration not taken up", extra={"reason": error.message})
+            watch.try_again()
+            _log.error("configuration not taken up yet; it is tried again", extra={"reason": error.message})
         except Exception:  # noqa: BLE001 - the task's outermost loop: logged, and it goes on
             _log.exception("watching the configuration failed; it goes on")

@@ -28,7 +28,7 @@ from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.last_good import LastGood
-from gateway.settings.secrets import Derived, derived, load_master
+from gateway.settings.secrets import Derived, SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
@@ -101,7 +101,7 @@ def _first_view(
             sealed = source.poll()
             if sealed is not None:
                 return View(decisions=decide(open_seal(sealed)), source="ledger")
-        except (StoreUnavailableError, BadSnapshotError) as error:
+        except (StoreUnavailableError, BadSnapshotError, SecretError) as error:
             reason = str(error)
         finally:
             source.close()

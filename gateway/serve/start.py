@@ -23,8 +23,9 @@ from gateway.serve import demo
 from gateway.serve.children import Family
 from gateway.serve.supervisor import Child, Supervisor
 from gateway.settings.load import load_checked
-from gateway.settings.problem import Problem
+from gateway.settings.problem import Problem, dotted
 from gateway.settings.schema import Configuration, Server
+from gateway.settings.secrets import SecretError, resolve
 from gateway.simulate.demo import SIMULATIONS
 from rollout.stores.ledger import LedgerError
 
@@ -97,6 +98,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         simulated = {name: _bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
+        _require_secrets(definitions, environment)
         trouble = _open(state_dir, definitions, environment)
         server = _overridden(definitions.server, options)
         gateway = _bind(server.host, server.port, held)
@@ -146,6 +148,16 @@ def _claim(state_dir: Path, held: ExitStack) -> None:
     except OSError as error:
         message = f"another `turnout serve` runs on {state_dir}; stop it, or choose another --state-dir"
         raise StartError(message) from error
+
+
+def _require_secrets(definitions: Configuration, environment: Mapping[str, str]) -> None:
+    """Resolve every secret once: a worker without one could only die at its start."""
+    for place, reference in definitions.secret_refs():
+        try:
+            resolve(reference, environment)
+        except SecretError as error:
+            message = f"{dotted(place)}: {error}"
+            raise StartError(message) from error
 
 
 def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str, str]) -> str | None:

@@ -217,10 +217,24 @@ class Installation:
         """Ask the lake, where everything has arrived, in SQL about `records`; return rows by column name."""
         if settled:
             self.settle()
+        elif not any(self.state_dir.glob("lake/incoming/*.parquet")):
+            return []
         with duckdb.connect() as connection:
             connection.read_parquet(str(self.state_dir / "lake/incoming/*.parquet")).create_view("records")
             answer = connection.sql(question)
             return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+    def record(self, request_id: str) -> dict[str, Any]:
+        """Wait until a request's record is in the lake, and return it."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found.extend(self.lake(f"FROM records WHERE request_id = '{request_id}'", settled=False))
+            return bool(found)
+
+        until(is_there, f"the record of {request_id} is in the lake", pause_s=0.1)
+        assert len(found) == 1
+        return found[0]
 
     def _pids(self, child: str) -> list[int]:
         words = {"shipper": ["analytics.lake"], "console": ["gateway.console"]}.get(child, ["--name", child])
@@ -235,6 +249,7 @@ def installed(
     config: str = CONFIG,
     simulated: Mapping[str, str] = SIMULATED,
     environment: Mapping[str, str] | None = None,
+    ends_by: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Installation]:
     """Run an installation; `$name` in its configuration stands for the address of the simulated server of that name."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
@@ -259,8 +274,8 @@ def installed(
             keys=keys,
         )
         yield one
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        process.send_signal(ends_by)
+        assert process.wait(PATIENCE_S) == (0 if ends_by == signal.SIGTERM else -ends_by)
         assert_nothing_broke(one)
 
 

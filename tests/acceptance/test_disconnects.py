@@ -52,8 +52,8 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield installation
 
 
-def hang(one: Installation, mark: str, model: str, *, stream: bool) -> socket.socket:
-    """Send a request and return the socket on which its answer may come."""
+def hang(one: Installation, mark: str, model: str, *, stream: bool, missing_bytes: int = 0) -> socket.socket:
+    """Send a request, but for its last bytes, and return the socket on which its answer may come."""
     target = urlsplit(one.gateway)
     fields = {"model": model, "stream": stream, "user": mark, "metadata": {"simulate_id": mark}}
     body = json.dumps({**fields, "messages": [{"role": "user", "content": "Hello"}]}).encode()
@@ -65,7 +65,7 @@ def hang(one: Installation, mark: str, model: str, *, stream: bool) -> socket.so
         f"content-length: {len(body)}",
     )
     opened = socket.create_connection((target.hostname or "", target.port or 0), timeout=20)
-    opened.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+    opened.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body[: len(body) - missing_bytes])
     return opened
 
 

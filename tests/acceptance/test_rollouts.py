@@ -103,8 +103,7 @@ def shown(answer: Answer) -> dict[str, str]:
 
 
 def record(one: Installation, answer: Answer) -> dict[str, Any]:
-    [row] = one.lake(f"FROM records WHERE request_id = '{answer.request_id}'")
-    return row
+    return one.record(answer.request_id)
 
 
 def test_rollouts_are_independent_of_each_other(one: Installation):

@@ -1,4 +1,4 @@
-"""What every upstream client promises: a request goes out as it was asked for, once; an answer comes back as it was sent."""
+"""What every upstream client promises: a request goes out as asked for, once; an answer comes back as it was sent."""
 
 from __future__ import annotations
 
@@ -73,19 +73,13 @@ async def test_status_and_headers_are_the_upstreams_with_names_in_lower_case_and
 
 @pytest.mark.parametrize(
     "target",
-    [
-        "/v1/a%2Fb?q=%2B+%20&e=&a=b&a=c",
-        "/v1/models/ft%3Agpt%3aacme",
-        "/v1/x?",
-        "/v1/%7Eme/~me?api-version=2024-10-21",
-        "/",
-    ],
+    ["/v1/a%2Fb?q=%2B+%20&e=&a=b&a=c", "/v1/models/ft%3Agpt%3aacme", "/v1/%7Eme/~me?api-version=2024-10-21", "/"],
 )
 async def test_path_and_query_keep_their_encoding(upstream: Upstream, target: str):
     with serving() as fake:
         await whole(await upstream.send(call_to(fake.url, url=fake.url + target)))
 
-    assert fake.requests[0].target == target.removesuffix("?")
+    assert fake.requests[0].target == target
 
 
 @pytest.mark.parametrize("size_bytes", SIZES)
@@ -180,9 +174,9 @@ async def test_a_cookie_is_not_kept(upstream: Upstream):
 
 
 async def test_answers_on_the_way_to_the_final_one_are_passed_over(upstream: Upstream):
-    with serving(
-        once(head(status=b"100 Continue"), head(status=b"103 Early"), head(b"content-length: 2"), b"ok")
-    ) as fake:
+    heads = (head(status=b"100 Continue"), head(status=b"103 Early Hints"), head(b"content-length: 2"))
+
+    with serving(once(*heads, b"ok")) as fake:
         answer = await upstream.send(call_to(fake.url))
         body = await whole(answer)
 
@@ -247,20 +241,19 @@ async def test_bytes_that_nobody_asked_for_never_become_the_next_answer(upstream
     assert (first, second) == (b"asked for", b"asked for")
 
 
-@pytest.mark.parametrize("size_bytes", [20, 4 * 1024 * 1024])
-async def test_an_answer_that_comes_before_the_body_was_taken_is_handed_on(upstream: Upstream, size_bytes: int):
+async def test_an_answer_that_comes_before_the_body_was_taken_is_handed_on(upstream: Upstream):
     async def script(peer: Peer) -> None:
         await peer.read_head()
         peer.stop_reading()
         await peer.answer(b"too large", status=b"413 Content Too Large")
 
-    with serving(script) as fake:
-        answer = await upstream.send(call_to(fake.url, b"x" * size_bytes))
+    with serving(script, receive_buffer_bytes=64 * 1024) as fake:
+        answer = await upstream.send(call_to(fake.url, b"x" * 4_000_000))
         body = await whole(answer)
-        later = await whole(await upstream.send(call_to(fake.url, b"y" * size_bytes)))
+        later = await whole(await upstream.send(call_to(fake.url, b"y" * 4_000_000)))
 
+        assert len(fake.peers) == 2
     assert (answer.status, body, later) == (413, b"too large", b"too large")
-    assert size_bytes == 20 or len(fake.peers) == 2
 
 
 async def closes_when_asked_again(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.fakes.tls_caller PORT`: call a TLS server by address and by name; what is trusted is set at start."""
+"""`python -m tests.fakes.tls_caller PORT`: call a TLS server by its address and by its name; print what came of it."""
 
 from __future__ import annotations
 

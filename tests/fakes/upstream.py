@@ -221,8 +221,8 @@ class FakeUpstream:
 
     scripts: Sequence[Script]
     loop: asyncio.AbstractEventLoop
-    port: int = 0
-    scheme: str = "http"
+    port: int
+    scheme: str
     peers: list[Peer] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     """What scripts raised, other than that the other side was gone."""
@@ -276,33 +276,43 @@ async def _run(fake: FakeUpstream, peer: Peer, script: Script) -> None:
 
 
 async def _serve(
-    fake: FakeUpstream, context: ssl.SSLContext | None, ready: threading.Event, end: asyncio.Event
+    fake: FakeUpstream,
+    listener: socket.socket,
+    context: ssl.SSLContext | None,
+    ready: threading.Event,
+    end: asyncio.Event,
 ) -> None:
     running: set[asyncio.Task[None]] = set()
-    server = await fake.loop.create_server(lambda: _make_peer(fake, running), "127.0.0.1", 0, ssl=context, backlog=1024)
-    fake.port = server.sockets[0].getsockname()[1]
+    server = await fake.loop.create_server(lambda: _make_peer(fake, running), sock=listener, ssl=context, backlog=1024)
     ready.set()
     await end.wait()
     server.close()
     for peer in fake.peers:
         peer.transport.abort()
-    for task in running.copy():
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
         task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    await asyncio.sleep(0)
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.sleep(0.01)
 
 
 @contextlib.contextmanager
-def serving(*scripts: Script, tls: bool = False) -> Iterator[FakeUpstream]:
+def serving(*scripts: Script, tls: bool = False, receive_buffer_bytes: int | None = None) -> Iterator[FakeUpstream]:
     """Run a fake for the length of a test; a script's own mistake fails the test at the end."""
     loop = asyncio.new_event_loop()
-    fake = FakeUpstream(scripts=scripts or (echoing,), loop=loop, scheme="https" if tls else "http")
+    listener = socket.socket()
+    if receive_buffer_bytes is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    fake = FakeUpstream(scripts=scripts or (echoing,), loop=loop, port=port, scheme="https" if tls else "http")
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(CERTIFICATE)
     ready, end = threading.Event(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(fake, context, ready, end),), daemon=True)
+    serve = _serve(fake, listener, context, ready, end)
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve,), daemon=True)
     thread.start()
     assert ready.wait(_START_S)
     try:

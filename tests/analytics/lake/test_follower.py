@@ -226,6 +226,19 @@ def test_an_unclosed_request_that_fits_no_column_is_set_aside_and_its_segment_go
     assert segments(state / "journal") == []
 
 
+def test_many_unclosed_requests_are_interrupted_in_several_files(
+    state: Path, shipper: Shipper, ask: Ask, opened: Open
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    for seq in range(1, 20_001):
+        writer.append(opened(seq))
+    writer.close()
+    shipper.tick()
+
+    assert ask("SELECT count(*), count(DISTINCT seq) FROM records WHERE outcome = 'interrupted'") == [(20_000,) * 2]
+    assert len(list((state / "lake" / "incoming").glob("*.parquet"))) == 2
+
+
 def test_many_records_come_in_several_files(state: Path, shipper: Shipper, ask: Ask, closed: Close) -> None:
     writer = Writer(state / "journal", "w0", "b1")
     for seq in range(1, 20_001):

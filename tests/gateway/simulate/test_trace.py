@@ -78,7 +78,7 @@ def test_a_bad_trace_is_refused_by_line_column_and_remedy(tmp_path: Path, conten
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (gzip.compress(b"TIMESTAMP")[:-6], "is a damaged gzip file"),
+        (gzip.compress(b"TIMESTAMP", mtime=0)[:-6], "is a damaged gzip file"),
         (b"\x1f\x8bnot gzip at all", "is a damaged gzip file"),
         (b"\xff\xfe\x00", "is not text in UTF-8"),
     ],

@@ -1,0 +1,144 @@
+"""Processes die without warning; no answer that was delivered whole lacks its record, and none has two."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from tests.acceptance.callers import Answer, ask_all, failures, load
+from tests.acceptance.harness import BASE, CANDIDATE, CONFIG, SIMULATED, Installation, installed, until
+from tests.acceptance.test_disconnects import SILENT, hang
+
+log = logging.getLogger("acceptance")
+USERS = [f"user-{number}" for number in range(50)]
+MODELS = f"""
+[models."{SILENT}"]
+upstream = "base"
+"""
+SLOWER = """ttft_ms = 15
+ttft_sigma = 0.5
+ms_per_token = 1
+output_tokens = 30
+tokens_per_chunk = 4
+"""
+ALL_SIMULATED = {
+    "base": f'[models."{BASE}"]\n{SLOWER}\n[models."{SILENT}"]\nttft_ms = 60000\nttft_sigma = 0\n',
+    "tuned": f'[models."{CANDIDATE}"]\n{SLOWER}',
+}
+
+
+@pytest.fixture
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("crashes")
+    with installed(folder, config=CONFIG + MODELS, simulated=ALL_SIMULATED) as installation:
+        installation.set_percent(50)
+        yield installation
+
+
+def kill_some(one: Installation, children: Sequence[str], times: int, pause_s: float) -> None:
+    """Kill one process after the other at moments drawn by a fixed seed, each as soon as it runs again."""
+    draw = random.Random(1)
+    for _ in range(times):
+        time.sleep(draw.uniform(0.2, 1.0) * pause_s)
+        child = draw.choice(children)
+        dead = one.kill(child)
+        until(lambda dead=dead, child=child: one.pid(child) != dead, f"{child} runs again")
+
+
+def assert_the_books_balance(one: Installation, answers: Sequence[Answer]) -> dict[str, int]:
+    """Check that whole answers have one record with outcome ok, and that nobody has two; return outcomes by count."""
+    found = one.settle()
+    rows = one.lake("SELECT request_id::VARCHAR AS id, outcome, worker, boot, seq FROM records", settled=False)
+    outcomes = {row["id"]: row["outcome"] for row in rows}
+    whole = [answer.request_id for answer in answers if answer.is_complete]
+
+    assert len(outcomes) == len(rows) == len({(row["worker"], row["boot"], row["seq"]) for row in rows})
+    assert not [request_id for request_id in whole if outcomes.get(request_id) != "ok"]
+    assert found.sound, found
+    sent_on = sum(counts["requests"] for server in one.simulated.values() for counts in server.counts().values())
+    assert len(rows) >= sent_on
+    return found.outcomes
+
+
+@pytest.mark.parametrize(
+    "times", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_killed_workers_lose_no_record_of_a_delivered_answer(times: int, one: Installation):
+    with load(one, USERS, at_once=6, pause_s=0.001) as answers:
+        kill_some(one, ["worker-0", "worker-1"], times, pause_s=1.0)
+        time.sleep(0.5)
+
+    outcomes = assert_the_books_balance(one, answers)
+
+    broken = [answer for answer in answers if not answer.is_complete]
+    log.info("%d kills: %d answers, %d broken off, outcomes %s", times, len(answers), len(broken), outcomes)
+    assert len(answers) > 100
+    assert all(answer.failure is not None or answer.status == 200 for answer in broken)
+    assert not failures(ask_all(one, USERS))
+
+
+def test_requests_that_a_dead_worker_left_open_become_interrupted_exactly_once(one: Installation):
+    with ExitStack() as held:
+        for number in range(6):
+            held.enter_context(hang(one, f"hang-{number}", SILENT, stream=number % 2 == 0))
+        until(lambda: one.simulated["base"].counts()[SILENT]["open_requests"] == 6, "the model works on all of them")
+        for worker in ("worker-0", "worker-1"):
+            one.kill(worker)
+        until(lambda: not failures(ask_all(one, ["ada"], at_once=1)), "a worker answers again")
+
+        rows = one.lake(f"FROM records WHERE model_requested = '{SILENT}'")
+
+    assert [row["outcome"] for row in rows] == ["interrupted"] * 6
+    assert len({row["request_id"] for row in rows}) == 6
+    assert {(row["cost_usd"], row["cost_unknown"], row["usage_source"]) for row in rows} == {(None, "no_usage", "missing")}
+    assert all(row["user_hash"] and row["application"] == "default" for row in rows)
+    until(lambda: one.simulated["base"].counts()[SILENT]["open_requests"] == 0, "the model is left alone")
+    assert one.settle().outcomes["interrupted"] == 6
+
+
+def test_a_request_whose_body_never_came_leaves_no_gap_when_its_worker_dies(one: Installation):
+    with ExitStack() as held:
+        for number in range(8):
+            held.enter_context(hang(one, f"half-{number}", BASE, stream=False, missing_bytes=10))
+        time.sleep(0.2)
+        assert not failures(ask_all(one, USERS, at_once=4))
+        for worker in ("worker-0", "worker-1"):
+            one.kill(worker)
+        until(lambda: not failures(ask_all(one, ["ada"], at_once=1)), "a worker answers again")
+
+        found = one.settle()
+
+    assert (found.missing, found.sound) == (0, True)
+    assert not [answer for answer in ask_all(one, USERS[:5]) if not answer.is_complete]
+
+
+def test_a_killed_shipper_loses_and_doubles_nothing(one: Installation):
+    with load(one, USERS, at_once=4, pause_s=0.001) as answers:
+        kill_some(one, ["shipper"], 5, pause_s=0.6)
+
+    outcomes = assert_the_books_balance(one, answers)
+
+    assert not failures(answers)
+    assert outcomes == {"ok": len(answers)}
+
+
+def test_all_processes_end_when_the_supervisor_is_killed(tmp_path_factory: pytest.TempPathFactory):
+    with installed(tmp_path_factory.mktemp("orphans"), simulated=SIMULATED, ends_by=signal.SIGKILL) as one:
+        children = [one.pid(child) for child in ("worker-0", "worker-1", "shipper", "console")]
+
+    until(lambda: not any(lives(pid) for pid in children), "all have ended")
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
