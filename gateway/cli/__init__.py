@@ -10,6 +10,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 COMMANDS = ("serve", "demo", "config", "simulate", "replay", "rollout", "key", "lake")
 """In the order in which `turnout --help` lists them; each names a module of this package."""
@@ -29,6 +30,7 @@ class Abort(Exception):  # noqa: N818 - not an error of ours: the sentence that 
 def parser() -> argparse.ArgumentParser:
     """Return the whole command's parser."""
     root = argparse.ArgumentParser(prog="turnout", description="A traffic-splitting gateway for fine-tuned models.")
+    root.add_argument("--version", action="version", version=f"turnout {version('turnout')}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"gateway.cli.{name}").add_parser(commands)

@@ -28,10 +28,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--state-dir", type=Path, default=state_dir(environment), help="default: %(default)s")
     parser.add_argument("--demo", action="store_true", help="two simulated models and a ready-made configuration")
     parser.add_argument("--host", help="address of the data plane; default: the file's, or 127.0.0.1")
-    parser.add_argument("--port", type=int, help="port of the data plane; 0: any; default: the file's, or 8080")
-    parser.add_argument("--console-port", type=int, help="port of the console; 0: any; default: the file's, or 8081")
-    parser.add_argument("--workers", type=int, help="worker processes; default: the file's, or one per core")
+    parser.add_argument("--port", type=_port, help="port of the data plane; 0: any; default: the file's, or 8080")
+    parser.add_argument("--console-port", type=_port, help="port of the console; 0: any; default: the file's, or 8081")
+    parser.add_argument("--workers", type=_workers, help="worker processes; default: the file's, or one per core")
     parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    return _number(text, 0, 65_535, "a port")
+
+
+def _workers(text: str) -> int:
+    return _number(text, 1, 256, "a count of workers")
+
+
+def _number(text: str, least: int, most: int, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text[:6]) <= most):
+        message = f"{text!r} is not {what}; write a whole number from {least} to {most}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,7 +93,9 @@ class Announcement:
     def once_ready(self) -> None:
         """Tell it if it is time."""
         addresses = self._host.addresses
-        if not self._is_told and _answers(addresses.gateway, "/readyz") and _answers(addresses.console, "/healthz"):
+        if self._is_told or not _answers(addresses.gateway, "/readyz"):
+            return
+        if self._host.is_degraded is not None or _answers(addresses.console, "/healthz"):
             self._is_told = True
             sys.stdout.write(self._text())
             sys.stdout.flush()

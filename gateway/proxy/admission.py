@@ -1,9 +1,10 @@
-"""Who may pass: path rules, the caller's key, the purpose it asks for. No I/O; bodies are counted by `caller.py`."""
+"""Who may pass: path rules, the caller's key, what its headers may say. No I/O; bodies are counted by `caller.py`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import get_args
 
 from analytics.record import Purpose
@@ -13,8 +14,10 @@ from gateway.proxy.snapshot import Caller, Decisions
 PURPOSE_HEADER = b"x-turnout-purpose"
 TAGS_HEADER = b"x-turnout-tags"
 
-_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:$|[/?#;])|%2f|%5c|\\", re.IGNORECASE)
-"""Dot segments and hidden slashes, encoded or not: joined to an upstream's URL they would leave it, key and all."""
+_SLASH = r"[/\\]|%2f|%5c"
+_DOTS = re.compile(rf"(?:^|{_SLASH})(?:\.|%2e){{1,2}}(?:$|[?#;]|{_SLASH})", re.IGNORECASE)
+"""A dot segment, encoded or behind an encoded slash too: joined to an upstream's URL it would leave it, key and all."""
+_SINGLE = frozenset({b"authorization", b"content-encoding", b"idempotency-key", PURPOSE_HEADER, TAGS_HEADER})
 _PURPOSES: tuple[str, ...] = get_args(Purpose)
 _MAX_TAGS = 16
 _MAX_TAG_CHARACTERS = 64
@@ -23,7 +26,7 @@ _MAX_TAG_CHARACTERS = 64
 def check_path(path: str) -> None:
     """Refuse a path that could mean another one to an upstream; raises `BadRequestError`."""
     if _DOTS.search(path):
-        message = "The path holds a dot segment or an encoded slash; send the plain path."
+        message = "The path holds a dot segment ('.' or '..'); send the plain path."
         raise BadRequestError(message, code="bad_path")
 
 
@@ -36,9 +39,26 @@ def admit(decisions: Decisions, headers: Mapping[bytes, bytes]) -> Caller:
         raise UnauthorizedError(message)
     caller = decisions.caller(token)
     if caller is None:
-        message = "The API key is not known here, or was revoked. Ask the operator for a key ('turnout key create')."
+        message = (
+            "The API key is no application's key that is known here, or it was revoked. "
+            "Ask the operator for one ('turnout key create')."
+        )
         raise UnauthorizedError(message)
     return caller
+
+
+def check_repeated(caller: Caller, repeated: AbstractSet[bytes]) -> None:
+    """Refuse a header sent twice where it may stand once: which of two user keys counts must not depend on who reads.
+
+    Raises:
+        BadRequestError: `param` names the header.
+    """
+    application = caller.application
+    session_header = application.session_header if application.anonymous == "session" else None
+    named = {name.encode() for name in (application.user_header, session_header) if name is not None}
+    for name in sorted(repeated & (_SINGLE | named)):
+        message = f"The header {name.decode()!r} was sent more than once; send it once."
+        raise BadRequestError(message, param=name.decode(), code="repeated_header")
 
 
 def purpose(caller: Caller, headers: Mapping[bytes, bytes]) -> Purpose:
@@ -67,17 +87,19 @@ def tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     Raises:
         BadRequestError: it has another form.
     """
-    text = headers.get(TAGS_HEADER, b"").decode("utf-8", "replace")
-    if not text:
+    sent = headers.get(TAGS_HEADER)
+    if not sent:
         return {}
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if len(pairs) > _MAX_TAGS or not all(_is_tag(name) and equals and _is_tag(value) for name, equals, value in pairs):
+    pairs = [pair.partition("=") for pair in sent.decode("utf-8", "surrogateescape").split(",")]
+    read = {name.strip(): value.strip() for name, _, value in pairs}
+    if not len(read) == len(pairs) <= _MAX_TAGS or not all(_is_tag(part) for pair in read.items() for part in pair):
         message = (
-            "The header x-turnout-tags must read name=value,name=value: at most 16 pairs of at most 64 characters."
+            "The header x-turnout-tags must read name=value,name=value: at most 16 pairs of at most 64 characters, "
+            "each name once."
         )
         raise BadRequestError(message, param="x-turnout-tags", code="invalid_tags")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return read
 
 
 def _is_tag(text: str) -> bool:
-    return 0 < len(text.strip()) <= _MAX_TAG_CHARACTERS and text.isprintable()
+    return 0 < len(text) <= _MAX_TAG_CHARACTERS and text.isprintable()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, asgi, get
@@ -35,22 +36,27 @@ class Surface:
 
     async def answer(self, connection: Connection) -> None:
         """Answer whatever the path and method lead to."""
-        methods = self._exact.get(connection.path)
-        if methods is None and connection.path.startswith("/v1/models/"):
-            methods = {"GET": self._model}
-        if methods is not None and (answering := methods.get(connection.method)):
+        try:
+            methods = self._exact.get(connection.path) or self._inexact(connection)
+        except ApiError as error:
+            return await connection.refuse(error, [_request_id()])
+        if answering := methods.get(connection.method):
             return await answering(connection)
-        if methods is not None:
-            allowed = ", ".join(methods)
-            error: ApiError = MethodNotAllowedError(f"{connection.method} is not possible here; use {allowed}.")
-            return await connection.refuse(error, [(b"allow", allowed.encode()), _request_id()])
-        return await connection.refuse(_unknown_url(connection.method, connection.path), [_request_id()])
+        allowed = ", ".join(methods)
+        error = MethodNotAllowedError(f"{connection.method} is not possible here; use {allowed}.")
+        return await connection.refuse(error, [(b"allow", allowed.encode()), _request_id()])
+
+    def _inexact(self, connection: Connection) -> Mapping[str, Answering]:
+        check_path(connection.path)
+        if connection.path.startswith("/v1/models/"):
+            return {"GET": self._model}
+        raise _unknown_url(connection.method, connection.path)
 
     async def _models(self, connection: Connection) -> None:
         await self._listed(connection, lambda names: {"object": "list", "data": [_model(name) for name in names]})
 
     async def _model(self, connection: Connection) -> None:
-        wanted = connection.path.removeprefix("/v1/models/").replace("%3A", ":").replace("%3a", ":")
+        wanted = unquote(connection.path.removeprefix("/v1/models/"))
 
         def pick(names: Sequence[str]) -> object:
             if wanted in names:
@@ -63,7 +69,6 @@ class Surface:
     async def _listed(self, connection: Connection, build: Callable[[Sequence[str]], object]) -> None:
         decisions = self._holder.view.decisions
         try:
-            check_path(connection.path)
             admit(decisions, connection.headers)
             body = msgspec.json.encode(build(decisions.names()))
         except ApiError as error:

@@ -22,14 +22,18 @@ class GoneError(Exception):
 class Connection:
     """One request's connection: read the body once, answer once; `gone` tells that the caller has left."""
 
-    __slots__ = ("_receive", "_scope", "_send", "_watch", "gone", "headers", "started", "status")
+    __slots__ = ("_receive", "_scope", "_send", "_watch", "gone", "headers", "repeated", "started", "status")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._watch: asyncio.Task[None] | None = None
-        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        sent: Sequence[Header] = scope["headers"]
+        self.headers: Mapping[bytes, bytes] = dict(sent)
+        self.repeated: frozenset[bytes] = frozenset()
+        if len(self.headers) != len(sent):
+            self.headers, self.repeated = _combined(sent)
         self.gone = False
         self.started = False
         self.status: int | None = None
@@ -113,10 +117,20 @@ class Connection:
 
     async def refuse(self, error: ApiError, headers: Sequence[Header]) -> None:
         """Answer with an error's envelope."""
+        self.unwatch()
         body = error.envelope()
         plain = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
         await self.start(error.status, [*plain, *error.headers, *headers])
         await self.finish(body)
+
+
+def _combined(sent: Sequence[Header]) -> tuple[Mapping[bytes, bytes], frozenset[bytes]]:
+    """Join the lines of repeated headers in their order (RFC 9110, section 5.3), and name those headers."""
+    lines: dict[bytes, list[bytes]] = {}
+    for name, value in sent:
+        lines.setdefault(name, []).append(value)
+    joined = {name: b", ".join(values) for name, values in lines.items()}
+    return joined, frozenset(name for name, values in lines.items() if len(values) > 1)
 
 
 def _too_large(limit_bytes: int) -> ApiError:

@@ -7,7 +7,7 @@ import logging
 
 from gateway.errors import ApiError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.proxy import wire
-from gateway.proxy.admission import admit, check_path, purpose, tags
+from gateway.proxy.admission import admit, check_repeated, purpose, tags
 from gateway.proxy.caller import Connection, GoneError, Header
 from gateway.proxy.choice import Choice, choose, exposed
 from gateway.proxy.entry import Entry, Journal, Tally
@@ -41,9 +41,9 @@ class ChatCompletions:
             if not connection.started:
                 await connection.refuse(error, headers)
         except (GoneError, asyncio.CancelledError):
+            entry.close("client_cancelled" if connection.gone else "interrupted", status=connection.status)
             if not connection.gone:
                 raise
-            entry.close("client_cancelled", status=connection.status)
         except Exception:  # noqa: BLE001 - a request's outermost frame: logged with its id, recorded as internal_error
             _log.exception("a request failed in the gateway", extra={"request_id": entry.request_id})
             error = ApiError(f"The gateway failed at this request; its log names {entry.request_id}.")
@@ -56,9 +56,10 @@ class ChatCompletions:
     async def _answer(self, connection: Connection, view: View, entry: Entry, headers: list[Header]) -> None:
         decisions, exchange = view.decisions, entry.exchange
         exchange.learn(snapshot_version=decisions.label, config_source=view.source)
-        check_path(connection.path)
         caller = admit(decisions, connection.headers)
         exchange.learn(application=caller.name)
+        if connection.repeated:
+            check_repeated(caller, connection.repeated)
         exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
         reading = wire.read(await connection.body(decisions.snapshot.max_body_bytes))
         exchange.learn(model_requested=reading.model, stream=reading.stream)

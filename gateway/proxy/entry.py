@@ -60,13 +60,14 @@ class Entry:
         self._tally = tally
         self._clock = clock
         self.request_id = new_request_id(now_us)
-        facts = {"request_id": self.request_id, "seq": journal.next_seq(), "started_at": now_us, "endpoint": endpoint}
+        facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())
         tally.began()
 
     def open(self, called: Called, total_s: float) -> None:
         """Append what is known, with the moment when `total_s` is over; then count the request as sent."""
         deadline_at = self.exchange.facts["started_at"] + round(total_s * _MICROSECONDS)
+        self._number()
         self._journal.append(self.exchange.opened(deadline_at))
         self.exchange.dispatched(called, self._clock())
 
@@ -82,7 +83,13 @@ class Entry:
         """Settle and append the record; a second call changes nothing and returns the first record."""
         if self.exchange.record is not None:
             return self.exchange.record
+        self._number()
         record = self.exchange.settle(outcome, self._clock(), status=status, error_class=error_class)
         self._journal.append(record)
         self._tally.ended()
         return record
+
+    def _number(self) -> None:
+        """Give the request its number with its first frame: one that dies before it has any leaves no gap."""
+        if "seq" not in self.exchange.facts:
+            self.exchange.learn(seq=self._journal.next_seq())

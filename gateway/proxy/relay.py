@@ -5,6 +5,8 @@ In each form the record is appended before the caller can know that the answer i
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
@@ -34,11 +36,15 @@ _BACK = frozenset(
 )
 _BACK_PREFIX = b"x-ratelimit-"
 _EVENT_STREAM = b"text/event-stream"
+_DRAIN_S = 1.0
+"""How long the end of a complete answer is waited for; after it, a new connection is cheaper than this one."""
 
 
 def is_stream(answer: Answer) -> bool:
-    """Tell whether the upstream answers with server-sent events."""
-    return any(name == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in answer.headers)
+    """Tell whether the upstream answers with server-sent events; an error is read whole, whatever its type says."""
+    return answer.status < 300 and any(
+        name == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in answer.headers
+    )
 
 
 def headers_back(answer: Answer) -> list[Header]:
@@ -107,7 +113,8 @@ async def relay_stream(
     except OversizedEventError:
         await _break_off(connection, entry, "malformed", "oversized_event")
     await connection.finish()
-    await _drain(answer)
+    if passage.is_complete:
+        await _drain(answer)
 
 
 async def _pass_on(connection: Connection, entry: Entry, passage: Passage, passed: bytes) -> None:
@@ -148,10 +155,9 @@ async def _break_off(connection: Connection, entry: Entry, outcome: Outcome, err
 
 async def _drain(answer: Answer) -> None:
     """Read the end of a complete answer, so that its connection can be used again; more than the end is not awaited."""
-    try:
-        await answer.chunk()
-    except Fault:
-        return
+    with contextlib.suppress(Fault, TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            await answer.chunk()
 
 
 def _outcome(fault: Fault) -> Outcome:

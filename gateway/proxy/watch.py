@@ -37,30 +37,29 @@ class SnapshotWatch:
         unseal: Callable[[bytes], Snapshot],
         decide: Callable[[Snapshot], Decisions],
         last_good: LastGood,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._holder = holder
         self._unseal = unseal
         self._decide = decide
         self._last_good = last_good
-        self._answered_at = time.monotonic()
+        self._clock = clock
+        self._answered_at = clock()
         self._trouble: str | None = None
-        self._refused: str | None = None
+        self._untaken: bytes | None = None
 
     def tick(self) -> None:
-        """Ask once."""
+        """Ask once; what could not be taken is tried again, since a secret's file may come later than its name."""
         try:
-            sealed = self._source.poll()
-            if sealed is not None:
-                self._refused = None
-                self._take(sealed)
-        except StoreUnavailableError as error:
+            self._untaken = self._source.poll() or self._untaken
+            if self._untaken is not None:
+                self._take(self._untaken)
+                self._untaken = None
+        except (StoreUnavailableError, BadSnapshotError, SecretError) as error:
             self._note(str(error))
-        except (BadSnapshotError, SecretError) as error:
-            self._refused = str(error)
-            self._note(self._refused)
         else:
-            self._note(self._refused)
+            self._note(None)
 
     def run(self, stop: threading.Event) -> None:
         """Ask every 100 ms until told to stop."""
@@ -84,7 +83,7 @@ class SnapshotWatch:
 
     def _note(self, trouble: str | None) -> None:
         """Say once what is wrong, or that it is over; a source in trouble for long makes the view stale."""
-        now = time.monotonic()
+        now = self._clock()
         if trouble is None:
             self._answered_at = now
             if not self._holder.view.fresh:
@@ -106,8 +105,14 @@ class ForceBase:
         self._holder = holder
 
     def tick(self) -> None:
-        """Look once."""
-        killed = os.path.lexists(self._path)
+        """Look once; while nobody can tell whether the file is there, all stays as it is."""
+        try:
+            os.lstat(self._path)
+            killed = True
+        except FileNotFoundError:
+            killed = False
+        except OSError:
+            return
         if killed != self._holder.view.killed:
             self._holder.change(killed=killed)
             _log.warning("force-base is %s", "on: every user is served by base" if killed else "off")

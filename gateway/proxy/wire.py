@@ -18,6 +18,9 @@ from gateway.errors import BadRequestError
 FORBIDDEN_FIELDS = ("api_base", "base_url", "api_key", "extra_headers")
 """Top-level fields by which other gateways let a caller redirect a request (CVE-2024-6587, CVE-2025-66405)."""
 
+MAX_MODEL_CHARACTERS = 256
+"""Longer than any real name: a name stands in records and headers."""
+
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _STRING = msgspec.json.Decoder(str | None)
 _FLAG = msgspec.json.Decoder(bool | None)
@@ -64,6 +67,9 @@ def read(body: bytes) -> Reading:
     if not model:
         message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
         raise BadRequestError(message, param="model", code="missing_model")
+    if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable():
+        message = f"The model's name must be printable and at most {MAX_MODEL_CHARACTERS} characters long."
+        raise BadRequestError(message, param="model", code="invalid_model")
     stream = bool(_typed(_FLAG, fields.get("stream", _ABSENT), "stream", "true or false"))
     options = _object(fields, "stream_options") if stream else None
     usage = _typed(

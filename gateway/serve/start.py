@@ -217,9 +217,13 @@ def _url(bound: socket.socket) -> str:
 def _write(path: Path, content: bytes, mode: int) -> None:
     """Write a file whole, durably, with this mode from its first moment."""
     draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:  # noqa: PTH123 - an open descriptor
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    try:
+        draft.unlink(missing_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:  # noqa: PTH123 - an open descriptor
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}; make the state directory writable, with room in it"
+        raise StartError(message) from error

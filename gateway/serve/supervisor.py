@@ -53,17 +53,25 @@ class _Running:
         """Start it if it is its time, and note it if it has died."""
         if self.process is None:
             if now >= self._start_at:
-                self._start(now)
+                self._try_start(now)
         elif (status := self.process.poll()) is not None:
-            self._deaths = 0 if now - self._started_at > _STEADY_S else self._deaths + 1
-            delay_s = _BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1] if self._deaths else 0.0
-            extra = {"child": self.child.name, "status": status, "restart_in_s": delay_s}
-            _log.error("a process ended; it is started again", extra=extra)
             self.process = None
-            self._start_at = now + delay_s
+            self._wait("a process ended; it is started again", now, status=status)
 
-    def _start(self, now: float) -> None:
+    def _wait(self, event: str, now: float, **extra: object) -> None:
+        self._deaths = 0 if now - self._started_at > _STEADY_S else self._deaths + 1
+        delay_s = _BACK_OFF_S[min(self._deaths, len(_BACK_OFF_S)) - 1] if self._deaths else 0.0
+        self._start_at = now + delay_s
+        _log.error(event, extra={"child": self.child.name, "restart_in_s": delay_s, **extra})
+
+    def _try_start(self, now: float) -> None:
         self._started_at = now
+        try:
+            self._start()
+        except OSError as error:
+            self._wait("a process could not be started; it is tried again", now, reason=error.strerror)
+
+    def _start(self) -> None:
         self.process = subprocess.Popen(
             self.child.command,
             env=dict(self.child.environment),

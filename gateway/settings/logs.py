@@ -1,14 +1,22 @@
-"""How every process writes its log: one JSON object a line on standard error, control characters escaped, no bodies."""
+"""How every process writes its log: one JSON object a line on standard error, control characters escaped, no bodies.
+
+Of an exception the log has the type and the place: its text may quote a caller's or an upstream's words.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""What JSON lets stand in a string, and a terminal or a reader of lines does not take for a character."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -31,8 +39,22 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = "".join(_frames(record.exc_info[1]))
+        return _encode(line).translate(_ESCAPES)
+
+
+def _frames(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        yield f"{type(error).__name__}\n"
+        yield from traceback.format_tb(error.__traceback__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _encode(line: dict[str, Any]) -> str:
+    try:
         return msgspec.json.encode(line, enc_hook=str).decode()
+    except UnicodeEncodeError:
+        return json.dumps(line, default=str)
 
 
 def configure(process: str, level: str = "INFO") -> None:

@@ -255,7 +255,9 @@ def installed(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
     known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state"), **(environment or {})}
     with ExitStack() as running:
-        servers = {name: running.enter_context(simulating(folder / f"{name}.toml", simulated[name])) for name in simulated}
+        servers = {
+            name: running.enter_context(simulating(folder / f"{name}.toml", simulated[name])) for name in simulated
+        }
         addresses = {name: server.base_url for name, server in servers.items()}
         (folder / "turnout.toml").write_text(Template(config).substitute(addresses))
         with (folder / "serve.log").open("wb") as log:

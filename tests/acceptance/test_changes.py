@@ -1,4 +1,4 @@
-"""What an operator does takes hold at once, everywhere, under load; and whatever becomes of the console, requests go on."""
+"""What an operator does takes hold at once in every worker, under load; when the console dies, requests go on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def test_a_percent_is_in_force_in_all_workers_within_a_second(changes: int, one:
 
     assert not failures(answers)
     rows = one.lake(
-        f"SELECT worker, epoch_us(started_at) AS at, snapshot_version FROM records WHERE epoch_us(started_at) > {began_at}"
+        "SELECT worker, epoch_us(started_at) AS at, snapshot_version FROM records "
+        f"WHERE epoch_us(started_at) > {began_at}"
     )
     late_ms = [
         max((row["at"] - at) / 1000 for row in rows if order(row["snapshot_version"]) < order(snapshot))

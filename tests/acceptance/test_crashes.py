@@ -67,9 +67,7 @@ def assert_the_books_balance(one: Installation, answers: Sequence[Answer]) -> di
     return found.outcomes
 
 
-@pytest.mark.parametrize(
-    "times", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
-)
+@pytest.mark.parametrize("times", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_killed_workers_lose_no_record_of_a_delivered_answer(times: int, one: Installation):
     with load(one, USERS, at_once=6, pause_s=0.001) as answers:
         kill_some(one, ["worker-0", "worker-1"], times, pause_s=1.0)
@@ -97,7 +95,9 @@ def test_requests_that_a_dead_worker_left_open_become_interrupted_exactly_once(o
 
     assert [row["outcome"] for row in rows] == ["interrupted"] * 6
     assert len({row["request_id"] for row in rows}) == 6
-    assert {(row["cost_usd"], row["cost_unknown"], row["usage_source"]) for row in rows} == {(None, "no_usage", "missing")}
+    assert {(row["cost_usd"], row["cost_unknown"], row["usage_source"]) for row in rows} == {
+        (None, "no_usage", "missing")
+    }
     assert all(row["user_hash"] and row["application"] == "default" for row in rows)
     until(lambda: one.simulated["base"].counts()[SILENT]["open_requests"] == 0, "the model is left alone")
     assert one.settle().outcomes["interrupted"] == 6

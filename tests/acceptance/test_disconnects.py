@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -80,7 +81,7 @@ def read_until(opened: socket.socket, word: bytes) -> None:
 
 def descriptors(one: Installation) -> dict[str, int]:
     """Return how many file descriptors each worker has open."""
-    return {name: len(os.listdir(f"/proc/{page.pid}/fd")) for name, page in one.pages().items()}
+    return {name: len(list(Path(f"/proc/{page.pid}/fd").iterdir())) for name, page in one.pages().items()}
 
 
 def closed_ms(one: Installation, closed_at: dict[str, int]) -> list[float]:
@@ -175,7 +176,7 @@ def test_every_such_request_is_recorded_once_as_the_callers_own_doing(one: Insta
     assert one.look().sound
 
 
-def recorded(one: Installation) -> list[dict[str, object]]:
+def recorded(one: Installation) -> list[dict[str, Any]]:
     return one.lake(
         "SELECT model_served AS model, count(*) AS records, list(DISTINCT outcome) AS outcomes, "
         "list(DISTINCT usage_source) AS sources, min(output_tokens) AS least_output, count(cost_usd) AS costed "
@@ -194,7 +195,7 @@ def test_a_caller_that_leaves_while_sending_its_request_is_recorded_and_never_se
     time.sleep(0.3)
     opened.close()
 
-    def rows() -> list[dict[str, object]]:
+    def rows() -> list[dict[str, Any]]:
         return one.lake("SELECT outcome, status, upstream FROM records WHERE model_requested IS NULL")
 
     until(lambda: bool(rows()), "it is recorded", pause_s=0.2)

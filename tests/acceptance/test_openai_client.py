@@ -150,7 +150,8 @@ def test_a_parsed_stream_ends_with_the_parsed_answer(client: openai.OpenAI):
     with client.chat.completions.stream(
         model=BASE, messages=MESSAGES, user="ada", response_format=Quote, stream_options={"include_usage": True}
     ) as stream:
-        final = [event for event in stream][-1] and stream.get_final_completion()
+        stream.until_done()
+        final = stream.get_final_completion()
 
     assert isinstance(final.choices[0].message.parsed, Quote)
     assert final.usage is not None
@@ -202,9 +203,7 @@ async def test_the_asynchronous_client_is_answered_too(key: str, one: Installati
         whole = await client.chat.completions.create(model=BASE, messages=MESSAGES, user="ada", seed=1)
         stream = await client.chat.completions.create(model=BASE, messages=MESSAGES, user="ada", seed=1, stream=True)
         pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
-        parsed = await client.chat.completions.parse(
-            model=BASE, messages=MESSAGES, user="ada", response_format=Quote
-        )
+        parsed = await client.chat.completions.parse(model=BASE, messages=MESSAGES, user="ada", response_format=Quote)
         raw = await client.chat.completions.with_raw_response.create(model=BASE, messages=MESSAGES, user="ada")
         names = [model.id async for model in client.models.list()]
 

@@ -29,7 +29,7 @@ REFUSED = "configuration refused; the last good one stays"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    simulated = {**SIMULATED, "tuned": f"{SIMULATED['tuned']}\n[models.\"{SECOND}\"]\n{BEHAVIOUR}"}
+    simulated = {**SIMULATED, "tuned": f'{SIMULATED["tuned"]}\n[models."{SECOND}"]\n{BEHAVIOUR}'}
     with installed(tmp_path_factory.mktemp("reload"), simulated=simulated) as installation:
         yield installation
 
@@ -110,7 +110,7 @@ def test_a_bad_edit_is_said_and_changes_nothing(one: Installation):
         (text.replace(f'base = "{BASE}"', 'base = "gpt-nowhere"'), f"rollouts.{ROLLOUT}.base"),
         (text.replace("input = 0.15", "input = -1"), f'models."{BASE}".price.input'),
         (text + "\n[nonsense]\nkey = 1\n", "nonsense"),
-        (text[: len(text) // 2] + '"', "TOML"),
+        (text[: len(text) // 2], "line "),
     ):
         told = edit(one, bad, REFUSED)
         assert place in told[0]["reason"], told

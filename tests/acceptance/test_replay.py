@@ -8,7 +8,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,11 +99,7 @@ def test_the_models_counts_equal_the_lakes(replayed: Replayed):
         "sum(reasoning_tokens) AS reasoning_tokens FROM records GROUP BY 1",
         settled=False,
     )
-    counted = {
-        model: counts
-        for server in replayed.one.simulated.values()
-        for model, counts in server.counts().items()
-    }
+    counted = {model: counts for server in replayed.one.simulated.values() for model, counts in server.counts().items()}
     log.info("lake: %s", recorded)
 
     assert {row["model"] for row in recorded} == {BASE, CANDIDATE}
@@ -116,7 +111,9 @@ def test_the_models_counts_equal_the_lakes(replayed: Replayed):
 def test_every_cost_is_the_price_of_the_recorded_tokens(replayed: Replayed):
     wrong = replayed.one.lake(
         f"""
-        WITH prices(model, input, cached, output) AS (VALUES ('{BASE}', 0.15, 0.075, 0.60), ('{CANDIDATE}', 0.30, 0.15, 1.20))
+        WITH prices(model, input, cached, output) AS (
+            VALUES ('{BASE}', 0.15, 0.075, 0.60), ('{CANDIDATE}', 0.30, 0.15, 1.20)
+        )
         SELECT count(*) AS wrong FROM records JOIN prices ON model_served = model
         WHERE cost_usd IS NULL OR usage_source <> 'reported' OR abs(
             cost_usd - ((input_tokens - cached_tokens) * input + cached_tokens * cached + output_tokens * output) / 1e6

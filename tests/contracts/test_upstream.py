@@ -219,6 +219,7 @@ async def test_the_close_of_the_client_breaks_a_running_answer(upstream: Upstrea
 
         with pytest.raises(BrokenFault):
             await asyncio.wait_for(reading, 1.0)
+        answer.close()
         assert await fake.all_closed(within_s=1.0)
 
 

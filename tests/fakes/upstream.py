@@ -27,6 +27,8 @@ CERTIFICATE = Path(__file__).parent / "certificates" / "loopback.pem"
 
 _END_OF_HEAD = b"\r\n\r\n"
 _START_S = 10.0
+_SETTLE_S = 0.01
+"""What the loop needs to finish what it has accepted (a closed server's connection would leak), or what was dropped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,9 +257,7 @@ def _make_peer(fake: FakeUpstream, running: set[asyncio.Task[None]]) -> Peer:
     def started(peer: Peer) -> None:
         fake.peers.append(peer)
         script = fake.scripts[min(len(fake.peers), len(fake.scripts)) - 1]
-        task = fake.loop.create_task(_run(fake, peer, script))
-        running.add(task)
-        task.add_done_callback(running.discard)
+        running.add(fake.loop.create_task(_run(fake, peer, script)))
 
     return Peer(started)
 
@@ -286,6 +286,7 @@ async def _serve(
     server = await fake.loop.create_server(lambda: _make_peer(fake, running), sock=listener, ssl=context, backlog=1024)
     ready.set()
     await end.wait()
+    await asyncio.sleep(_SETTLE_S)
     server.close()
     for peer in fake.peers:
         peer.transport.abort()
@@ -293,7 +294,7 @@ async def _serve(
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(_SETTLE_S)
 
 
 @contextlib.contextmanager
