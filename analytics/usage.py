@@ -5,6 +5,10 @@ from __future__ import annotations
 import msgspec
 
 
+_MOST_TOKENS = 2**31 - 1
+"""A count beyond an INTEGER column is nonsense, and no record may be lost to it."""
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Token counts of one answer; every count is >= 0, and parts never exceed their whole.
 
@@ -44,10 +48,10 @@ class WireUsage(msgspec.Struct):
 
 
 def reported(wire: WireUsage) -> Usage | None:
-    """Return the counts that the upstream reported, or None when it reported no input count or a negative one."""
+    """Return the counts that the upstream reported, or None when there is no input count, or none to be believed."""
     total_in = wire.prompt_tokens if wire.prompt_tokens is not None else wire.input_tokens
     total_out = wire.completion_tokens if wire.completion_tokens is not None else wire.output_tokens
-    if total_in is None or total_in < 0 or (total_out or 0) < 0:
+    if total_in is None or not 0 <= total_in <= _MOST_TOKENS or not 0 <= (total_out or 0) <= _MOST_TOKENS:
         return None
     into = wire.prompt_tokens_details or wire.input_tokens_details or _InputParts()
     out = wire.completion_tokens_details or wire.output_tokens_details or _OutputParts()

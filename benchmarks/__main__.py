@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.load import Load, drive
@@ -33,9 +34,11 @@ def main() -> int:
     if missing := [tool for tool in ("nginx", "wrk") if shutil.which(tool) is None]:
         print(f"not exercised: {' and '.join(missing)} not found (Debian: apt-get install nginx wrk)")
         return 1
-    with tempfile.TemporaryDirectory() as folder, mock_upstream(Path(folder)) as upstream:
-        with nginx_proxy(Path(folder), upstream) as nginx, turnout(Path(folder), upstream) as gateway:
-            rounds = measure([nginx, gateway], arguments.rounds, arguments.seconds, random.Random(arguments.seed))
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        upstream = running.enter_context(mock_upstream(folder))
+        servers = [running.enter_context(serving(folder, upstream)) for serving in (nginx_proxy, turnout)]
+        rounds = measure(servers, arguments.rounds, arguments.seconds, random.Random(arguments.seed))
     report(rounds)
     return 0
 
@@ -55,7 +58,7 @@ def report(measured: Sequence[Load]) -> None:
     """Print medians and ratios to nginx, and keep everything."""
     names = sorted({load.server for load in measured}, reverse=True)
     median = {name: statistics.median(load.cpu_us for load in measured if load.server == name) for name in names}
-    print(f"\n{'server':10}{'CPU µs/request':>16}{'× nginx':>10}{'range µs':>20}{'errors':>8}")
+    print(f"\n{'server':10}{'CPU µs/request':>16}{'x nginx':>10}{'range µs':>20}{'errors':>8}")
     for name in names:
         own = [load for load in measured if load.server == name]
         low, high = min(load.cpu_us for load in own), max(load.cpu_us for load in own)

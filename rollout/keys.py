@@ -6,7 +6,6 @@ a snapshot can be turned back into a key.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Literal, get_args
 
@@ -53,11 +52,14 @@ def parse(text: str) -> KeyParts | None:
 
 def fingerprint(pepper: bytes, text: str) -> str:
     """Return HMAC-SHA256(pepper, key) in hex."""
-    return hmac.new(pepper, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    return _digest(pepper, text).hex()
 
 
 def matches(pepper: bytes, text: str, kept: Key | None) -> bool:
     """Tell whether the text is the kept key, in the same time whether `kept` exists or not."""
     expected = bytes.fromhex(kept.fingerprint) if kept is not None else _ABSENT
-    presented = bytes.fromhex(fingerprint(pepper, text))
-    return hmac.compare_digest(presented, expected) and kept is not None and kept.revoked_at is None
+    return hmac.compare_digest(_digest(pepper, text), expected) and kept is not None and kept.revoked_at is None
+
+
+def _digest(pepper: bytes, text: str) -> bytes:
+    return hmac.digest(pepper, text.encode("utf-8", "surrogateescape"), "sha256")

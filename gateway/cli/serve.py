@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FIRST_KEYS = "first-keys"
 _PATIENCE_S = 1.0
+_DIGITS = 6
+"""More are no port and no count of workers, and past 4,300 Python refuses to read them."""
 
 
 def add_parser(commands: Any) -> None:
@@ -43,7 +45,7 @@ def _workers(text: str) -> int:
 
 
 def _number(text: str, least: int, most: int, what: str) -> int:
-    if not (text.isascii() and text.isdigit() and least <= int(text[:6]) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and least <= int(text) <= most):
         message = f"{text!r} is not {what}; write a whole number from {least} to {most}"
         raise argparse.ArgumentTypeError(message)
     return int(text)

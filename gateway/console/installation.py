@@ -15,7 +15,7 @@ from gateway.console.workers import read_workers
 from gateway.settings.compile import restored_state
 from gateway.settings.last_good import LastGood
 from gateway.settings.schema import Configuration
-from gateway.settings.secrets import derived, load_master
+from gateway.settings.secrets import Derived, derived, load_master
 from gateway.settings.snapshot import Snapshot, unseal
 from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.sqlite import SqliteLedger, open_ledger
@@ -45,9 +45,8 @@ def open_installation(
         SecretError: the master secret cannot be had.
         LedgerError: see `open_ledger`.
     """
-    is_new = create and not (state_dir / LEDGER_FILE).exists()
-    keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=is_new))
-    last_good = LastGood(state_dir / RUN, "console", partial(unseal, signing_key=keys.snapshot)).newest()
+    keys = master_keys(state_dir, environment, create=create and not _was_used(state_dir))
+    last_good = newest_snapshot(state_dir, keys)
     restored = restored_state(last_good) if last_good is not None else None
     ledger = open_ledger(state_dir, clock=now_us, create=create, restore_from=restored)
     control = Control(
@@ -59,6 +58,25 @@ def open_installation(
         killed=(state_dir / FORCE_BASE).exists,
     )
     return Installation(ledger, control, last_good)
+
+
+def master_keys(state_dir: Path, environment: Mapping[str, str], *, create: bool) -> Derived:
+    """Return the installation's keys; with `create` a missing master secret is made.
+
+    Raises:
+        SecretError: the master secret cannot be had.
+    """
+    return derived(load_master(state_dir, environment, secrets.token_bytes, create=create))
+
+
+def newest_snapshot(state_dir: Path, keys: Derived) -> Snapshot | None:
+    """Return the last good snapshot of this host's workers, if there is one that can be read."""
+    return LastGood(state_dir / RUN, "console", partial(unseal, signing_key=keys.snapshot)).newest()
+
+
+def _was_used(state_dir: Path) -> bool:
+    """Tell whether something here was made with a secret: another one would move every user to another bucket."""
+    return (state_dir / LEDGER_FILE).exists() or any((state_dir / RUN).glob("*.snapshot"))
 
 
 def now_us() -> int:

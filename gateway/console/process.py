@@ -16,7 +16,7 @@ from litestar import Litestar
 from gateway.console.app import create_app
 from gateway.console.installation import Installation, open_installation
 from gateway.errors import ApiError
-from gateway.settings.load import load, load_checked
+from gateway.settings.load import load_checked
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
 
@@ -64,7 +64,7 @@ class ConfigWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = self._mark()
-        self.definitions = load(path)
+        self.definitions, _ = load_checked(path, None)
 
     def changed(self) -> Configuration | None:
         """Return the new definitions if the file has changed and is right."""

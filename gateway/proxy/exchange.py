@@ -162,7 +162,8 @@ class Exchange:
     def _upstream_ms(self, now: float) -> float | None:
         if self._dispatched_at is None:
             return None
-        return ((self._received_at or now) - self._dispatched_at) * _MS
+        received_at = now if self._received_at is None else self._received_at
+        return (received_at - self._dispatched_at) * _MS
 
     def _usage_source(self) -> UsageSource:
         if self._usage is not None:

@@ -36,7 +36,7 @@ class Passage:
             OversizedEventError: an event is longer than any that a model server sends.
         """
         passed = [event for event in self._splitter.feed(received) if self._passes(event, now)]
-        if self._splitter.kept_bytes > MAX_EVENT_BYTES:
+        if not passed and self._splitter.kept_bytes > MAX_EVENT_BYTES:
             raise OversizedEventError
         return b"".join(passed)
 

@@ -52,7 +52,8 @@ class SnapshotWatch:
     def tick(self) -> None:
         """Ask once; what could not be taken is tried again, since a secret's file may come later than its name."""
         try:
-            self._untaken = self._source.poll() or self._untaken
+            if (sealed := self._source.poll()) is not None:
+                self._untaken = sealed
             if self._untaken is not None:
                 self._take(self._untaken)
                 self._untaken = None

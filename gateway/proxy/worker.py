@@ -71,7 +71,7 @@ def _decided(name: str, state_dir: Path, keys: Derived, environment: Mapping[str
     decide = partial(Decisions, derived=keys, environment=environment)
     last_good = LastGood(state_dir / "run", name, open_seal)
     source = SnapshotReader(state_dir / LEDGER_FILE)
-    holder = Holder(_first_view(source, last_good, decide, open_seal))
+    holder = Holder(first_view(source, last_good, decide, open_seal))
     stop = threading.Event()
     watch = SnapshotWatch(SnapshotReader(state_dir / LEDGER_FILE), holder, open_seal, decide, last_good)
     kill = ForceBase(state_dir, holder)
@@ -90,11 +90,20 @@ def _decided(name: str, state_dir: Path, keys: Derived, environment: Mapping[str
             thread.join()
 
 
-def _first_view(
-    source: SnapshotSource, last_good: LastGood, decide: Callable[..., Decisions], open_seal: Callable[..., object]
+def first_view(
+    source: SnapshotSource,
+    last_good: LastGood,
+    decide: Callable[..., Decisions],
+    open_seal: Callable[..., object],
+    patience_s: float = FIRST_SNAPSHOT_S,
 ) -> View:
-    """Take the ledger's snapshot; while it cannot be read, this host's last good one; else wait for either."""
-    given_up_at = time.monotonic() + FIRST_SNAPSHOT_S
+    """Take the ledger's snapshot; while it cannot be read, this host's last good one; else wait for either.
+
+    Raises:
+        NoSnapshotError: there was neither within `patience_s`.
+        SecretError: the last good snapshot needs a secret that cannot be had.
+    """
+    given_up_at = time.monotonic() + patience_s
     reason = "no snapshot was compiled yet"
     while time.monotonic() < given_up_at:
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from gateway.console.installation import RUN, open_installation
+from gateway.console.installation import master_keys, newest_snapshot, open_installation
 from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
@@ -110,7 +110,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
             family.shipper(definitions.lake.url or str(state_dir / "lake")),
             family.console(console),
         ]
-        return _host(state_dir, children, [gateway, console, *simulated.values()], warnings, trouble, held.pop_all())
+        return _host(state_dir, children, [gateway, console, *simulated.values()], warnings, trouble, held)
 
 
 def _host(
@@ -130,7 +130,7 @@ def _host(
         warnings=warnings,
         is_degraded=trouble,
         supervisor=Supervisor(children),
-        held=held,
+        held=held.pop_all(),
     )
 
 
@@ -140,7 +140,7 @@ def _claim(state_dir: Path, held: ExitStack) -> None:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        message = f"the state directory {state_dir} cannot be used: {error.strerror}"
+        message = f"the state directory {state_dir} cannot be used: {error.strerror}; choose another --state-dir"
         raise StartError(message) from error
     held.callback(os.close, lock)
     try:
@@ -170,7 +170,7 @@ def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str,
             installation.control.start(installation.last_good)
             installation.control.keys.first_keys(lambda keys: _keep(state_dir, keys))
     except (LedgerError, ApiError) as error:
-        if not any((state_dir / RUN).glob("*.snapshot")):
+        if newest_snapshot(state_dir, master_keys(state_dir, environment, create=False)) is None:
             raise StartError(str(error)) from error
         return str(error)
     return None
@@ -197,13 +197,14 @@ def _overridden(server: Server, options: Options) -> Server:
 
 
 def _bind(host: str, port: int, held: ExitStack) -> socket.socket:
-    bound = held.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        bound = held.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen(_BACKLOG)
-    except OSError as error:
-        message = f"cannot listen on {host} port {port}: {error.strerror}; choose another port (0: any free one)"
+    except (OSError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        message = f"cannot listen on {host!r} port {port}: {reason}; choose another address, or port 0 for any free one"
         raise StartError(message) from error
     return bound
 

@@ -10,7 +10,6 @@ import logging
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
@@ -100,12 +99,15 @@ class _Running:
 
 
 class Supervisor:
-    """Keeps children running until it is told to end: by `end`, SIGTERM or SIGINT; a second signal ends at once."""
+    """Keeps children running until SIGTERM or SIGINT tells it to end; a second signal ends at once.
+
+    What a signal changes are plain flags: an `Event` takes a lock, and a signal may arrive while this thread holds it.
+    """
 
     def __init__(self, children: Sequence[Child]) -> None:
         self._running = [_Running(child) for child in children]
-        self._ending = threading.Event()
-        self._at_once = threading.Event()
+        self._is_ending = False
+        self._is_at_once = False
 
     def listen_to_signals(self) -> None:
         """Let SIGTERM and SIGINT end it."""
@@ -120,10 +122,10 @@ class Supervisor:
     def run(self, each_time: Callable[[], None] = lambda: None) -> None:
         """Look after the children, and do `each_time`, until told to end; then end the children in order."""
         try:
-            while not self._ending.is_set():
+            while not self._is_ending:
                 self.tend()
                 each_time()
-                self._ending.wait(_POLL_S)
+                time.sleep(_POLL_S)
         finally:
             self.stop()
 
@@ -137,16 +139,16 @@ class Supervisor:
             running.tell_to_end()
         killed_at = time.monotonic() + max(running.child.grace_s for running in group)
         while not all(running.has_ended() for running in group):
-            if self._at_once.wait(_POLL_S) or time.monotonic() > killed_at:
+            if self._is_at_once or time.monotonic() > killed_at:
                 break
+            time.sleep(_POLL_S)
         for running in group:
             running.kill()
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self._ending.is_set():
-            self._at_once.set()
-        self._ending.set()
+        self._is_at_once = self._is_ending
+        self._is_ending = True
 
 
 def _load_prctl() -> ctypes.CDLL | None:

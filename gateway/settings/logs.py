@@ -44,7 +44,10 @@ class JsonLines(logging.Formatter):
 
 
 def _frames(error: BaseException | None) -> Iterator[str]:
-    while error is not None:
+    """Go back from cause to cause; `raise error from error` makes a circle of them."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield f"{type(error).__name__}\n"
         yield from traceback.format_tb(error.__traceback__)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -53,8 +56,17 @@ def _frames(error: BaseException | None) -> Iterator[str]:
 def _encode(line: dict[str, Any]) -> str:
     try:
         return msgspec.json.encode(line, enc_hook=str).decode()
-    except UnicodeEncodeError:
-        return json.dumps(line, default=str)
+    except Exception:  # noqa: BLE001 - whatever an extra's value is, its line is written
+        return json.dumps(
+            {name: value if isinstance(value, str | int) else _shown(value) for name, value in line.items()}
+        )
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - see above
+        return f"<{type(value).__name__}>"
 
 
 def configure(process: str, level: str = "INFO") -> None:

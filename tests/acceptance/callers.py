@@ -91,13 +91,13 @@ def now_us() -> int:
 
 
 def ask_all(
-    one: Installation, users: Iterable[str], *, at_once: int = 8, key: str | None = None, **fields: Any
+    one: Installation, users: Iterable[str | None], *, at_once: int = 8, key: str | None = None, **fields: Any
 ) -> list[Answer]:
     """Send one request for each of the users, in their order, over several connections."""
     here = threading.local()
     callers: list[Caller] = []
 
-    def ask(user: str) -> Answer:
+    def ask(user: str | None) -> Answer:
         if not hasattr(here, "caller"):
             here.caller = Caller(one, key)
             callers.append(here.caller)

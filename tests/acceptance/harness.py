@@ -349,6 +349,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:
+    if not Path("/proc").exists():
+        listed = subprocess.run(["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=True).stdout
+        yield from ((int(pid), words) for pid, *words in map(str.split, listed.splitlines()))
+        return
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             yield int(entry.name), (entry / "cmdline").read_bytes().decode().split("\0")

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -121,6 +122,19 @@ def test_of_two_operators_at_once_one_wins_and_the_other_is_told_what_happened(t
     assert history["whole"]
     moved = [entry["after"]["version"] for entry in history["entries"] if entry["action"] == "set_percent"]
     assert len(moved) == len(set(moved))
+
+
+def test_of_many_changes_to_one_version_exactly_one_is_made(one: Installation):
+    before = one.show()
+    bodies = [{"percent": 5 + number, "version": before["version"]} for number in range(12)]
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda body: one.ask("PUT", f"rollouts/{ROLLOUT}/percent", body), bodies))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
+    [made] = [answer.json() for answer in answers if answer.status_code == 200]
+    assert {answer.json()["error"]["code"] for answer in answers if answer.status_code == 409} == {"version_conflict"}
+    assert (one.show()["percent"], one.show()["version"]) == (made["percent"], before["version"] + 1)
 
 
 def test_a_killed_console_costs_no_request_and_comes_back(one: Installation):

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.acceptance.test_disconnects import SILENT, hang
 
 log = logging.getLogger("acceptance")
 USERS = [f"user-{number}" for number in range(50)]
+ANSWERS_BETWEEN_KILLS = 60
 MODELS = f"""
 [models."{SILENT}"]
 upstream = "base"
@@ -42,14 +44,15 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield installation
 
 
-def kill_some(one: Installation, children: Sequence[str], times: int, pause_s: float) -> None:
-    """Kill one process after the other at moments drawn by a fixed seed, each as soon as it runs again."""
+def kill_some(one: Installation, children: Sequence[str], times: int, answers: Sequence[Answer]) -> None:
+    """Kill one process after the other at moments drawn by a fixed seed, each time after some more answers."""
     draw = random.Random(1)
     for _ in range(times):
-        time.sleep(draw.uniform(0.2, 1.0) * pause_s)
+        time.sleep(draw.uniform(0.05, 0.5))
         child = draw.choice(children)
-        dead = one.kill(child)
+        dead, enough = one.kill(child), len(answers) + ANSWERS_BETWEEN_KILLS
         until(lambda dead=dead, child=child: one.pid(child) != dead, f"{child} runs again")
+        until(lambda enough=enough: len(answers) >= enough, "more answers come")
 
 
 def assert_the_books_balance(one: Installation, answers: Sequence[Answer]) -> dict[str, int]:
@@ -70,14 +73,15 @@ def assert_the_books_balance(one: Installation, answers: Sequence[Answer]) -> di
 @pytest.mark.parametrize("times", [4, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_killed_workers_lose_no_record_of_a_delivered_answer(times: int, one: Installation):
     with load(one, USERS, at_once=6, pause_s=0.001) as answers:
-        kill_some(one, ["worker-0", "worker-1"], times, pause_s=1.0)
+        kill_some(one, ["worker-0", "worker-1"], times, answers)
         time.sleep(0.5)
 
     outcomes = assert_the_books_balance(one, answers)
 
     broken = [answer for answer in answers if not answer.is_complete]
     log.info("%d kills: %d answers, %d broken off, outcomes %s", times, len(answers), len(broken), outcomes)
-    assert len(answers) > 100
+    assert len(answers) >= times * ANSWERS_BETWEEN_KILLS
+    assert outcomes["ok"] >= len(answers) - len(broken)
     assert all(answer.failure is not None or answer.status == 200 for answer in broken)
     assert not failures(ask_all(one, USERS))
 
@@ -121,7 +125,7 @@ def test_a_request_whose_body_never_came_leaves_no_gap_when_its_worker_dies(one:
 
 def test_a_killed_shipper_loses_and_doubles_nothing(one: Installation):
     with load(one, USERS, at_once=4, pause_s=0.001) as answers:
-        kill_some(one, ["shipper"], 5, pause_s=0.6)
+        kill_some(one, ["shipper"], 5, answers)
 
     outcomes = assert_the_books_balance(one, answers)
 
@@ -129,6 +133,7 @@ def test_a_killed_shipper_loses_and_doubles_nothing(one: Installation):
     assert outcomes == {"ok": len(answers)}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="not exercised: only Linux tells a child that its parent died")
 def test_all_processes_end_when_the_supervisor_is_killed(tmp_path_factory: pytest.TempPathFactory):
     with installed(tmp_path_factory.mktemp("orphans"), simulated=SIMULATED, ends_by=signal.SIGKILL) as one:
         children = [one.pid(child) for child in ("worker-0", "worker-1", "shipper", "console")]

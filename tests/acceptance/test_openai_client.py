@@ -225,7 +225,7 @@ def test_only_the_environment_needs_to_change(one: Installation, monkeypatch: py
 
 def test_errors_arrive_as_the_clients_own(one: Installation):
     with openai.OpenAI(base_url=one.base_url, api_key="sk-of-somebody-else", max_retries=0) as client:
-        with pytest.raises(openai.AuthenticationError, match="not known here"):
+        with pytest.raises(openai.AuthenticationError, match="turnout key create"):
             client.models.list()
         with pytest.raises(openai.AuthenticationError) as refused:
             plain(client)

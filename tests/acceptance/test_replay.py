@@ -125,6 +125,20 @@ def test_every_cost_is_the_price_of_the_recorded_tokens(replayed: Replayed):
     assert wrong == [{"wrong": 0}]
 
 
+def test_every_duration_makes_sense(replayed: Replayed):
+    wrong = replayed.one.lake(
+        """
+        SELECT count(*) AS wrong FROM records
+        WHERE NOT (overhead_ms >= 0 AND upstream_ms > 0 AND abs(latency_ms - upstream_ms - overhead_ms) < 1e-6)
+        OR stream <> (ttft_ms IS NOT NULL) OR stream <> (output_ms IS NOT NULL)
+        OR (stream AND NOT (ttft_ms > 0 AND output_ms >= 0 AND ttft_ms + output_ms <= latency_ms))
+        """,
+        settled=False,
+    )
+
+    assert wrong == [{"wrong": 0}]
+
+
 def test_every_arm_recomputes_from_bucket_and_percent_and_every_bucket_from_salt_and_user_key(replayed: Replayed):
     rows = replayed.one.lake(
         "SELECT user_hash, bucket, percent::DOUBLE AS percent, arm_assigned, arm_served, model_served, reason, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.acceptance.harness import (
     SPLIT,
     Installation,
     installed,
+    until,
 )
 
 SUPPORT = "support-draft"
@@ -207,6 +209,14 @@ def test_without_a_user_the_policy_base_serves_base_and_splits_nobody(one: Insta
     assert (row["reason"], row["user_source"], row["user_hash"], row["bucket"]) == ("default", "none", None, None)
 
 
+def test_a_rollout_that_hardly_sees_users_warns_loudly(tmp_path: Path):
+    with installed(tmp_path) as one:
+        assert not failures(ask_all(one, [*USERS[:20], *[None] * 300]))
+
+        until(lambda: any("user_header" in warning for warning in one.show()["warnings"]), "the console warns")
+        until(lambda: any("NO USER KEY" in line["event"] for line in one.log()), "a worker warns")
+
+
 def test_the_policy_session_buckets_by_the_sessions_header(one: Installation, keys: dict[str, str]):
     one.set_percent(50)
     sessions = [f"session-{number}" for number in range(20)]
@@ -270,6 +280,15 @@ def test_an_answer_shows_what_the_application_exposes_and_no_more(one: Installat
     for answer in (everything, nothing, partly, streamed):
         assert answer.request_id
         assert "set-cookie" not in answer.headers
+
+
+def test_an_answers_latency_and_cost_are_those_of_its_record(one: Installation):
+    answer = ask(one, "ada", model=CANDIDATE)
+
+    row = record(one, answer)
+    assert float(answer.headers["x-turnout-cost-usd"]) == pytest.approx(row["cost_usd"], abs=1e-9)
+    assert float(answer.headers["x-turnout-latency-ms"]) == pytest.approx(row["latency_ms"], abs=0.051)
+    assert row["response_id"] == answer.json["id"]
 
 
 def test_another_purpose_calls_the_model_itself_and_needs_permission(one: Installation, keys: dict[str, str]):

@@ -11,18 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.proxy.upstream import Upstream
-from tests.fakes.upstream import (
-    CHUNKED,
-    FakeUpstream,
-    Peer,
-    Script,
-    call_to,
-    chunk,
-    hanging_listener,
-    head,
-    serving,
-    whole,
-)
+from tests.fakes.peer import Peer, head
+from tests.fakes.upstream import CHUNKED, FakeUpstream, Script, call_to, chunk, hanging_listener, serving, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -160,7 +150,7 @@ async def test_a_storm_in_mid_body_drops_what_was_not_taken(upstream: Upstream):
         gate = fake.gate()
         await asyncio.sleep(0.05)
         before = descriptors()
-        body = b"x" * 4_000_000
+        body = b"x" * 16_000_000
         tasks = [asyncio.create_task(send_and_read(upstream, fake.url, body)) for _ in range(20)]
         await begun(lambda: len(fake.peers) == 20)
         await asyncio.sleep(0.2)

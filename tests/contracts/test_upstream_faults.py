@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 
 from gateway.proxy.upstream import BrokenFault, RefusedFault, StalledFault, Upstream
+from tests.fakes.peer import Peer, head
 from tests.fakes.upstream import (
     CERTIFICATE,
     CHUNKED,
-    Peer,
     Script,
     call_to,
     chunk,
     closed_port,
     hanging_listener,
-    head,
     serving,
     whole,
 )

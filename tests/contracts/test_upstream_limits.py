@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from gateway.proxy.upstream import StalledFault, Upstream
-from tests.fakes.upstream import CHUNKED, Gate, Peer, Script, call_to, chunk, head, serving, whole
+from gateway.proxy.upstream import Answer, StalledFault, Upstream
+from tests.fakes.peer import Gate, Peer, head
+from tests.fakes.upstream import CHUNKED, Script, call_to, chunk, serving, whole
 
 pytestmark = pytest.mark.anyio
 
 LIMIT_S = 0.4
 LATE_S = 0.5
-BODY_BYTES = 4 * 1024 * 1024
+BODY_BYTES = 16 * 1024 * 1024
+"""More than the kernel takes on both sides of a connection together."""
 
 
 async def silent(peer: Peer) -> None:
@@ -93,11 +95,20 @@ STALLS: list[tuple[Script, dict[str, Any], str]] = [
 ]
 
 
-async def stalled(upstream: Upstream, url: str, body: bytes = b"{}", **limits: Any) -> tuple[str, float]:
+async def read_on(answer: Answer) -> None:
+    """Read to the end and keep nothing."""
+    try:
+        while await answer.chunk():
+            pass
+    finally:
+        answer.close()
+
+
+async def stalled(upstream: Upstream, url: str, limits: dict[str, Any], body: bytes = b"{}") -> tuple[str, float]:
     """Send, read to the end and return which limit ended it, and after how many seconds."""
     started = asyncio.get_running_loop().time()
     with pytest.raises(StalledFault) as caught:
-        await asyncio.wait_for(whole(await upstream.send(call_to(url, body, **limits))), 5.0)
+        await asyncio.wait_for(read_on(await upstream.send(call_to(url, body, **limits))), 5.0)
     return caught.value.limit, asyncio.get_running_loop().time() - started
 
 
@@ -108,7 +119,7 @@ async def test_a_stall_ends_at_its_limit_with_the_connection_closed_and_no_task_
     before = asyncio.all_tasks()
 
     with serving(script) as fake:
-        passed, took_s = await stalled(upstream, fake.url, **(kind | {f"{limit}_s": LIMIT_S}))
+        passed, took_s = await stalled(upstream, fake.url, kind | {f"{limit}_s": LIMIT_S})
 
         assert await fake.all_closed(within_s=0.5)
     assert passed == limit
@@ -130,7 +141,7 @@ async def test_an_upstream_that_never_reads_ends_at_the_limit_and_what_it_did_no
 
     with serving(reading_later, receive_buffer_bytes=64 * 1024) as fake:
         gates.append(fake.gate())
-        passed, took_s = await stalled(upstream, fake.url, b"x" * BODY_BYTES, **(kind | {f"{limit}_s": LIMIT_S}))
+        passed, took_s = await stalled(upstream, fake.url, kind | {f"{limit}_s": LIMIT_S}, b"x" * BODY_BYTES)
         await asyncio.sleep(0)
         left = asyncio.all_tasks() - before
         gates[0].open()
@@ -160,9 +171,9 @@ async def test_the_narrowest_limit_is_the_one_that_is_named(upstream: Upstream):
     limits = {"connect_s": 0.7, "first_byte_s": LIMIT_S, "idle_s": 0.6, "total_s": 0.8}
 
     with serving(silent) as fake:
-        assert (await stalled(upstream, fake.url, **limits))[0] == "first_byte"
+        assert (await stalled(upstream, fake.url, limits))[0] == "first_byte"
     with serving(silent_in_mid_chunk) as fake:
-        assert (await stalled(upstream, fake.url, **limits))[0] == "idle"
+        assert (await stalled(upstream, fake.url, limits))[0] == "idle"
 
 
 async def test_a_slow_reader_is_not_blamed_on_the_upstream(upstream: Upstream):
@@ -175,3 +186,18 @@ async def test_a_slow_reader_is_not_blamed_on_the_upstream(upstream: Upstream):
         await asyncio.sleep(0.5)
 
         assert await whole(answer) == b"abc"
+
+
+async def test_bytes_that_wait_for_longer_than_the_whole_answer_may_take_are_not_handed_on(upstream: Upstream):
+    async def script(peer: Peer) -> None:
+        await peer.read()
+        await peer.send(head(CHUNKED), chunk(b"abc"))
+
+    with serving(script) as fake:
+        answer = await upstream.send(call_to(fake.url, total_s=0.2))
+        await asyncio.sleep(0.5)
+        with pytest.raises(StalledFault) as caught:
+            await answer.chunk()
+        answer.close()
+
+    assert caught.value.limit == "total"

@@ -177,7 +177,10 @@ class ScriptedUpstream:
 
 
 class Caller:
-    """The other side of one ASGI call; its body comes in pieces, and `leave` closes its connection."""
+    """The other side of one ASGI call; its body comes in pieces, and `leave` closes its connection.
+
+    With `is_cut` it leaves before the body's end.
+    """
 
     def __init__(
         self,
@@ -187,13 +190,16 @@ class Caller:
         method: str = "POST",
         path: str = "/v1/chat/completions",
         query: bytes = b"",
+        is_cut: bool = False,
     ) -> None:
         self.sent: list[dict[str, Any]] = []
         self._moments = moments
         self._inbox: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         moments.leave = self.leave
         for at, piece in enumerate(pieces, start=1):
-            self._inbox.put_nowait({"type": "http.request", "body": piece, "more_body": at < len(pieces)})
+            self._inbox.put_nowait({"type": "http.request", "body": piece, "more_body": is_cut or at < len(pieces)})
+        if is_cut:
+            self.leave()
         self.scope: Mapping[str, Any] = {
             "type": "http",
             "method": method,
@@ -256,9 +262,7 @@ def delta(text: str = "x", **fields: Any) -> bytes:
 
 
 USAGE = b'data: {"id":"c1","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
-WHOLE = (
-    b'{"id":"c1","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":1000000,"completion_tokens":1000000}}'
-)
+WHOLE = b'{"id":"c1","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":5000,"completion_tokens":2000}}'
 
 
 @dataclass(kw_only=True)
@@ -277,7 +281,8 @@ class Request:
 
 
 async def request(
-    *steps: bytes | Fault | Exception,
+    *steps: bytes | Fault,
+    raised: Exception | None = None,
     body: bytes | Sequence[bytes] = BODY,
     headers: Sequence[Header] = (AUTHORIZED,),
     answer_headers: Sequence[Header] = (JSON,),
@@ -287,16 +292,13 @@ async def request(
     query: bytes = b"",
     **changes: Any,
 ) -> Request:
-    """Send one request for a chat completion; the first step may be what the upstream raises instead of answering."""
+    """Send one request for a chat completion; `raised` is what the upstream raises instead of answering."""
     moments = Moments(leave_at=leave_at)
     journal, tally = Journal(moments=moments), Counts()
     pieces = [body] if isinstance(body, bytes) else body
     caller = Caller(moments, *pieces, headers=headers, query=query)
-    if steps and isinstance(steps[0], Exception):
-        upstream = ScriptedUpstream(moments, steps[0])
-    else:
-        scripted = [step for step in steps if isinstance(step, bytes | Fault)]
-        upstream = ScriptedUpstream(moments, ScriptedAnswer(moments, *scripted, status=status, headers=answer_headers))
+    answer = ScriptedAnswer(moments, *steps, status=status, headers=answer_headers)
+    upstream = ScriptedUpstream(moments, answer if raised is None else raised)
     holder = Holder(view or View(decisions=decisions(**changes), source="ledger"))
     await _finished(ChatCompletions(holder, upstream, journal, tally).answer(caller.connection()))
     return Request(moments=moments, journal=journal, tally=tally, upstream=upstream, caller=caller)

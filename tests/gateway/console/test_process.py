@@ -1,0 +1,269 @@
+"""The console's process, run as the supervisor runs it: a socket to inherit, a state directory, a file to watch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.console.installation import open_installation
+from gateway.console.process import ConfigWatch
+from gateway.settings.load import load
+from gateway.settings.problem import SettingsError
+from rollout.stores.ledger import LEDGER_FILE
+
+PATIENCE_S = 20.0
+CONFIG = """
+[upstreams.openai]
+base_url = "http://127.0.0.1:9/v1"
+
+[models.gpt]
+upstream = "openai"
+
+[models.tuned]
+upstream = "openai"
+
+[rollouts.sales-companion]
+base = "gpt"
+candidate = "tuned"
+"""
+SECOND = '\n[rollouts.second]\nbase = "gpt"\ncandidate = "tuned"\n'
+CONTRADICTORY = CONFIG.replace("[models.tuned]", "[models.other]")
+
+
+class Console:
+    """A console in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "turnout.toml"
+        self.log_file = folder / "console.log"
+        listener = socket.create_server(("127.0.0.1", 0))
+        fd = listener.fileno()
+        words = ["--fd", str(fd), "--state-dir", str(folder / "state"), "--config", str(self.config)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TURNOUT_")}
+        with self.log_file.open("wb") as log, listener:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway.console", *words], pass_fds=[fd], stderr=log, env=environment
+            )
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+
+    def has_said(self, event: str) -> bool:
+        return any(line["event"] == event for line in self.events())
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log_file.read_text()
+        try:
+            return httpx.get(f"{self.url}/healthz", trust_env=False, timeout=1).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def ask(self, path: str, key: str) -> Any:
+        headers = {"authorization": f"Bearer {key}"}
+        return httpx.get(f"{self.url}/api/v1/{path}", headers=headers, trust_env=False, timeout=10).json()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    """Make an installation, and return its admin key."""
+    (tmp_path / "turnout.toml").write_text(CONFIG)
+    with closing(open_installation(tmp_path / "state", load(tmp_path / "turnout.toml"), {})) as one:
+        one.control.start()
+        keys = one.control.keys.first_keys()
+    assert keys is not None
+    return keys.admin
+
+
+@pytest.fixture
+def start(tmp_path: Path, key: str) -> Iterator[Callable[[], Console]]:
+    started: list[Console] = []
+
+    def started_console() -> Console:
+        started.append(Console(tmp_path))
+        return started[-1]
+
+    yield started_console
+    for one in started:
+        one.process.terminate()
+        try:
+            one.process.wait(PATIENCE_S)
+        finally:
+            one.process.kill()
+            one.process.wait()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    given_up_at = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < given_up_at
+        time.sleep(0.02)
+
+
+def ready(start: Callable[[], Console]) -> Console:
+    console = start()
+    until(console.is_ready)
+    return console
+
+
+def rollouts(console: Console, key: str) -> list[str]:
+    return [one["name"] for one in console.ask("rollouts", key)]
+
+
+def test_it_serves_what_the_file_and_the_ledger_say(start: Callable[[], Console], key: str):
+    console = ready(start)
+
+    assert rollouts(console, key) == ["sales-companion"]
+    assert console.ask("status", key)["read_only"] is False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_and_lets_the_next_writer_in(
+    start: Callable[[], Console], key: str, tmp_path: Path, number: signal.Signals
+):
+    console = ready(start)
+    console.process.send_signal(number)
+
+    assert console.process.wait(PATIENCE_S) == (0 if number == signal.SIGTERM else -signal.SIGINT)
+    with closing(open_installation(tmp_path / "state", load(console.config), {})) as one:
+        assert not one.ledger.read_only
+
+
+def test_a_changed_file_is_taken_up(start: Callable[[], Console], key: str):
+    console = ready(start)
+    console.config.write_text(CONFIG + SECOND)
+    until(lambda: console.has_said("configuration taken up"))
+
+    assert rollouts(console, key) == ["sales-companion", "second"]
+
+
+@pytest.mark.parametrize("bad", [CONTRADICTORY, "[upstreams", "unknown = 1"])
+def test_a_bad_file_is_said_and_the_last_good_one_stays(start: Callable[[], Console], key: str, bad: str):
+    console = ready(start)
+    console.config.write_text(bad)
+    until(lambda: console.has_said("configuration refused; the last good one stays"))
+    stayed = rollouts(console, key)
+    console.config.write_text(CONFIG + SECOND)
+    until(lambda: console.has_said("configuration taken up"))
+
+    assert stayed == ["sales-companion"]
+    assert rollouts(console, key) == ["sales-companion", "second"]
+
+
+def test_a_file_that_is_taken_away_is_said_once_and_taken_up_when_it_is_back(start: Callable[[], Console], key: str):
+    console = ready(start)
+    console.config.rename(console.config.with_suffix(".away"))
+    until(lambda: console.has_said("configuration refused; the last good one stays"))
+    time.sleep(1.2)
+    console.config.write_text(CONFIG + SECOND)
+    until(lambda: console.has_said("configuration taken up"))
+
+    refusals = [line["reason"] for line in console.events() if "refused" in line["event"]]
+    assert len(refusals) == 1
+    assert "no such file" in refusals[0]
+
+
+def test_a_change_that_meets_a_locked_ledger_is_tried_again(start: Callable[[], Console], key: str, tmp_path: Path):
+    console = ready(start)
+    with closing(sqlite3.connect(tmp_path / "state" / LEDGER_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        console.config.write_text(CONFIG + SECOND)
+        until(lambda: console.has_said("configuration not taken up yet; it is tried again"))
+        other.execute("ROLLBACK")
+    until(lambda: console.has_said("configuration taken up"))
+
+    assert rollouts(console, key) == ["sales-companion", "second"]
+
+
+def test_a_second_console_reads_only_and_leaves_changes_to_the_first(start: Callable[[], Console], key: str):
+    first, second = ready(start), None
+    log = first.log_file.rename(first.log_file.with_suffix(".first"))
+    first.log_file = log
+    second = ready(start)
+    second.config.write_text(CONFIG + SECOND)
+    until(lambda: first.has_said("configuration taken up"))
+    time.sleep(1.0)
+
+    assert second.ask("status", key)["read_only"] is True
+    assert "second" in rollouts(second, key)
+    assert [line["event"] for line in second.events()] == [
+        "another console is this ledger's writer; this one is read-only"
+    ]
+
+
+@pytest.mark.parametrize("bad", [CONTRADICTORY, "[upstreams"])
+def test_a_bad_file_at_the_start_is_one_critical_line_and_changes_nothing(
+    start: Callable[[], Console], key: str, tmp_path: Path, bad: str
+):
+    (tmp_path / "turnout.toml").write_text(bad)
+    console = start()
+
+    assert console.process.wait(PATIENCE_S) == 1
+    (line,) = console.events()
+    assert (line["level"], line["event"]) == ("critical", "console cannot start")
+    (tmp_path / "turnout.toml").write_text(CONFIG)
+    with closing(open_installation(tmp_path / "state", load(tmp_path / "turnout.toml"), {})) as one:
+        assert one.ledger.state().version == 2
+
+
+def test_a_damaged_ledger_is_one_critical_line(start: Callable[[], Console], key: str, tmp_path: Path):
+    (tmp_path / "state" / LEDGER_FILE).write_bytes(b"not a ledger" * 1000)
+    console = start()
+
+    assert console.process.wait(PATIENCE_S) == 1
+    assert "is not a Turnout ledger" in console.events()[-1]["reason"]
+
+
+def test_an_untouched_file_is_no_change(tmp_path: Path):
+    path = tmp_path / "turnout.toml"
+    path.write_text(CONFIG)
+    watch = ConfigWatch(path)
+
+    assert watch.changed() is None
+    assert list(watch.definitions.rollouts) == ["sales-companion"]
+
+
+def test_a_change_is_seen_once_and_again_when_it_is_to_be_tried_again(tmp_path: Path):
+    path = tmp_path / "turnout.toml"
+    path.write_text(CONFIG)
+    watch = ConfigWatch(path)
+    path.write_text(CONFIG + SECOND)
+    seen = [watch.changed(), watch.changed()]
+    watch.try_again()
+
+    assert seen[0] is not None
+    assert seen[1] is None
+    assert watch.changed() == seen[0]
+
+
+def test_warnings_of_a_changed_file_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = tmp_path / "turnout.toml"
+    path.write_text(CONFIG)
+    watch = ConfigWatch(path)
+    path.write_text(CONFIG + '\n[applications.web]\nuser_header = "x-user-id"\nuser_sources = ["user"]\n')
+    with caplog.at_level(logging.WARNING):
+        assert watch.changed() is not None
+
+    assert {vars(record)["path"] for record in caplog.records} == {str(path)}
+
+
+def test_a_file_that_contradicts_itself_is_nothing_to_begin_with(tmp_path: Path):
+    path = tmp_path / "turnout.toml"
+    path.write_text(CONTRADICTORY)
+
+    with pytest.raises(SettingsError):
+        ConfigWatch(path)

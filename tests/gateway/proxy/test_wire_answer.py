@@ -1,0 +1,94 @@
+"""What is read of an upstream's answer, and what is no answer at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.proxy import wire
+
+odd = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([{}])
+deltas = st.fixed_dictionaries({}, optional={"content": odd, "tool_calls": odd, "audio": odd})
+choices = st.fixed_dictionaries({}, optional={"delta": odd | deltas, "finish_reason": odd})
+usages = st.fixed_dictionaries({}, optional={"prompt_tokens": odd, "prompt_tokens_details": odd})
+answers = st.fixed_dictionaries(
+    {}, optional={"id": odd, "choices": odd | st.lists(choices, max_size=2), "usage": odd | usages, "error": odd}
+)
+
+
+def answered(text: str) -> wire.Answer:
+    answer = wire.answer(text.encode())
+    assert answer is not None
+    return answer
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        '{"content":"x"}',
+        '{"reasoning":"x"}',
+        '{"reasoning_content":"x"}',
+        '{"refusal":"x"}',
+        '{"tool_calls":[{"index":0}]}',
+        '{"function_call":{"name":"f"}}',
+        '{"audio":{"id":"a"}}',
+        '{"role":"assistant","content":" "}',
+    ],
+)
+def test_a_delta_that_carries_output(delta: str):
+    assert answered(f'{{"choices":[{{"delta":{{}}}},{{"delta":{delta}}}]}}').has_delta
+
+
+@pytest.mark.parametrize(
+    "choices",
+    ["null", "[]", '[{"delta":null}]', '[{"delta":{"role":"assistant","content":"","refusal":null,"tool_calls":[]}}]'],
+)
+def test_a_delta_that_carries_none(choices: str):
+    assert not answered(f'{{"choices":{choices}}}').has_delta
+
+
+def test_the_first_reason_to_end_counts():
+    assert answered('{"choices":[{"finish_reason":null},{"finish_reason":"length"}]}').finish_reason == "length"
+    assert answered('{"choices":[{}]}').finish_reason is None
+    assert answered("{}").finish_reason is None
+
+
+def test_the_extra_chunk_with_usage_has_no_choice():
+    assert answered('{"choices":[],"usage":{"prompt_tokens":1}}').is_usage_only
+    assert answered('{"usage":{"prompt_tokens":1}}').is_usage_only
+    assert not answered('{"choices":[{}],"usage":{"prompt_tokens":1}}').is_usage_only
+    assert not answered('{"choices":[],"usage":null}').is_usage_only
+
+
+def test_an_error_is_anything_but_null():
+    assert answered('{"error":{"message":"x"}}').failed
+    assert answered('{"error":"x"}').failed
+    assert not answered('{"error":null}').failed
+    assert not answered("{}").failed
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b"hello", b'{"choices":5}', b'{"id":"\xff"}', b'{"x":' + b"[" * 5000 + b"]" * 5000]
+)
+def test_an_answer_of_another_shape_is_none(body: bytes):
+    assert wire.answer(body) is None
+
+
+@given(st.binary(max_size=64))
+def test_no_bytes_break_the_reader(body: bytes):
+    assert wire.answer(body) is None or isinstance(json.loads(body), dict)
+
+
+@given(answers)
+def test_no_answer_breaks_the_reader(sent: dict[str, Any]):
+    answer = wire.answer(json.dumps(sent).encode())
+
+    if answer is not None:
+        assert answer.failed == (sent.get("error") is not None)
+        assert answer.id == sent.get("id")
+        assert isinstance(answer.has_delta, bool)
+        assert isinstance(answer.is_usage_only, bool)
