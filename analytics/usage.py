@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-
 _MOST_TOKENS = 2**31 - 1
 """A count beyond an INTEGER column is nonsense, and no record may be lost to it."""
 

@@ -30,7 +30,7 @@ FOREIGN_NAMES: dict[str, str] = {
 }
 """Names that somebody else gave, and who."""
 
-UNMIRRORED = {"acceptance", "contracts", "fakes", "faults", "vectors"}
+UNMIRRORED = {"acceptance", "bad_input", "contracts", "fakes", "faults", "vectors"}
 """Folders of tests that follow a promise or a port instead of a source file."""
 
 TESTED_ELSEWHERE: dict[str, str] = {}

@@ -10,7 +10,6 @@ import argparse
 import gc
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from analytics.lake.shipper import Shipper, ShipperRunningError
 
 _GARBAGE_THRESHOLD = 100_000
 """Rows are many, short-lived and without cycles: looking for garbage every 700 of them costs a tenth of the time."""
+_LOOK_S = 0.05
 _TAKE_OVER_S = 10.0
 """How long to wait for a former shipper to end: it may still be shipping the rest."""
 
@@ -31,8 +31,7 @@ _TAKE_OVER_S = 10.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the shipper until it is told to stop; return 0, or 1 if another one keeps the journal."""
     arguments = _parser().parse_args(argv)
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop = SignalStop()
     state: Path = arguments.state_dir
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
@@ -67,15 +66,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    def told(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+class SignalStop:
+    """Set by SIGTERM or SIGINT. A plain flag: a handler that took an Event's lock could meet itself holding it."""
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
+    def __init__(self) -> None:
+        self._is_set = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told)
+
+    def wait(self, timeout: float) -> bool:
+        """Return True as soon as a signal came, False after `timeout` seconds."""
+        ends_s = time.monotonic() + timeout
+        while not self._is_set and (left_s := ends_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, _LOOK_S))
+        return self._is_set
+
+    def _told(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_set = True
 
 
-def _take_over(journal: Path, lake: Path, stop: threading.Event) -> Shipper:
+def _take_over(journal: Path, lake: Path, stop: SignalStop) -> Shipper:
     give_up_s = time.monotonic() + _TAKE_OVER_S
     while True:
         try:

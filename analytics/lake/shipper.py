@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.recovery import sweep
@@ -29,6 +29,14 @@ Boot = tuple[str, str]
 _LOCK = "shipper.lock"
 _SCRATCH = "shipper.ndjson"
 _SWEEP_AFTER_S = 60.0
+
+
+class Stop(Protocol):
+    """What tells the shipper to end: a `threading.Event`, or anything that waits like one."""
+
+    def wait(self, timeout: float) -> bool:
+        """Return True as soon as it is time to end, False after `timeout` seconds."""
+        ...
 
 
 class ShipperRunningError(RuntimeError):
@@ -90,7 +98,7 @@ class Shipper:
         sweep(self._journal, older_than_s=_SWEEP_AFTER_S, now_s=self._clock() / 1_000_000)
         return self.counts.records + self.counts.interrupted - before
 
-    def run(self, stop: threading.Event, *, seal_every_s: float = 1.0) -> None:
+    def run(self, stop: Stop, *, seal_every_s: float = 1.0) -> None:
         """Tick every `seal_every_s` until `stop` is set, then ship what is left."""
         while not stop.wait(seal_every_s):
             self.tick()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,16 @@ import uvicorn
 from litestar import Litestar
 
 from gateway.console.app import create_app
-from gateway.console.installation import Installation, open_installation
+from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.errors import ApiError
+from gateway.settings.compile import definitions_of
 from gateway.settings.load import load_checked
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
 
 GRACE_S = 10
 WATCH_S = 0.5
+_NEVER = object()
 
 _log = logging.getLogger("turnout.console")
 
@@ -29,15 +31,19 @@ _log = logging.getLogger("turnout.console")
 def run(listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str]) -> None:
     """Serve until SIGTERM or SIGINT.
 
+    A configuration that is wrong at the start does not keep operators from rolling back: the console works with what
+    was published last until the file is mended.
+
     Raises:
         SettingsError, SecretError, LedgerError: the installation cannot be opened.
     """
     watch = ConfigWatch(config)
-    installation = open_installation(state_dir, watch.definitions, environment)
+    definitions = watch.changed()
+    installation = open_installation(state_dir, definitions or _published(state_dir, watch, environment), environment)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
-        else:
+        elif definitions is not None:
             installation.control.start(installation.last_good)
         app = create_app(installation.control, lifespan=[partial(_watching, watch=watch, installation=installation)])
         server = uvicorn.Server(
@@ -58,13 +64,23 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
         installation.close()
 
 
+def _published(state_dir: Path, watch: ConfigWatch, environment: Mapping[str, str]) -> Configuration:
+    snapshot = newest_snapshot(state_dir, master_keys(state_dir, environment, create=False))
+    if snapshot is None:
+        raise SettingsError(str(watch.path), watch.problems)
+    return definitions_of(snapshot)
+
+
 class ConfigWatch:
-    """Notices a changed configuration file and judges it whole; a bad one is said, and the last good one stays."""
+    """Notices a changed configuration file and judges it whole; a bad one is said, and the last good one stays.
+
+    `problems` are those of the last look at a bad one. The first look finds it changed.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = self._mark()
-        self.definitions, _ = load_checked(path, None)
+        self.path = path
+        self.problems: Sequence[Problem] = ()
+        self._seen: object = _NEVER
 
     def changed(self) -> Configuration | None:
         """Return the new definitions if the file has changed and is right."""
@@ -73,25 +89,26 @@ class ConfigWatch:
             return None
         self._seen = mark
         try:
-            self.definitions, problems = load_checked(self._path, None)
+            definitions, warnings = load_checked(self.path, None)
         except SettingsError as error:
+            self.problems = error.problems
             for problem in error.problems:
                 _log.error("configuration refused; the last good one stays", extra=self._said(problem))
             return None
-        for problem in problems:
+        for problem in warnings:
             _log.warning("configuration", extra=self._said(problem))
-        return self.definitions
+        return definitions
 
     def try_again(self) -> None:
         """Judge the file anew at the next look, changed or not."""
-        self._seen = None
+        self._seen = _NEVER
 
     def _said(self, problem: Problem) -> dict[str, str]:
-        return {"path": str(self._path), "reason": str(problem)}
+        return {"path": str(self.path), "reason": str(problem)}
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:
-            status = self._path.stat()
+            status = self.path.stat()
         except OSError:
             return None
         return (status.st_ino, status.st_size, status.st_mtime_ns)

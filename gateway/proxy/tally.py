@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from analytics.journal.status import StatusPage
 from analytics.journal.writer import Writer
@@ -22,9 +23,10 @@ _log = logging.getLogger("turnout.proxy")
 class StatusTally:
     """`Tally` on the worker's status page."""
 
-    def __init__(self, page: StatusPage) -> None:
+    def __init__(self, page: StatusPage, clock: Callable[[], float] = time.monotonic) -> None:
         self._page = page
-        self._warned_at = -WARN_EVERY_S
+        self._clock = clock
+        self._warned_at = clock() - WARN_EVERY_S
         self._split_before = 0
         self._anonymous_before = 0
 
@@ -60,7 +62,7 @@ class StatusTally:
     def _warn(self) -> None:
         split = self._page.split - self._split_before
         anonymous = self._page.anonymous - self._anonymous_before
-        now = time.monotonic()
+        now = self._clock()
         if split < WARN_REQUESTS or now - self._warned_at < WARN_EVERY_S:
             return
         self._split_before, self._anonymous_before = self._page.split, self._page.anonymous

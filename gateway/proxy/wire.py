@@ -151,9 +151,32 @@ _EMPTY = (b"null", b'""', b"[]")
 
 
 def answer(body: bytes) -> Answer | None:
-    """Read a whole answer or one chunk; None when it is not a JSON object of the expected shape."""
+    """Read a whole answer or one chunk; None when it is no JSON object. A field of an unknown shape counts as absent."""
     try:
         return _ANSWER.decode(body)
+    except msgspec.ValidationError:
+        return _known_parts(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _known_parts(body: bytes) -> Answer | None:
+    """Read field by field what another server spells in its own way: 10.0 tokens, a numeric id."""
+    try:
+        fields = _FIELDS.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return Answer(
+        id=_or_none(str, fields.get("id")),
+        choices=_or_none(list[_Choice], fields.get("choices")),
+        usage=_or_none(WireUsage, fields.get("usage")),
+        error=fields.get("error", _ABSENT),
+    )
+
+
+def _or_none(kind: type[_T], raw: Raw | None) -> _T | None:
+    try:
+        return None if raw is None else msgspec.json.decode(raw, type=kind, strict=False)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 

@@ -67,8 +67,11 @@ def child_environment(
     """
     names = set(_NAMES)
     withheld = {KEY_VARIABLE, MASTER_VARIABLE} if role == "shipper" else {KEY_VARIABLE}
+    referenced = {ref.env for _, ref in configuration.secret_refs() if ref.env is not None}
     if role == "worker":
-        names.update(ref.env for _, ref in configuration.secret_refs() if ref.env is not None)
+        names |= referenced
+    else:
+        withheld |= referenced - {MASTER_VARIABLE}
     return {
         name: value
         for name, value in environment.items()

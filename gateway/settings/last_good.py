@@ -28,6 +28,11 @@ class LastGood:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self._path)
+        folder = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def newest(self) -> Snapshot | None:
         """Return the newest readable copy of any worker of this host."""
