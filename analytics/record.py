@@ -143,7 +143,7 @@ def interrupted(opened: Opened) -> Record:
 
 
 def uuid7(at_us: int, noise: bytes) -> str:
-    """Return a UUIDv7 (RFC 9562) in canonical form: milliseconds of `at_us` first, then 74 of the 80 bits of `noise`."""
+    """Return a UUIDv7 (RFC 9562) in canonical form: milliseconds of `at_us`, then 74 of the 80 bits of `noise`."""
     digits = f"{at_us // 1000 & 0xFFFF_FFFF_FFFF:012x}{noise.hex()}"
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

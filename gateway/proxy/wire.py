@@ -151,7 +151,7 @@ _EMPTY = (b"null", b'""', b"[]")
 
 
 def answer(body: bytes) -> Answer | None:
-    """Read a whole answer or one chunk; None when it is no JSON object. A field of an unknown shape counts as absent."""
+    """Read a whole answer or one chunk; None when it is no JSON object. A field of unknown shape counts as absent."""
     try:
         return _ANSWER.decode(body)
     except msgspec.ValidationError:
@@ -167,16 +167,16 @@ def _known_parts(body: bytes) -> Answer | None:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     return Answer(
-        id=_or_none(str, fields.get("id")),
-        choices=_or_none(list[_Choice], fields.get("choices")),
-        usage=_or_none(WireUsage, fields.get("usage")),
+        id=_or_none(str, fields.get("id"), strict=True),
+        choices=_or_none(list[_Choice], fields.get("choices"), strict=True),
+        usage=_or_none(WireUsage, fields.get("usage"), strict=False),
         error=fields.get("error", _ABSENT),
     )
 
 
-def _or_none(kind: type[_T], raw: Raw | None) -> _T | None:
+def _or_none(kind: type[_T], raw: Raw | None, *, strict: bool) -> _T | None:
     try:
-        return None if raw is None else msgspec.json.decode(raw, type=kind, strict=False)
+        return None if raw is None else msgspec.json.decode(raw, type=kind, strict=strict)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 

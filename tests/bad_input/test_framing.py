@@ -55,7 +55,6 @@ FIRST_LINES = {
     "a method that does not exist": b"STEAL /v1/chat/completions HTTP/1.1",
     "a small method": b"post /v1/chat/completions HTTP/1.1",
     "a tunnel": b"CONNECT elsewhere.example:443 HTTP/1.1",
-    "no version": b"POST /v1/chat/completions",
     "a version that does not exist": b"POST /v1/chat/completions HTTP/9.9",
     "another protocol": b"PRI * HTTP/2.0",
     "a space in the path": b"POST /v1/chat completions HTTP/1.1",
@@ -95,8 +94,9 @@ def test_a_caller_that_asks_for_leave_gets_it(running: Front):
     assert answer.rest.startswith(b"HTTP/1.1 200") or not answer.rest
 
 
-def test_http_1_0_is_answered_and_closed(running: Front):
-    answer = running.raw(first=b"POST /v1/chat/completions HTTP/1.0")
+@pytest.mark.parametrize("version", [b" HTTP/1.0", b""])
+def test_an_older_version_is_answered_and_closed(running: Front, version: bytes):
+    answer = running.raw(first=b"POST /v1/chat/completions" + version)
 
     assert (answer.status, answer.is_closed, answer.rest) == (200, True, b"")
 

@@ -22,7 +22,6 @@ import pytest
 from gateway.console.installation import open_installation
 from gateway.console.process import ConfigWatch
 from gateway.settings.load import load
-from gateway.settings.problem import SettingsError
 from rollout.stores.ledger import LEDGER_FILE
 
 PATIENCE_S = 20.0
@@ -206,18 +205,39 @@ def test_a_second_console_reads_only_and_leaves_changes_to_the_first(start: Call
 
 
 @pytest.mark.parametrize("bad", [CONTRADICTORY, "[upstreams"])
-def test_a_bad_file_at_the_start_is_one_critical_line_and_changes_nothing(
+def test_a_bad_file_at_the_first_start_is_critical_and_changes_nothing(
     start: Callable[[], Console], key: str, tmp_path: Path, bad: str
 ):
     (tmp_path / "turnout.toml").write_text(bad)
     console = start()
 
     assert console.process.wait(PATIENCE_S) == 1
-    (line,) = console.events()
-    assert (line["level"], line["event"]) == ("critical", "console cannot start")
+    refused, critical = console.events()[0], console.events()[-1]
+    assert refused["event"] == "configuration refused; the last good one stays"
+    assert (critical["level"], critical["event"]) == ("critical", "console cannot start")
     (tmp_path / "turnout.toml").write_text(CONFIG)
     with closing(open_installation(tmp_path / "state", load(tmp_path / "turnout.toml"), {})) as one:
         assert one.ledger.state().version == 2
+
+
+def test_a_bad_file_at_a_restart_leaves_operators_what_was_published(
+    start: Callable[[], Console], key: str, tmp_path: Path
+):
+    config = tmp_path / "turnout.toml"
+    with closing(open_installation(tmp_path / "state", load(config), {})) as one:
+        sealed = one.ledger.sealed()
+    assert sealed is not None
+    (tmp_path / "state" / "run").mkdir(exist_ok=True)
+    (tmp_path / "state" / "run" / "worker-0.snapshot").write_bytes(sealed)
+    config.write_text(CONTRADICTORY)
+    console = ready(start)
+    published = rollouts(console, key)
+    console.config.write_text(CONFIG + SECOND)
+    until(lambda: console.has_said("configuration taken up"))
+
+    assert published == ["sales-companion"]
+    assert console.has_said("configuration refused; the last good one stays")
+    assert rollouts(console, key) == ["sales-companion", "second"]
 
 
 def test_a_damaged_ledger_is_one_critical_line(start: Callable[[], Console], key: str, tmp_path: Path):
@@ -228,13 +248,15 @@ def test_a_damaged_ledger_is_one_critical_line(start: Callable[[], Console], key
     assert "is not a Turnout ledger" in console.events()[-1]["reason"]
 
 
-def test_an_untouched_file_is_no_change(tmp_path: Path):
+def test_the_first_look_finds_the_file_and_the_next_finds_no_change(tmp_path: Path):
     path = tmp_path / "turnout.toml"
     path.write_text(CONFIG)
     watch = ConfigWatch(path)
+    first = watch.changed()
 
+    assert first is not None
+    assert list(first.rollouts) == ["sales-companion"]
     assert watch.changed() is None
-    assert list(watch.definitions.rollouts) == ["sales-companion"]
 
 
 def test_a_change_is_seen_once_and_again_when_it_is_to_be_tried_again(tmp_path: Path):
@@ -261,9 +283,10 @@ def test_warnings_of_a_changed_file_are_logged(tmp_path: Path, caplog: pytest.Lo
     assert {vars(record)["path"] for record in caplog.records} == {str(path)}
 
 
-def test_a_file_that_contradicts_itself_is_nothing_to_begin_with(tmp_path: Path):
+def test_a_file_that_contradicts_itself_is_refused_with_its_problems(tmp_path: Path):
     path = tmp_path / "turnout.toml"
     path.write_text(CONTRADICTORY)
+    watch = ConfigWatch(path)
 
-    with pytest.raises(SettingsError):
-        ConfigWatch(path)
+    assert watch.changed() is None
+    assert watch.problems
