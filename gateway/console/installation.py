@@ -15,8 +15,8 @@ from gateway.console.workers import read_workers
 from gateway.settings.compile import restored_state
 from gateway.settings.last_good import LastGood
 from gateway.settings.schema import Configuration
-from gateway.settings.secrets import Derived, derived, load_master
-from gateway.settings.snapshot import Snapshot, unseal
+from gateway.settings.secrets import MASTER_FILE, MASTER_VARIABLE, Derived, SecretError, derived, load_master
+from gateway.settings.snapshot import Snapshot, is_signed, unseal
 from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.sqlite import SqliteLedger, open_ledger
 
@@ -42,13 +42,18 @@ def open_installation(
     """Open a state directory; a missing ledger is made anew, from the last good snapshot where there is one.
 
     Raises:
-        SecretError: the master secret cannot be had.
+        SecretError: the master secret cannot be had, or the ledger was made with another one.
         LedgerError: see `open_ledger`.
     """
     keys = master_keys(state_dir, environment, create=create and not _was_used(state_dir))
     last_good = newest_snapshot(state_dir, keys)
     restored = restored_state(last_good) if last_good is not None else None
     ledger = open_ledger(state_dir, clock=now_us, create=create, restore_from=restored)
+    try:
+        _require_same_secret(ledger, keys)
+    except BaseException:
+        ledger.close()
+        raise
     control = Control(
         ledger,
         definitions,
@@ -72,6 +77,17 @@ def master_keys(state_dir: Path, environment: Mapping[str, str], *, create: bool
 def newest_snapshot(state_dir: Path, keys: Derived) -> Snapshot | None:
     """Return the last good snapshot of this host's workers, if there is one that can be read."""
     return LastGood(state_dir / RUN, "console", partial(unseal, signing_key=keys.snapshot)).newest()
+
+
+def _require_same_secret(ledger: SqliteLedger, keys: Derived) -> None:
+    """Refuse a ledger in which no key would be known any more and every user would have another hash."""
+    sealed = ledger.sealed()
+    if sealed is not None and not is_signed(sealed, keys.snapshot):
+        message = (
+            f"ledger {ledger.path} was made with another master secret than the one that is here; "
+            f"bring its own secret (the file `{MASTER_FILE}`, or {MASTER_VARIABLE}), or put the former ledger back"
+        )
+        raise SecretError(message)
 
 
 def _was_used(state_dir: Path) -> bool:

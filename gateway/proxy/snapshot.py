@@ -93,7 +93,7 @@ class Decisions:
             return Route(base=deployment)
         if self._unlisted is not None and model not in self._rollouts:
             return Route(base=msgspec.structs.replace(self._unlisted, model=model))
-        return self._rollouts.get(model)
+        return None
 
     def names(self) -> list[str]:
         """Return every model name that an application may send, sorted."""

@@ -56,14 +56,20 @@ def seal(snapshot: Snapshot, signing_key: bytes) -> bytes:
     return hmac.digest(signing_key, body, "sha256") + body
 
 
+def is_signed(sealed: bytes, signing_key: bytes) -> bool:
+    """Tell whether these bytes were sealed with this key, whatever they say."""
+    signature, body = sealed[:_SIGNATURE_BYTES], sealed[_SIGNATURE_BYTES:]
+    return hmac.compare_digest(signature, hmac.digest(signing_key, body, "sha256"))
+
+
 def unseal(sealed: bytes, signing_key: bytes) -> Snapshot:
     """Check and decode signed bytes.
 
     Raises:
         BadSnapshotError: the signature is another installation's, or the content is damaged or of another schema.
     """
-    signature, body = sealed[:_SIGNATURE_BYTES], sealed[_SIGNATURE_BYTES:]
-    if not hmac.compare_digest(signature, hmac.digest(signing_key, body, "sha256")):
+    body = sealed[_SIGNATURE_BYTES:]
+    if not is_signed(sealed, signing_key):
         message = "the snapshot's signature does not fit this installation's secret"
         raise BadSnapshotError(message)
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.acceptance.harness import Installation, installed
+from tests.acceptance.harness import PATIENCE_S, Installation, installed
 from tests.bad_input.front import CANARY, QUIET_CONFIG, Front
 
 
@@ -15,8 +16,9 @@ from tests.bad_input.front import CANARY, QUIET_CONFIG, Front
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """Run an installation, and search all that it has written once the tests are over."""
     folder = tmp_path_factory.mktemp("bad-input")
-    with installed(folder, config=QUIET_CONFIG) as installation:
-        front = Front(installation)
+    client = httpx.Client(trust_env=False, timeout=PATIENCE_S)
+    with client, installed(folder, config=QUIET_CONFIG) as installation:
+        front = Front(installation, client)
         yield front
         assert not _found_in(folder, CANARY.encode())
         assert not _found_in(folder, front.key.encode(), but={"first-keys"})

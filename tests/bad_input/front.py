@@ -54,10 +54,11 @@ class Answer:
 
 
 class Front:
-    """One installation's data plane."""
+    """One installation's data plane, by a client that the caller closes."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, client: httpx.Client) -> None:
         self.installation = installation
+        self._client = client
         self.key = installation.keys["application"]
         address = urlsplit(installation.gateway)
         self._address = (address.hostname or "", address.port or 0)
@@ -68,9 +69,7 @@ class Front:
         if key is not None:
             sent["authorization"] = f"Bearer {key or self.key}"
         url = f"{self.installation.gateway}{path}"
-        answer = httpx.post(
-            url, content=encoded() if body is None else body, headers=sent, trust_env=False, timeout=_PATIENCE_S
-        )
+        answer = self._client.post(url, content=encoded() if body is None else body, headers=sent)
         return Answer(status=answer.status_code, headers=answer.headers, body=answer.content)
 
     def raw(
@@ -121,8 +120,9 @@ class Front:
 
     def forwarded(self) -> int:
         """Return how many requests have reached the simulated models so far."""
-        servers = self.installation.simulated.values()
-        return sum(model["requests"] for server in servers for model in server.counts().values())
+        addresses = [server.base_url.removesuffix("/v1") for server in self.installation.simulated.values()]
+        counted = [self._client.get(f"{address}/simulate/counts").json()["models"] for address in addresses]
+        return sum(model["requests"] for models in counted for model in models.values())
 
     def frames(self) -> list[Frame]:
         """Return everything in the journal."""

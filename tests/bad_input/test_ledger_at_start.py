@@ -10,34 +10,34 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from string import Template
 
 import httpx
 import pytest
 
 from rollout.stores.ledger import LEDGER_FILE
-from tests.acceptance.harness import command, until
+from tests.acceptance.harness import CONFIG, SIMULATED, command, simulating, until
 from tests.bad_input.front import BODY
 
 PATIENCE_S = 30.0
 
 
 class Served:
-    """`turnout serve --demo` on a state directory."""
+    """`turnout serve` in a folder with a configuration."""
 
     def __init__(self, folder: Path) -> None:
         self.state_dir = folder / "state"
         self.errors = folder / "serve.log"
-        words = command("serve", "--demo", "--state-dir", str(self.state_dir), "--port", "0", "--console-port", "0")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TURNOUT_")}
         (self.state_dir / "addresses.json").unlink(missing_ok=True)
         with self.errors.open("wb") as log:
             self.process = subprocess.Popen(
-                [*words, "--workers", "1"], cwd=folder, env=kept, stdout=subprocess.DEVNULL, stderr=log
+                command("serve", "--state-dir", str(self.state_dir), "--workers", "1"),
+                cwd=folder,
+                env=kept,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
-
-    @property
-    def ledger(self) -> Path:
-        return self.state_dir / LEDGER_FILE
 
     def said(self) -> str:
         return self.errors.read_text()
@@ -79,13 +79,26 @@ def refused(folder: Path) -> str:
     return served.said()
 
 
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Serve once, so that there are a ledger, keys and a last good snapshot; the models stay."""
+    folder = tmp_path_factory.mktemp("once")
+    with ExitStack() as running:
+        addresses = {
+            name: running.enter_context(simulating(folder / f"{name}.toml", text)).base_url
+            for name, text in SIMULATED.items()
+        }
+        (folder / "turnout.toml").write_text(Template(CONFIG).substitute(addresses))
+        with serving(folder) as served:
+            until((served.state_dir / "run/worker-0.snapshot").exists, "the last good snapshot is kept")
+            assert served.ask().status_code == 200
+        yield folder
+
+
 @pytest.fixture
-def used(tmp_path: Path) -> Path:
-    """Serve once, so that there are a ledger, keys and a last good snapshot."""
-    with serving(tmp_path) as served:
-        until((served.state_dir / "run/worker-0.snapshot").exists, "the last good snapshot is kept")
-        assert served.ask().status_code == 200
-    return tmp_path
+def used(once: Path, tmp_path: Path) -> Path:
+    """Return a copy of a folder that was in use, after a clean end."""
+    return shutil.copytree(once, tmp_path / "used")
 
 
 Spoil = Callable[[Path, ExitStack], None]
@@ -164,17 +177,27 @@ def test_a_missing_ledger_is_made_anew_with_its_keys(used: Path):
 
     with serving(used) as served:
         assert served.ask().status_code == 200
-        assert served.ledger.exists()
+        assert (served.state_dir / LEDGER_FILE).exists()
 
 
-def test_a_ledger_of_another_installation_is_refused_without_its_secret(used: Path, tmp_path: Path):
-    other = tmp_path / "other"
-    other.mkdir()
-    with serving(other):
-        pass
-    shutil.copy(other / "state" / LEDGER_FILE, used / "state" / LEDGER_FILE)
+def test_a_missing_ledger_is_not_rebuilt_under_another_secret(used: Path):
+    for path in (used / "state").glob(f"{LEDGER_FILE}*"):
+        path.unlink()
+    (used / "state/secret").unlink()
 
-    with serving(used) as served:
-        answer = served.ask()
+    (line,) = refused(used).splitlines()
 
-    assert (answer.status_code, answer.json()["error"]["code"]) in {(200, None), (401, "invalid_api_key")}
+    assert f"{used / 'state/secret'} is missing" in line
+    assert "restore it" in line
+
+
+def test_a_ledger_of_another_installation_is_refused_without_its_secret(used: Path):
+    secret = used / "state/secret"
+    secret.write_text("f" * 64)
+    for path in (used / "state/run").glob("*.snapshot"):
+        path.unlink()
+
+    (line,) = refused(used).splitlines()
+
+    assert f"ledger {used / 'state' / LEDGER_FILE} was made with another master secret" in line
+    assert "bring its own secret" in line

@@ -23,7 +23,7 @@ def test_without_its_arguments_it_is_a_usage_error():
     assert "--fd, --state-dir, --config" in done.stderr
 
 
-def test_what_keeps_it_from_starting_is_one_line_of_json_and_exit_code_1(tmp_path: Path):
+def test_what_keeps_it_from_starting_is_told_in_json_with_exit_code_1(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as bound:
         fd = bound.fileno()
         done = run(
@@ -31,8 +31,7 @@ def test_what_keeps_it_from_starting_is_one_line_of_json_and_exit_code_1(tmp_pat
             fd=fd,
         )
 
-    (line,) = done.stderr.splitlines()
-    told = json.loads(line)
+    refused, critical = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 1
-    assert (told["level"], told["process"], told["event"]) == ("critical", "console", "console cannot start")
-    assert "there is no such file" in told["reason"]
+    assert "there is no such file" in refused["reason"]
+    assert (critical["level"], critical["process"], critical["event"]) == ("critical", "console", "console cannot start")

@@ -180,3 +180,17 @@ def test_the_newest_snapshot_needs_this_installations_secret(tmp_path: Path):
 
 def test_the_clock_counts_microseconds():
     assert 1_700_000_000_000_000 < now_us() < 10_000_000_000_000_000
+
+
+def test_a_ledger_made_with_another_secret_is_refused_and_let_go(tmp_path: Path):
+    served(tmp_path)
+    ours = (tmp_path / "secret").read_text()
+    (tmp_path / "secret").write_text("f" * 64)
+
+    for _ in range(2):
+        with pytest.raises(SecretError, match="made with another master secret"):
+            opened(tmp_path)
+
+    (tmp_path / "secret").write_text(ours)
+    with closing(opened(tmp_path)) as one:
+        assert not one.ledger.read_only

@@ -249,19 +249,6 @@ def test_force_base_is_obeyed_from_the_first_request_on(tmp_path: Path, start: C
     assert record.reason == "disabled"
 
 
-def test_a_worker_without_its_secret_says_so_and_ends(tmp_path: Path, start: Callable[[], Worker]):
-    with opened(tmp_path):
-        pass
-    (tmp_path / "secret").unlink()
-
-    worker = start()
-
-    assert worker.process.wait(PATIENCE_S) == 1
-    (line,) = [json.loads(line) for line in worker.log.read_text().splitlines()]
-    assert (line["level"], line["event"]) == ("critical", "worker cannot start")
-    assert "restore it" in line["reason"]
-
-
 def test_an_interrupt_ends_a_worker_too(tmp_path: Path, start: Callable[[], Worker]):
     with opened(tmp_path):
         worker = start()
