@@ -34,4 +34,8 @@ def test_what_keeps_it_from_starting_is_told_in_json_with_exit_code_1(tmp_path: 
     refused, critical = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 1
     assert "there is no such file" in refused["reason"]
-    assert (critical["level"], critical["process"], critical["event"]) == ("critical", "console", "console cannot start")
+    assert (critical["level"], critical["process"], critical["event"]) == (
+        "critical",
+        "console",
+        "console cannot start",
+    )
