@@ -16,22 +16,9 @@ import httpx
 import pytest
 
 from gateway.cli import parser
+from tests.fakes.configuration import CONFIG
 
 PATIENCE_S = 40.0
-CONFIG = """
-[upstreams.openai]
-base_url = "http://127.0.0.1:9/v1"
-
-[models.gpt]
-upstream = "openai"
-
-[models.tuned]
-upstream = "openai"
-
-[rollouts.sales-companion]
-base = "gpt"
-candidate = "tuned"
-"""
 FREE_PORTS = ("--port", "0", "--console-port", "0", "--workers", "1")
 
 

@@ -23,22 +23,9 @@ from gateway.console.installation import open_installation
 from gateway.console.process import ConfigWatch
 from gateway.settings.load import load
 from rollout.stores.ledger import LEDGER_FILE
+from tests.fakes.configuration import CONFIG
 
 PATIENCE_S = 20.0
-CONFIG = """
-[upstreams.openai]
-base_url = "http://127.0.0.1:9/v1"
-
-[models.gpt]
-upstream = "openai"
-
-[models.tuned]
-upstream = "openai"
-
-[rollouts.sales-companion]
-base = "gpt"
-candidate = "tuned"
-"""
 SECOND = '\n[rollouts.second]\nbase = "gpt"\ncandidate = "tuned"\n'
 CONTRADICTORY = CONFIG.replace("[models.tuned]", "[models.other]")
 

@@ -20,26 +20,17 @@ from gateway.settings.problem import SettingsError
 from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import unseal
 from rollout.stores.ledger import LEDGER_FILE
+from tests.fakes import configuration
 
-CONFIG = """
+CONFIG = (
+    """
 [server]
 port = 0
 console_port = 0
 workers = 3
-
-[upstreams.openai]
-base_url = "http://127.0.0.1:9/v1"
-
-[models.gpt]
-upstream = "openai"
-
-[models.tuned]
-upstream = "openai"
-
-[rollouts.sales-companion]
-base = "gpt"
-candidate = "tuned"
 """
+    + configuration.CONFIG
+)
 KEYED = CONFIG.replace(':9/v1"', ':9/v1"\napi_key = { env = "UPSTREAM_KEY" }')
 
 
