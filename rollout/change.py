@@ -10,7 +10,7 @@ A `Change` carries what the audit says of it. Only percent, forced users and a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -125,10 +125,7 @@ def set_percent(state: State, rollout: str, percent: float, seen_version: int) -
     flag = _seen(state, rollout, seen_version)
     if percent == flag.percent:
         return []
-    moved = replace(flag, percent=percent, version=flag.version + 1, step=flag.step + 1)
-    before = {"percent": flag.percent, "version": flag.version, "step": flag.step}
-    after = {"percent": moved.percent, "version": moved.version, "step": moved.step}
-    return [Change(action="set_percent", rollout=rollout, before=before, after=after, flag=moved)]
+    return [_moved(flag, replace(flag, percent=percent, version=flag.version + 1, step=flag.step + 1))]
 
 
 def force(state: State, rollout: str, user_hash: str, arm: Arm | None, seen_version: int) -> list[Change]:
@@ -181,6 +178,31 @@ def revoke_key(state: State, key_id: str, at: int) -> list[Change]:
     return [Change(action="revoke_key", before=_public(key), after=_public(revoked), key=revoked)]
 
 
+def carried_over(state: State, seen_keys: Iterable[Key], seen_flags: Iterable[Flag]) -> list[Change]:
+    """Return what an older copy of the ledger must take over from what workers saw after it was made.
+
+    Keys that it does not know and revocations that it forgot; and the lower percent of each rollout, since a percent
+    that somebody took back is never given again by a restore.
+    """
+    changes: list[Change] = []
+    for key in seen_keys:
+        known = state.keys.get(key.id)
+        if known is None:
+            changes.append(add_key(key))
+        elif known.revoked_at is None and key.revoked_at is not None:
+            changes.append(Change(action="revoke_key", before=_public(known), after=_public(key), key=key))
+    for seen in seen_flags:
+        held = state.rollouts.get(seen.rollout)
+        if held is None or held.flag.generation != seen.generation or held.flag.percent <= seen.percent:
+            continue
+        old = held.flag
+        moved = replace(
+            old, percent=seen.percent, version=max(old.version, seen.version) + 1, step=max(old.step, seen.step) + 1
+        )
+        changes.append(_moved(old, moved, retired=held.retired))
+    return changes
+
+
 def moment(at: int) -> str:
     """Write microseconds since 1970 as people read them: to the second, in UTC."""
     return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -196,6 +218,11 @@ def _seen(state: State, rollout: str, seen_version: int) -> Flag:
         )
         raise ConflictError(message)
     return flag
+
+
+def _moved(old: Flag, new: Flag, *, retired: bool = False) -> Change:
+    before, after = ({"percent": flag.percent, "version": flag.version, "step": flag.step} for flag in (old, new))
+    return Change(action="set_percent", rollout=new.rollout, before=before, after=after, flag=new, retired=retired)
 
 
 def _public(key: Key) -> dict[str, Any]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import msgspec
 
 from analytics.record import Arm
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,400})?")
+_BUCKET = Decimal("0.01")
 
 
 class BadPercentError(ValueError):
@@ -46,20 +50,19 @@ def parse_percent(text: str) -> float:
     Raises:
         BadPercentError: it is not a plain number, not within 0..100, or finer than a bucket (0.01 %).
     """
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
+    if not _NUMBER.fullmatch(text):
         bare = text.strip().removesuffix("%").strip()
         remedy = f"; write {bare}" if bare != text.strip() and bare[-1:].isdigit() else ""
         message = f"percent {text!r} is not a number{remedy or '; write a number from 0 to 100, such as 10 or 2.5'}"
-        raise BadPercentError(message) from None
-    if not number.is_finite() or not 0 <= number <= 100:
+        raise BadPercentError(message)
+    number = Decimal(text)
+    if not 0 <= number <= 100:
         message = f"percent {text} is outside 0 to 100"
         raise BadPercentError(message)
-    if number != number.quantize(Decimal("0.01")):
-        message = f"percent {text} is finer than a bucket (0.01 %); write {number.quantize(Decimal('0.01'))}"
+    if number != number.quantize(_BUCKET):
+        message = f"percent {text} is finer than a bucket (0.01 %); write {max(number.quantize(_BUCKET), _BUCKET)}"
         raise BadPercentError(message)
-    return float(number)
+    return abs(float(number))
 
 
 def derived_salt(salt_key: bytes, rollout: str, generation: int) -> str:

@@ -58,8 +58,8 @@ class Console(Protocol):
         """Return which arm serves a user, and why."""
         ...
 
-    def history(self, name: str, *, verify: bool) -> HistoryView:
-        """Return a rollout's audit entries, newest first."""
+    def history(self, name: str | None, *, verify: bool) -> HistoryView:
+        """Return a rollout's audit entries, or with None all, newest first."""
         ...
 
     def list_keys(self) -> list[KeyView]:
@@ -114,10 +114,11 @@ class HttpConsole:
         asked = {"user": user} if name is None else {"user": user, "rollout": name}
         return self._ask("GET", "whois", list[WhoisView], query=asked)
 
-    def history(self, name: str, *, verify: bool) -> HistoryView:
-        """Return a rollout's audit entries, newest first."""
+    def history(self, name: str | None, *, verify: bool) -> HistoryView:
+        """Return a rollout's audit entries, or with None all, newest first."""
         asked = {"verify": "true" if verify else "false"}
-        return self._ask("GET", f"rollouts/{_segment(name)}/history", HistoryView, query=asked)
+        path = "audit" if name is None else f"rollouts/{_segment(name)}/history"
+        return self._ask("GET", path, HistoryView, query=asked)
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""

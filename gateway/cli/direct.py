@@ -62,9 +62,9 @@ class DirectConsole:
         """Return which arm serves a user, and why."""
         return self._control.whois(user, name)
 
-    def history(self, name: str, *, verify: bool) -> HistoryView:
-        """Return a rollout's audit entries, newest first."""
-        return self._control.history(name, verify=verify)
+    def history(self, name: str | None, *, verify: bool) -> HistoryView:
+        """Return a rollout's audit entries, or with None all, newest first."""
+        return self._control.audit(verify=verify) if name is None else self._control.history(name, verify=verify)
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -16,6 +17,8 @@ from rollout.change import moment
 from rollout.flag import BadPercentError, parse_percent
 
 _ARMS = ("base", "candidate")
+_HALVES = re.compile("[\ud800-\udfff]")
+"""What Python reads bytes of an argument as that are no UTF-8."""
 Action = Callable[[Console, argparse.Namespace], int]
 
 
@@ -28,7 +31,9 @@ def add_parser(commands: Any) -> None:
     show.add_argument("name", metavar="NAME", help="a rollout, or a flag that one rollout alone uses")
     _add_set(actions)
     history = _add(actions, "history", "show who changed a rollout, when and why", _history)
-    history.add_argument("name", metavar="NAME", help="a rollout, also one that the configuration no longer has")
+    history.add_argument(
+        "name", metavar="NAME", nargs="?", help="a rollout, also a former one; without it: everything that was changed"
+    )
     history.add_argument("--verify", action="store_true", help="check the whole audit chain; exit 1 if it is broken")
     whois = _add(actions, "whois", "tell which arm serves a user, and why", _whois)
     whois.add_argument("user", metavar="USER", help="the user key as applications send it")
@@ -38,6 +43,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run one action against the console that the options lead to."""
     action: Action = arguments.act
+    _require_text(arguments)
     if action is _set:
         _require_sense(arguments)
     with reach(arguments) as console:
@@ -161,6 +167,15 @@ def _whois(console: Console, arguments: argparse.Namespace) -> int:
     ]
     write_table(headings, rows)
     return 0
+
+
+def _require_text(arguments: argparse.Namespace) -> None:
+    """Refuse bytes that are no UTF-8: no caller's JSON could name such a user."""
+    for name, value in vars(arguments).items():
+        words = cast("list[object]", value) if isinstance(value, list) else [value]
+        if any(isinstance(word, str) and _HALVES.search(word) for word in words):
+            message = f"{name} {value!r} is not UTF-8; write it in UTF-8"
+            raise Abort(message, exit_code=2)
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:

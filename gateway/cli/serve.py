@@ -73,23 +73,23 @@ def run(arguments: argparse.Namespace) -> int:
     except (StartError, SettingsError, SecretError) as error:
         raise Abort(str(error)) from error
     host.supervisor.listen_to_signals()
-    for warning in host.warnings:
-        sys.stderr.write(f"{options.config}: {warning}\n")
-    if host.is_degraded is not None:
-        sys.stderr.write(f"turnout: {host.is_degraded}\nturnout: serving by the last good snapshot\n")
+    for note in host.notes:
+        sys.stderr.write(f"turnout: {note}\n")
+    if host.trouble is not None:
+        sys.stderr.write(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot\n")
     try:
-        host.supervisor.run(Announcement(host, is_demo=options.demo).once_ready)
+        host.supervisor.run(Announcement(host).once_ready)
     finally:
         host.close()
+    sys.stdout.write(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")
     return 0
 
 
 class Announcement:
     """Tells the person at the terminal, once, where everything is: as soon as the gateway and the console answer."""
 
-    def __init__(self, host: Host, *, is_demo: bool) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._is_demo = is_demo
         self._is_told = False
 
     def once_ready(self) -> None:
@@ -97,7 +97,7 @@ class Announcement:
         addresses = self._host.addresses
         if self._is_told or not _answers(addresses.gateway, "/readyz"):
             return
-        if self._host.is_degraded is not None or _answers(addresses.console, "/healthz"):
+        if self._host.trouble is not None or _answers(addresses.console, "/healthz"):
             self._is_told = True
             sys.stdout.write(self._text())
             sys.stdout.flush()
@@ -109,25 +109,29 @@ class Announcement:
             "",
             "Turnout is ready.",
             f"  gateway   {gateway}/v1   (the base_url of your applications)",
-            f"  console   {host.addresses.console}/api/v1   (`turnout rollout list` speaks to it)",
+            f"  console   {host.addresses.console}/api/v1   (`turnout rollout list` speaks to it)"
+            if host.trouble is None
+            else "  console   down until the ledger is mended (see above)",
         ]
         if keys:
             lines.append(f"  keys      {host.state_dir / FIRST_KEYS}")
-        if self._is_demo and "application" in keys:
-            lines += ["", "Try it:", "", _curl(gateway, keys["application"]), "", _NEXT]
+        if host.public_name is not None and "application" in keys:
+            lines += ["", "Try it:", "", _curl(gateway, keys["application"], host.public_name)]
+            lines += ["", _next(host.public_name)]
         return "\n".join([*lines, "", ""])
 
 
-_NEXT = """Then give the fine-tuned model 10 % of the users, and ask who gets which:
+def _next(name: str) -> str:
+    return f"""Then give the candidate 10 % of the users, and ask who gets which:
 
-  .venv/bin/turnout rollout set sales-companion 10
+  .venv/bin/turnout rollout set {name} 10
   .venv/bin/turnout rollout whois alice
 
 Ctrl-C ends it; what was recorded stays."""
 
 
-def _curl(gateway: str, key: str) -> str:
-    body = '{"model": "sales-companion", "user": "alice", "messages": [{"role": "user", "content": "Hello"}]}'
+def _curl(gateway: str, key: str, model: str) -> str:
+    body = f'{{"model": "{model}", "user": "alice", "messages": [{{"role": "user", "content": "Hello"}}]}}'
     return (
         f"  curl -i {gateway}/v1/chat/completions \\\n"
         f"    -H 'Authorization: Bearer {key}' \\\n"

@@ -6,6 +6,7 @@ Every method may raise an `ApiError`: it is what the caller sees, over HTTP and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -27,6 +28,9 @@ from rollout.stores.ledger import Ledger
 
 ReadWorkers = Callable[[], Sequence[WorkerView]]
 
+OLD_COPY = (
+    "the ledger is an older copy than what the workers saw last: later keys, revocations and lower percents are kept"
+)
 _USER_HASH_DIGITS = 32
 _ANONYMOUS_SHARE_WARNED = 0.5
 
@@ -59,9 +63,15 @@ class Control:
 
         With a `last_good` newer than the ledger (which is then an old copy) the epoch is raised above it.
         """
+        reason = OLD_COPY if last_good is not None and self.is_older_than(last_good) else "start"
         return self._publication.reload(
-            self._publication.definitions, actor="turnout", reason="start", last_good=last_good
+            self._publication.definitions, actor="turnout", reason=reason, last_good=last_good
         )
+
+    def is_older_than(self, last_good: Snapshot) -> bool:
+        """Tell whether workers have seen a later state than the ledger's: it is an old copy, put back."""
+        state = self._state()
+        return last_good.order > (state.epoch, state.version)
 
     def reload_definitions(
         self, definitions: Configuration, *, actor: str = "turnout", reason: str = "reload"
@@ -86,7 +96,7 @@ class Control:
     ) -> RolloutView:
         """Give the candidate this percent of users, if the rollout still is at the version that was seen."""
         with answered():
-            number = parse_percent(percent if isinstance(percent, str) else repr(percent)) + 0.0
+            number = parse_percent(percent if isinstance(percent, str) else _plain(percent))
         rollout = self._resolved(self._state(), name)
         state = self._publication.change(
             lambda state, _: set_percent(state, rollout, number, seen_version),
@@ -199,6 +209,11 @@ class Control:
             changed_by=held.changed_by,
             snapshot=_order(state),
         )
+
+
+def _plain(number: float) -> str:
+    """Write a number as people do, without an exponent; NaN and infinities stay words."""
+    return f"{Decimal(repr(number)):f}"
 
 
 def _live_names(state: State, publication: Publication) -> list[str]:

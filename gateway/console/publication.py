@@ -13,7 +13,7 @@ from gateway.settings.compile import compile_snapshot, definitions_hash, reconci
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
 from gateway.settings.snapshot import BadSnapshotError, Snapshot, seal, unseal
-from rollout.change import Change, State
+from rollout.change import Change, State, applied, carried_over
 from rollout.stores.ledger import Edit, Ledger
 
 
@@ -66,8 +66,10 @@ class Publication:
         with answered():
             is_published = self.compiled() is not None
 
-        def edit(state: State, _: int) -> Sequence[Change]:
+        def edit(state: State, at: int) -> Sequence[Change]:
             raised = _epoch_raised(state, last_good)
+            for change in raised:
+                state = applied(state, change, actor=actor, at=at)
             changes = [*raised, *reconcile(definitions, state, self._secrets.salt)]
             if changes or is_published:
                 return changes
@@ -83,4 +85,5 @@ def _epoch_raised(state: State, last_good: Snapshot | None) -> list[Change]:
         return []
     before = {"epoch": state.epoch, "version": state.version}
     after = {"epoch": last_good.epoch + 1, "version": 0}
-    return [Change(action="raise_epoch", before=before, after=after, epoch=last_good.epoch + 1)]
+    raised = Change(action="raise_epoch", before=before, after=after, epoch=last_good.epoch + 1)
+    return [raised, *carried_over(state, last_good.keys, (entry.flag for entry in last_good.rollouts.values()))]

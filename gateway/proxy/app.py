@@ -118,7 +118,8 @@ def _request_id() -> Header:
 
 
 def _unknown_url(method: str, path: str) -> NotFoundError:
-    return NotFoundError(f"Unknown request URL: {method} {path[:200]}. The API stands under /v1/.")
+    message = f"Unknown request URL: {method} {path[:200]}. Here are POST /v1/chat/completions and GET /v1/models."
+    return NotFoundError(message)
 
 
 def _model(name: str) -> Mapping[str, object]:

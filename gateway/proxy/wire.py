@@ -216,13 +216,15 @@ def _reason(body: bytes, error: Exception) -> str:
         return f"The body is not valid UTF-8 (byte {error.start})."
     if isinstance(error, msgspec.ValidationError):
         return "The body must be one JSON object."
-    if "truncated" in str(error) and b"\\ud" in body.lower():
+    if not body:
+        return "The body is empty; send one JSON object."
+    if ("truncated" in str(error) or "escape" in str(error)) and b"\\ud" in body.lower():
         return "The body is cut off, or holds half of a surrogate pair (\\ud800 to \\udfff)."
     return f"The body is not valid JSON: {error}."
 
 
 def _refuse_duplicates(body: bytes, fields: Mapping[str, Raw]) -> None:
-    """Raise when the top level names a key twice. Reached by bodies with white space, or escapes in keys, alone.
+    """Raise when an object names a key twice. Reached by bodies with white space, or escapes in keys, alone.
 
     Walks from key to key: of a key named once, what follows is its value, byte for byte; where it is not, or where a
     key comes again, there are two. The body is known to be valid, so nothing else needs a look.
@@ -253,4 +255,8 @@ def _text(raw: Raw, name: str) -> str | None:
 
 
 def _object(fields: Mapping[str, Raw], name: str) -> dict[str, Raw] | None:
-    return _typed(_OBJECT, fields.get(name, _ABSENT), name, "an object")
+    raw = fields.get(name, _ABSENT)
+    read = _typed(_OBJECT, raw, name, "an object")
+    if read is not None and len(msgspec.json.encode(read)) != len(bytes(raw)):
+        _refuse_duplicates(bytes(raw), read)
+    return read

@@ -9,25 +9,27 @@ import fcntl
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
+from gateway.console.control import OLD_COPY
 from gateway.console.installation import master_keys, newest_snapshot, open_installation
 from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
-from gateway.serve.supervisor import Child, Supervisor
+from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
+from gateway.serve.supervisor import Supervisor
 from gateway.settings.load import load_checked
-from gateway.settings.problem import Problem, dotted
+from gateway.settings.problem import dotted
 from gateway.settings.schema import Configuration, Server
 from gateway.settings.secrets import SecretError, resolve
 from gateway.simulate.demo import SIMULATIONS
-from rollout.stores.ledger import LedgerError
+from rollout.stores.ledger import LEDGER_FILE, LedgerError
 
 ADDRESSES = "addresses.json"
 FIRST_KEYS = "first-keys"
@@ -60,12 +62,17 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that is ready to run. `is_degraded`: the ledger is unusable, and a last good snapshot serves."""
+    """A host that is ready to run.
+
+    `notes` are sentences that the operator should read; `trouble` says why the ledger is unusable, in which case the
+    last good snapshot serves and the console stays down. `public_name` is the first rollout's.
+    """
 
     state_dir: Path
     addresses: Addresses
-    warnings: Sequence[Problem]
-    is_degraded: str | None
+    public_name: str | None
+    notes: Sequence[str]
+    trouble: str | None
     supervisor: Supervisor
     held: ExitStack
 
@@ -95,11 +102,12 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
     with ExitStack() as held:
         state_dir = options.state_dir.absolute()
         _claim(state_dir, held)
+        notes = _separate(state_dir, held, is_demo=options.demo)
         simulated = {name: _bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
         _require_secrets(definitions, environment)
-        trouble = _open(state_dir, definitions, environment)
+        trouble = _open(state_dir, definitions, environment, notes)
         server = _overridden(definitions.server, options)
         gateway = _bind(server.host, server.port, held)
         console = _bind(server.console_host, server.console_port, held)
@@ -110,28 +118,24 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
             family.shipper(definitions.lake.url or str(state_dir / "lake")),
             family.console(console),
         ]
-        return _host(state_dir, children, [gateway, console, *simulated.values()], warnings, trouble, held)
+        addresses = _announced(state_dir, gateway, console, simulated.values())
+        return Host(
+            state_dir=state_dir,
+            addresses=addresses,
+            public_name=next(iter(definitions.rollouts), None),
+            notes=[*(f"{config}: {warning}" for warning in warnings), *notes],
+            trouble=trouble,
+            supervisor=Supervisor(children),
+            held=held.pop_all(),
+        )
 
 
-def _host(
-    state_dir: Path,
-    children: Sequence[Child],
-    bound: Sequence[socket.socket],
-    warnings: Sequence[Problem],
-    trouble: str | None,
-    held: ExitStack,
-) -> Host:
-    gateway, console, *simulated = [_url(one) for one in bound]
-    addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
+def _announced(
+    state_dir: Path, gateway: socket.socket, console: socket.socket, simulated: Iterable[socket.socket]
+) -> Addresses:
+    addresses = Addresses(gateway=_url(gateway), console=_url(console), simulated=[_url(one) for one in simulated])
     _write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
-    return Host(
-        state_dir=state_dir,
-        addresses=addresses,
-        warnings=warnings,
-        is_degraded=trouble,
-        supervisor=Supervisor(children),
-        held=held.pop_all(),
-    )
+    return addresses
 
 
 def _claim(state_dir: Path, held: ExitStack) -> None:
@@ -152,22 +156,45 @@ def _claim(state_dir: Path, held: ExitStack) -> None:
 
 def _require_secrets(definitions: Configuration, environment: Mapping[str, str]) -> None:
     """Resolve every secret once: a worker without one could only die at its start."""
+    missing: list[str] = []
     for place, reference in definitions.secret_refs():
         try:
             resolve(reference, environment)
         except SecretError as error:
-            message = f"{dotted(place)}: {error}"
-            raise StartError(message) from error
+            missing.append(f"{dotted(place)}: {error}")
+    if missing:
+        raise StartError("\n".join(missing))
 
 
-def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str, str]) -> str | None:
+def _separate(state_dir: Path, held: ExitStack, *, is_demo: bool) -> list[str]:
+    """Keep the demonstration's state and a real installation's apart; returns what the operator should know of it."""
+    if is_demo:
+        try:
+            require_demo(state_dir)
+        except ForeignDirectoryError as error:
+            raise StartError(str(error)) from error
+        return []
+    aside = set_demo_aside(state_dir)
+    if aside is None:
+        return []
+    _claim(state_dir, held)
+    return [f"the demonstration's keys, percent and records were moved to {aside}; {state_dir} begins anew"]
+
+
+def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str, str], notes: list[str]) -> str | None:
     """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left."""
+    was_missing = not (state_dir / LEDGER_FILE).exists()
     try:
         with closing(open_installation(state_dir, definitions, environment)) as installation:
+            last_good = installation.last_good
+            if last_good is not None and was_missing:
+                notes.append("the ledger was missing: it was rebuilt from the last good snapshot, without its history")
+            elif last_good is not None and installation.control.is_older_than(last_good):
+                notes.append(OLD_COPY)
             if installation.ledger.read_only:
                 message = f"another process is the writer of the ledger in {state_dir}; stop it first"
                 raise StartError(message)
-            installation.control.start(installation.last_good)
+            installation.control.start(last_good)
             installation.control.keys.first_keys(lambda keys: _keep(state_dir, keys))
     except (LedgerError, ApiError) as error:
         if newest_snapshot(state_dir, master_keys(state_dir, environment, create=False)) is None:
@@ -184,7 +211,7 @@ def _keep(state_dir: Path, keys: FirstKeys) -> None:
 def _demo_config(state_dir: Path, simulated: Mapping[str, socket.socket]) -> Path:
     for name, text in SIMULATIONS.items():
         _write(state_dir / f"demo-{name}.toml", text.encode(), 0o644)
-    path = state_dir / "demo.toml"
+    path = state_dir / DEMO_CONFIG
     ports = [bound.getsockname()[1] for bound in simulated.values()]
     _write(path, demo.configuration(*ports).encode(), 0o644)
     return path

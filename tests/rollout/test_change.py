@@ -13,6 +13,7 @@ from rollout.change import (
     UnknownRolloutError,
     add_key,
     applied,
+    carried_over,
     force,
     live,
     moment,
@@ -119,6 +120,33 @@ def test_each_kind_of_change_reaches_the_state():
     assert state.keys == {"p1": APP}
     assert (state.definitions, state.epoch, state.version) == ("d1", 1, 7)
     assert (raised.epoch, raised.version) == (9, 0)
+
+
+def test_an_old_copy_takes_over_later_keys_and_revocations():
+    state = replace(STATE, keys={"p1": APP})
+    revoked, later = replace(APP, revoked_at=5), replace(ADMIN, id="a2")
+
+    changes = carried_over(state, [revoked, later], [])
+
+    assert [(change.action, change.key) for change in changes] == [("revoke_key", revoked), ("create_key", later)]
+    assert "fingerprint" not in changes[0].after
+    assert carried_over(replace(state, keys={"p1": revoked, "a2": later}), [APP, revoked, later], []) == []
+
+
+def test_an_old_copy_never_gives_a_percent_again_that_was_taken_back():
+    seen = replace(FLAG, percent=0.0, version=9, step=5)
+
+    (change,) = carried_over(STATE, [], [seen])
+
+    assert change.flag == replace(FLAG, percent=0.0, version=10, step=6)
+    assert (change.before["percent"], change.after["percent"]) == (10.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "seen", [replace(FLAG, percent=50.0), replace(FLAG, percent=0.0, generation=2), replace(FLAG, rollout="unknown")]
+)
+def test_an_old_copy_keeps_a_lower_percent_and_another_generations(seen: Flag):
+    assert carried_over(STATE, [], [seen]) == []
 
 
 def test_a_moment_is_written_in_utc():

@@ -76,7 +76,7 @@ def test_a_rollout_may_be_named_by_its_flag(turnout: Turnout, console: RunningCo
         ("-1", "percent -1 is outside 0 to 100"),
         ("100.001", "percent 100.001 is outside 0 to 100"),
         ("33.333", "percent 33.333 is finer than a bucket (0.01 %); write 33.33"),
-        ("NaN", "percent NaN is outside 0 to 100"),
+        ("NaN", "percent 'NaN' is not a number; write a number from 0 to 100, such as 10 or 2.5"),
         ("5%", "percent '5%' is not a number; write 5"),
     ],
 )

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gateway.console.control import Control
+from gateway.console.control import OLD_COPY, Control
 from gateway.settings.compile import compile_snapshot, restored_state
 from gateway.settings.secrets import derived
 from gateway.settings.snapshot import unseal
 from rollout.change import State
+from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.sqlite import open_ledger
 from tests.fakes.console import SALES, counting_clock, counting_randomness, definitions, opened, secrets_of
 
@@ -45,6 +46,30 @@ def test_an_old_copy_of_the_ledger_raises_the_epoch(tmp_path: Path):
         control.start(last_good)
         control.start(replace(last_good, epoch=2, version=1))
         assert control.status().snapshot == "2.1"
+
+
+def test_an_old_copy_of_the_ledger_gives_no_revoked_key_and_no_percent_back(tmp_path: Path):
+    with opened(tmp_path) as control:
+        key = control.keys.create_key("ops", None, "", actor="test")
+        control.set_percent(SALES, 40, 1, actor="test")
+        copy = (tmp_path / LEDGER_FILE).read_bytes()
+        control.keys.revoke_key(key.kept.id, actor="test")
+        control.set_percent(SALES, 0, 2, actor="test")
+        sealed = open_ledger(tmp_path, clock=counting_clock()).sealed()
+    assert sealed is not None
+    (tmp_path / LEDGER_FILE).write_bytes(copy)
+    ledger = open_ledger(tmp_path, clock=counting_clock())
+    control = Control(ledger, definitions(), secrets_of(tmp_path), randomness=counting_randomness())
+    last_good = unseal(sealed, secrets_of(tmp_path).snapshot)
+    was_older = control.is_older_than(last_good)
+    control.start(last_good)
+
+    assert was_older
+    assert control.keys.authenticate(key.key) is None
+    assert control.show(SALES).percent == 0.0
+    assert {entry.reason for entry in control.history(SALES).entries if entry.action == "set_percent"} >= {OLD_COPY}
+    assert control.audit(verify=True).whole
+    ledger.close()
 
 
 def test_a_snapshot_that_the_secret_no_longer_opens_is_published_anew(tmp_path: Path):

@@ -220,7 +220,7 @@ def test_how_an_answer_is_wanted(fields: str, stream: bool, asks_usage: bool):  
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "not valid JSON"),
+        (b"", "The body is empty"),
         (b'{"model":"m"', "not valid JSON"),
         (b'{"model":"m"}x', "not valid JSON"),
         (b'{"model":"m","x":NaN}', "not valid JSON"),

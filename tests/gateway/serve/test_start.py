@@ -78,7 +78,7 @@ def test_a_prepared_host_listens_where_its_addresses_say(tmp_path: Path):
         assert written == {"gateway": host.addresses.gateway, "console": host.addresses.console, "simulated": []}
         assert listens(host.addresses.gateway)
         assert listens(host.addresses.console)
-        assert host.is_degraded is None
+        assert host.trouble is None
     assert not listens(host.addresses.gateway)
 
 
@@ -148,7 +148,7 @@ def test_the_demonstration_needs_no_file_and_binds_two_simulated_servers(tmp_pat
 
         assert [f"{address}/v1" for address in host.addresses.simulated] == simulated
         assert all(listens(address) for address in simulated)
-        assert host.warnings == ()
+        assert host.notes == []
     assert (tmp_path / "state/demo-base.toml").exists()
     assert (tmp_path / "state/demo-candidate.toml").exists()
 
@@ -256,8 +256,8 @@ def test_a_damaged_ledger_beside_a_last_good_snapshot_lets_the_host_serve(tmp_pa
     damage_ledger(tmp_path)
 
     with closing(prepared(tmp_path)) as host:
-        assert host.is_degraded is not None
-        assert "is not a Turnout ledger" in host.is_degraded
+        assert host.trouble is not None
+        assert "is not a Turnout ledger" in host.trouble
         assert set(host.first_keys()) == {"admin", "application"}
 
 
@@ -277,13 +277,42 @@ def test_a_ledger_made_anew_keeps_what_the_last_good_snapshot_held(tmp_path: Pat
     (tmp_path / "state/first-keys").unlink()
 
     with closing(prepared(tmp_path)) as host:
-        assert host.is_degraded is None
+        assert host.trouble is None
         assert host.first_keys() == {}
+        assert host.notes == ["the ledger was missing: it was rebuilt from the last good snapshot, without its history"]
 
 
 def test_the_files_warnings_are_kept_for_whoever_starts_it(tmp_path: Path):
     unpriced = CONFIG + '\n[applications.web]\nuser_header = "x-user-id"\nuser_sources = ["user"]\n'
 
     with closing(prepared(tmp_path, config=unpriced)) as host:
-        assert all(warning.severity == "warning" for warning in host.warnings)
-        assert host.warnings
+        assert host.notes
+        assert all(": warning: " in note for note in host.notes)
+
+
+def test_an_old_copy_of_the_ledger_is_said(tmp_path: Path):
+    prepared(tmp_path).close()
+    old = (tmp_path / "state" / LEDGER_FILE).read_bytes()
+    prepared(tmp_path, config=CONFIG + '\n[rollouts.second]\nbase = "gpt"\ncandidate = "tuned"\n').close()
+    keep_last_good(tmp_path)
+    (tmp_path / "state" / LEDGER_FILE).write_bytes(old)
+
+    with closing(prepared(tmp_path)) as host:
+        assert [note for note in host.notes if "older copy" in note]
+
+
+def test_a_demonstrations_state_is_set_aside_for_a_real_configuration(tmp_path: Path):
+    prepared(tmp_path, demo=True).close()
+    played = (tmp_path / "state" / LEDGER_FILE).read_bytes()
+
+    with closing(prepared(tmp_path)) as host:
+        assert (tmp_path / "state-demo" / LEDGER_FILE).read_bytes() == played
+        assert (tmp_path / "state" / LEDGER_FILE).read_bytes() != played
+        assert str(tmp_path / "state-demo") in host.notes[-1]
+
+
+def test_a_demonstration_is_not_played_on_a_real_installations_state(tmp_path: Path):
+    prepared(tmp_path).close()
+
+    with pytest.raises(StartError, match="is a real installation's state"):
+        prepared(tmp_path, demo=True)

@@ -49,7 +49,7 @@ def test_the_second_of_two_gets_409_with_what_the_first_did(ops: httpx.Client):
         ("-1", "is outside 0 to 100"),
         ("100.001", "is outside 0 to 100"),
         ("33.333", "is finer than a bucket (0.01 %); write 33.33"),
-        ('"NaN"', "is outside 0 to 100"),
+        ('"NaN"', "is not a number"),
         ('"5%"', "is not a number; write 5"),
         ('"33.333"', "write 33.33"),
         ("NaN", "the request cannot be read"),
