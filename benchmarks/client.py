@@ -33,7 +33,7 @@ class Caller(asyncio.Protocol):
     def __init__(self, request: bytes, tally: Tally, *, again: bool = False) -> None:
         self._request = request
         self._tally = tally
-        self._again = again
+        self.again = again
         self._kept = b""
         self._sent_at = 0.0
         self._is_stream: bool | None = None
@@ -92,7 +92,7 @@ class Caller(asyncio.Protocol):
         self._tally.whole += ok
         self._tally.errors += not ok
         self._tally.waits_us.append((time.perf_counter() - self._sent_at) * 1e6)
-        if self._again:
+        if self.again:
             self.send()
 
 
