@@ -1,5 +1,6 @@
--- A chat completion of 16 messages and about 4 KB, by one of a thousand users.
-local filler = string.rep("The quick brown fox jumps over the lazy dog. ", 5)
+-- A chat completion of 16 messages, by one of a thousand users; BENCH_BODY_KIB says how large.
+local body_kib = tonumber(os.getenv("BENCH_BODY_KIB") or "4")
+local filler = string.rep("The quick brown fox jumps over the lazy dog. ", math.floor(body_kib * 1.4))
 local messages = {}
 for i = 1, 16 do
   messages[i] = '{"role":"' .. (i % 2 == 1 and "user" or "assistant") .. '","content":"' .. filler .. '"}'

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_ANSWER_CHARACTERS = 1000
+from benchmarks.upstream import whole_answer
+
 _READY_S = 30.0
 
 
@@ -31,17 +30,28 @@ class Server:
 
 
 @contextmanager
-def mock_upstream(folder: Path) -> Generator[str]:
+def whole_upstream(folder: Path) -> Generator[Server]:
     """Give a model server that answers at once with 1.4 KB: nginx, so that it is never what limits."""
-    usage = {"prompt_tokens": 900, "completion_tokens": 220, "total_tokens": 1120}
-    message = {"role": "assistant", "content": "x" * _ANSWER_CHARACTERS}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-    answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-    body = json.dumps({**answer, "usage": usage})
     port = _free_port()
-    location = f"location / {{ default_type application/json; return 200 '{body}'; }}"
-    with _nginx(folder / "upstream", f"server {{ listen 127.0.0.1:{port}; {location} }}"):
-        yield f"http://127.0.0.1:{port}"
+    location = f"location / {{ default_type application/json; return 200 '{whole_answer()}'; }}"
+    with _nginx(folder / "whole", f"server {{ listen 127.0.0.1:{port}; {location} }}") as process:
+        yield Server(name="direct", url=f"http://127.0.0.1:{port}", key="-", pids=_children(process.pid))
+
+
+@contextmanager
+def streaming_upstream(folder: Path) -> Generator[Server]:
+    """Give a model server that streams as a query asks."""
+    port = folder / "streaming-port"
+    with _ended(subprocess.Popen([sys.executable, "-m", "benchmarks.upstream", str(port)])) as process:
+        yield Server(name="direct", url=f"http://127.0.0.1:{_awaited(port)}", key="-", pids=(process.pid,))
+
+
+@contextmanager
+def peers(folder: Path, upstream: Server) -> Generator[tuple[Server, Server]]:
+    """Give what is compared: nginx and Turnout, both before the same upstream."""
+    folder.mkdir()
+    with nginx_proxy(folder, upstream.url) as nginx, turnout(folder, upstream.url) as ours:
+        yield nginx, ours
 
 
 @contextmanager
@@ -50,13 +60,13 @@ def nginx_proxy(folder: Path, upstream: str) -> Generator[Server]:
     port = _free_port()
     target = upstream.removeprefix("http://")
     config = f"""
-    upstream base {{ server {target}; keepalive 64; }}
-    upstream candidate {{ server {target}; keepalive 64; }}
+    upstream base {{ server {target}; keepalive 1024; }}
+    upstream candidate {{ server {target}; keepalive 1024; }}
     split_clients "$request_id" $arm {{ 10% candidate; * base; }}
     server {{
         listen 127.0.0.1:{port};
         location / {{
-            proxy_pass http://$arm; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_pass http://$arm; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
         }}
     }}"""
     with _nginx(folder / "proxy", config) as process:
@@ -83,19 +93,14 @@ base = "base"
 candidate = "candidate"
 """)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--state-dir", str(state)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--console-port", "0", "--workers", "1"], stdout=subprocess.PIPE
-    )
-    try:
+    command += ["--port", "0", "--console-port", "0", "--workers", "1"]
+    with _ended(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
         addresses = json.loads(_awaited(state / "addresses.json"))
         _wait_until_ready(f"{addresses['gateway']}/readyz")
         keys = dict(line.split(" ") for line in (state / "first-keys").read_text().splitlines())
         _set_percent(addresses["console"], keys["admin"])
         workers = tuple(pid for pid in _children(process.pid) if "gateway.proxy" in _command(pid))
         yield Server(name="turnout", url=addresses["gateway"], key=keys["application"], pids=workers)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _set_percent(console: str, key: str) -> None:
@@ -113,13 +118,21 @@ def _nginx(folder: Path, http: str) -> Generator[subprocess.Popen[bytes]]:
     paths = "".join(f"{kind}_temp_path {folder}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     events = "events { worker_connections 4096; }"
     head = f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log; {events}"
-    config.write_text(f"{head} http {{ access_log off; keepalive_requests 10000000; {paths} {http} }}")
-    process = subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL)
-    try:
+    config.write_text(
+        f"{head} http {{ access_log off; client_body_buffer_size 1m; keepalive_requests 10000000; {paths} {http} }}"
+    )
+    command = ["nginx", "-c", str(config), "-p", str(folder)]
+    with _ended(subprocess.Popen(command, stderr=subprocess.DEVNULL)) as process:
         _awaited(folder / "pid")
         yield process
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Generator[subprocess.Popen[bytes]]:
+    try:
+        yield process
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.wait()
 
 
@@ -165,8 +178,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-if os.name != "posix":
-    message = "the benchmarks read /proc: they run on Linux"
-    raise RuntimeError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -38,6 +39,9 @@ GRACE_S = 630
 """Longer than the longest total timeout that is the default (600 s): a stream may end before its worker does."""
 FIRST_SNAPSHOT_S = 30.0
 REFRESH_S = 0.1
+YOUNG_OBJECTS = 10_000
+"""How many objects more than before make the garbage collector look: requests in flight are not garbage. Its own 700
+cost a tenth of a request."""
 
 _log = logging.getLogger("turnout.proxy")
 
@@ -152,11 +156,19 @@ async def _running(
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
     refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    _spare_collections()
     try:
         yield
     finally:
         refreshing.cancel()
         await upstream.close()
+
+
+def _spare_collections() -> None:
+    """Keep what lives as long as the worker out of every collection: one of them would stall all streams."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
 
 
 async def _refresh(holder: Holder, tally: StatusTally, writer: Writer) -> None:
