@@ -62,6 +62,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
         lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
         uvloop.run(_serve(listener, holder, tally, writer, lifespan))
     writer.close()
+    tally.tell(writer)
 
 
 @contextmanager
@@ -161,5 +162,6 @@ async def _running(
 
 async def _refresh(holder: Holder, tally: StatusTally, writer: Writer) -> None:
     while True:
+        writer.tend()
         tally.refresh(holder, writer)
         await asyncio.sleep(REFRESH_S)
