@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -95,7 +95,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def made(tmp_path: Path, disk: Disk, clock: Clock) -> Iterator[Callable[..., Writer]]:
+def made(tmp_path: Path, disk: Disk, clock: Clock) -> Callable[..., Writer]:
     def make(**limits: int) -> Writer:
         return Writer(tmp_path, "w0", "b1", clock=clock, pwrite=disk.pwrite, datasync=disk.datasync, **limits)
 
