@@ -11,6 +11,8 @@ import fcntl
 import os
 import re
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,12 @@ from analytics.journal.frame import pack_head
 SUFFIX = ".segment"
 UNBORN_SUFFIX = ".unborn"
 QUARANTINE = "quarantine"
+
+Packed = bytes | bytearray
+Pwrite = Callable[[int, Packed, int], int]
+"""`os.pwrite`, or what stands for it: descriptor, bytes, offset; returns how many bytes it wrote, or raises OSError."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORM = re.compile(r"(?P<worker>[A-Za-z0-9._-]{1,200})-(?P<boot>[A-Za-z0-9_]{1,64})-(?P<number>\d{6,})\.segment")
 
 
@@ -67,27 +75,71 @@ def is_live(path: Path) -> bool:
 
 
 class Segment:
-    """A segment that is being written: `offset` is where its next frame goes. Every method may raise OSError."""
+    """A segment that is being written: `offset` is where its next frame goes. Making and retiring it may raise OSError.
 
-    def __init__(self, directory: Path, worker: str, boot: str, *, segment_bytes: int) -> None:
+    It wants frames up to `limit_bytes` and until `ends_s` (monotonic). One that refused a frame takes no more, unless
+    it `is_retriable`; one that could not be synced never again: what a later sync says of it would prove nothing.
+    """
+
+    def __init__(
+        self, directory: Path, worker: str, boot: str, *, segment_bytes: int, pwrite: Pwrite = os.pwrite
+    ) -> None:
         self._path = directory / f"{worker}-{boot}-{uuid.uuid4().hex}{UNBORN_SUFFIX}"
+        self._pwrite, self._segment_bytes = pwrite, segment_bytes
         self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        head = pack_head(worker, boot)
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            head = pack_head(worker, boot)
             _preallocate(self.fd, segment_bytes)
-            _write_whole(self.fd, head)
+            self._write_whole(head)
         except OSError:
             self.discard()
             raise
-        self.offset = len(head)
-        self.started_s = 0.0
+        self.offset = self._start = len(head)
+        self.limit_bytes = segment_bytes
+        self.ends_s = 0.0
+        self.is_retriable = False
+        self._is_refusing = self._is_distrusted = False
 
-    def publish(self, name: SegmentName, now_s: float) -> None:
-        """Give the segment its own name: from here on readers see it."""
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether it may take a frame, even one beyond its limit."""
+        return not (self._is_refusing or self._is_distrusted)
+
+    def publish(self, name: SegmentName, now_s: float, segment_s: float) -> bool:
+        """Give the segment its own name: from here on readers see it. One that cannot be named is removed."""
         path = self._path.with_name(name.file_name)
-        self._path.rename(path)
-        self._path, self.started_s = path, now_s
+        try:
+            self._path.rename(path)
+        except OSError:
+            self.discard()
+            return False
+        self._path, self.ends_s = path, now_s + segment_s
+        return True
+
+    def put(self, packed: Packed) -> bool:
+        """Write one frame, or leave no trace of it; never raises.
+
+        A segment that refused its very first frame for want of room is as good as a new one: it `is_retriable`.
+        """
+        try:
+            if self._pwrite(self.fd, packed, self.offset) == len(packed):
+                self.offset += len(packed)
+                return True
+            is_full = True
+        except OSError as error:
+            is_full = error.errno in _FULL
+        self._is_refusing, self.limit_bytes = True, -1
+        self.is_retriable = self._cut_off() and is_full and self.offset == self._start
+        return False
+
+    def retry(self) -> None:
+        """Let a retriable segment take frames again."""
+        self._is_refusing, self.is_retriable, self.limit_bytes = False, False, self._segment_bytes
+
+    def distrust(self) -> None:
+        """Take no more frames: a sync failed. For the thread that syncs."""
+        self._is_distrusted, self.limit_bytes = True, -1
 
     def release(self) -> None:
         """Let go of the lock: nothing will be appended any more."""
@@ -102,14 +154,21 @@ class Segment:
             os.close(self.fd)
 
     def discard(self) -> None:
-        """Remove a segment that was never published."""
-        self._path.unlink(missing_ok=True)
+        """Remove a segment that was never published; never raises, for a reader sweeps what is left."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
         os.close(self.fd)
 
+    def _cut_off(self) -> bool:
+        try:
+            os.ftruncate(self.fd, self.offset)
+        except OSError:
+            return False
+        return True
 
-def _write_whole(fd: int, head: bytes) -> None:
-    if os.pwrite(fd, head, 0) != len(head):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def _write_whole(self, head: bytes) -> None:
+        if self._pwrite(self.fd, head, 0) != len(head):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _preallocate(fd: int, segment_bytes: int) -> None:

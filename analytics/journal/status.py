@@ -27,6 +27,7 @@ _CELLS = (
     "anonymous",
     "split",
     "updated_at",
+    "journal_trouble",
 )
 _layout = struct.Struct(f"<2Q{len(_CELLS)}q{_BOOT_BYTES}s")
 _CHANGES, _FIRST = 1, 2
@@ -41,9 +42,10 @@ class StatusError(ValueError):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a page. `*_at` are microseconds since 1970 UTC; counts are since the worker's start.
 
-    `in_flight`: requests being answered; `lost`: frames the journal could not take; `config_source`: the worker's code
-    for where its snapshot came from; `split`: requests that a flag's percentage decided; `anonymous`: those of them
-    without a user key.
+    `in_flight`: requests being answered; `lost`: frames that the journal will never hold; `config_source`: the worker's
+    code for where its snapshot came from; `split`: requests that a flag's percentage decided; `anonymous`: those of
+    them without a user key; `journal_trouble`: 0 none, 1 the disk refuses and frames wait in memory, 2 there is no
+    room for more and frames are lost.
     """
 
     boot: str
@@ -58,6 +60,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     anonymous: int = 0
     split: int = 0
     updated_at: int = 0
+    journal_trouble: int = 0
 
 
 class _Cell:
@@ -88,6 +91,7 @@ class StatusPage:
     anonymous = _Cell(_FIRST + 8)
     split = _Cell(_FIRST + 9)
     updated_at = _Cell(_FIRST + 10)
+    journal_trouble = _Cell(_FIRST + 11)
 
     def __init__(self, page: mmap.mmap) -> None:
         self._page = page

@@ -1,6 +1,7 @@
 """Append frames to segments, from one thread, without ever stalling or failing the request that they are about.
 
-`append` never raises: what cannot be written is counted in `lost`. Durability is `sync`'s, in another thread.
+`append` never raises. While the disk refuses frames they wait in memory, in order, and are written once it takes them
+again; what finds no room there either is counted in `lost`. Durability is `sync`'s, in another thread.
 """
 
 from __future__ import annotations
@@ -8,36 +9,51 @@ from __future__ import annotations
 import os
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
+from zlib import crc32
 
 import msgspec
 
 from analytics.journal.frame import MAX_FRAME_BYTES, PREFIX_BYTES, prefix
-from analytics.journal.segment import Segment, SegmentName, parse_name
+from analytics.journal.ring import RING_BYTES, Ring
+from analytics.journal.segment import Packed, Pwrite, Segment, SegmentName, parse_name
 from analytics.record import Frame
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 SEGMENT_S = 60.0
 RETRY_S = 1.0
-"""How long after a failed segment the next one is tried; what comes in between is lost, without a system call."""
+"""How long after the disk refused it is asked again; what comes in between waits, without a system call."""
+
+Trouble = Literal["none", "waiting", "losing"]
+"""`waiting`: the disk refuses, frames wait in memory; `losing`: there is no room for more of them."""
+
+_APPEND_FRAMES = 32
+_TEND_FRAMES = 1024
+"""How many frames that wait are written at one call: about 50 us and 1.5 ms of it."""
+
+
+_datasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Writer:
     """The journal of one `(worker, boot)`.
 
     `directory` is made when missing. `worker` takes letters, digits, `.`, `_` and `-`; `boot` no `-`. `clock` gives
-    monotonic seconds. A segment ends at `segment_bytes`, or with the first frame after `segment_s` seconds.
+    monotonic seconds. A segment ends at `segment_bytes`, or with the first frame after `segment_s` seconds. At most
+    `ring_bytes` of frames wait in memory. `pwrite` and `datasync` are the system's.
+
+    Counts of frames: `lost` will never be in a segment; `kept` had to wait; of these, `written_late` are in one now.
 
     Raises:
         ValueError: a name that does not fit a file's name.
         OSError: the directory cannot be made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the three names make a journal; all others are named and have a default
         self,
         directory: Path,
         worker: str,
@@ -45,26 +61,47 @@ class Writer:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         segment_s: float = SEGMENT_S,
+        ring_bytes: int = RING_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        pwrite: Pwrite = os.pwrite,
+        datasync: Callable[[int], None] = _datasync,
     ) -> None:
         if parse_name(SegmentName(worker, boot, 1).file_name) != SegmentName(worker, boot, 1):
             message = f"worker {worker!r} and boot {boot!r} cannot name a segment: use letters, digits and '_'"
             raise ValueError(message)
         directory.mkdir(parents=True, exist_ok=True)
-        self.lost = 0
-        self.sync_errors = 0
+        self.lost = self.written_late = self.sync_errors = 0
         self._directory, self._worker, self._boot = directory, worker, boot
         self._segment_bytes, self._segment_s, self._clock = segment_bytes, segment_s, clock
-        self._encoder = msgspec.msgpack.Encoder()
+        self._pwrite, self._datasync = pwrite, datasync
+        self._encode_into = msgspec.msgpack.Encoder().encode_into
         self._buffer = bytearray()
+        self._ring = Ring(ring_bytes)
+        self._is_losing = False
         self._seq = self._number = 0
         self._segment: Segment | None = None
         self._spares: deque[Segment] = deque()
         self._retired: deque[Segment] = deque()
-        self._is_sound, self._is_suspect = True, False
         self._retry_at_s = clock()
         self._closing = threading.Lock()
         self._rotate(self._retry_at_s)
+
+    @property
+    def kept(self) -> int:
+        """Return how many frames had to wait in memory so far."""
+        return self._ring.kept
+
+    @property
+    def waiting(self) -> int:
+        """Return how many frames wait in memory now."""
+        return len(self._ring)
+
+    @property
+    def trouble(self) -> Trouble:
+        """Return how the journal fares; `losing` lasts until nothing waits any more."""
+        if self._is_losing:
+            return "losing"
+        return "waiting" if self._ring else "none"
 
     def next_seq(self) -> int:
         """Return 1, 2, 3, ...: a request's number in this boot. Take it right before the request's first frame."""
@@ -72,9 +109,22 @@ class Writer:
         return self._seq
 
     def append(self, frame: Frame) -> None:
-        """Hand one frame to the operating system, so that this process's death cannot lose it; or count it as lost."""
-        if not self._pack(frame) or not self._place(len(self._buffer)):
+        """Hand one frame to the operating system, so that this process's death cannot lose it.
+
+        While the disk refuses, it waits in memory behind those that came before; without room there it is lost.
+        """
+        if not self._pack(frame):
             self.lost += 1
+            return
+        if self._ring:
+            self._drain(_APPEND_FRAMES)
+        if (self._ring or not self._write(self._buffer)) and not self._ring.keep(bytes(self._buffer)):
+            self.lost += 1
+            self._is_losing = True
+
+    def tend(self) -> None:
+        """Write some of what waits, if the disk takes it: for the thread that appends, a few times a second."""
+        self._drain(_TEND_FRAMES)
 
     def sync(self) -> None:
         """Make everything appended so far durable. For another thread: safe beside `append`, and may take its time.
@@ -86,12 +136,22 @@ class Writer:
                 self._attempt(self._retired.popleft().retire)
             # Read only now: a segment that is retired meanwhile stays open until the next sync.
             segment = self._segment
-            if segment is not None:
-                self._is_suspect = not self._attempt(partial(_datasync, segment.fd)) or self._is_suspect
-                self._attempt(partial(self._prepare, segment))
+            if segment is not None and not self._attempt(partial(self._datasync, segment.fd)):
+                segment.distrust()
+            if self._needs_spare(segment) and not self._attempt(self._prepare):
+                # The thread that appends need not find out the same.
+                self._retry_at_s = max(self._retry_at_s, self._clock() + RETRY_S)
 
     def close(self) -> None:
-        """Sync, cut the segment to its written length and let go of it; later appends are lost."""
+        """Try once more what waits, sync, cut the segment to its written length and let go of it.
+
+        What still waits then is lost, and so is every later frame.
+        """
+        self._retry_at_s = min(self._retry_at_s, self._clock())
+        self._drain(len(self._ring))
+        if left := self._ring.close():
+            self.lost += left
+            self._is_losing = True
         with self._closing:
             segments = [*self._retired, *([self._segment] if self._segment else [])]
             self._retired.clear()
@@ -104,57 +164,60 @@ class Writer:
     def _pack(self, frame: Frame) -> bool:
         buffer = self._buffer
         try:
-            self._encoder.encode_into(frame, buffer, PREFIX_BYTES)
+            self._encode_into(frame, buffer, PREFIX_BYTES)
         except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, TypeError):
             return False
         body_bytes = len(buffer) - PREFIX_BYTES
-        prefix.pack_into(buffer, 0, body_bytes, zlib.crc32(memoryview(buffer)[PREFIX_BYTES:]))
+        prefix.pack_into(buffer, 0, body_bytes, crc32(memoryview(buffer)[PREFIX_BYTES:]))
         return body_bytes <= MAX_FRAME_BYTES
 
-    def _place(self, size: int) -> bool:
-        now_s = self._clock()
-        if self._wants_another(size, now_s) and now_s >= self._retry_at_s and not self._rotate(now_s):
+    def _drain(self, frames: int) -> None:
+        """Write the first frames that wait, one by one: a reader beside us never sees one that is taken back."""
+        ring = self._ring
+        for _ in range(min(frames, len(ring))):
+            if not self._write(ring.first):
+                return
+            ring.drop_first()
+            self.written_late += 1
+        if not ring:
+            self._is_losing = False
+
+    def _write(self, packed: Packed) -> bool:
+        segment, now_s = self._segment, self._clock()
+        if (
+            segment is not None
+            and segment.offset + len(packed) <= segment.limit_bytes
+            and now_s < segment.ends_s
+            and segment.put(packed)
+        ):
+            return True
+        return self._write_on(packed, now_s)
+
+    def _write_on(self, packed: Packed, now_s: float) -> bool:
+        """Write into the next segment; where there is none, go on in this one if it is sound."""
+        if now_s < self._retry_at_s and not self._spares:
+            return self._put(packed)
+        has_next = self._rotate(now_s)
+        is_put = self._put(packed)
+        if not (has_next and is_put):
             self._retry_at_s = now_s + RETRY_S
-        if self._put(size):
-            return True
-        if now_s < self._retry_at_s:
-            return False
-        if self._rotate(now_s) and self._put(size):
-            return True
-        self._retry_at_s = now_s + RETRY_S
-        return False
+        return is_put
 
-    def _wants_another(self, size: int, now_s: float) -> bool:
+    def _put(self, packed: Packed) -> bool:
         segment = self._segment
-        if segment is None or self._is_suspect:
-            return True
-        return segment.offset + size > self._segment_bytes or now_s - segment.started_s >= self._segment_s
-
-    def _put(self, size: int) -> bool:
-        """Write the frame; after a short or failed write cut it off again, and trust this segment no more."""
-        segment = self._segment
-        if segment is None or not self._is_sound:
-            return False
-        try:
-            if os.pwrite(segment.fd, self._buffer, segment.offset) == size:
-                segment.offset += size
-                return True
-            os.ftruncate(segment.fd, segment.offset)
-        except OSError:
-            pass
-        self._is_sound = False
-        return False
+        return segment is not None and segment.is_sound and segment.put(packed)
 
     def _rotate(self, now_s: float) -> bool:
         """Start the next segment, and only then let go of the last one: a living worker always holds a lock."""
         last = self._segment
-        try:
-            segment = self._spares.popleft() if self._spares else self._make()
-            segment.publish(SegmentName(self._worker, self._boot, self._number + 1), now_s)
-        except OSError:
+        if last is not None and last.is_retriable and not self._spares:
+            last.retry()
+            return last.is_sound
+        segment = self._spares.popleft() if self._spares else self._made()
+        name = SegmentName(self._worker, self._boot, self._number + 1)
+        if segment is None or not segment.publish(name, now_s, self._segment_s):
             return False
-        self._segment, self._number, self._is_sound = segment, self._number + 1, True
-        self._is_suspect = False
+        self._segment, self._number = segment, self._number + 1
         if last is not None:
             last.release()
             self._retired.append(last)
@@ -168,16 +231,26 @@ class Writer:
             return False
         return True
 
-    def _prepare(self, segment: Segment) -> None:
-        """Make the next segment ahead of its use once the present one is half spent, off the request path."""
-        if self._spares:
-            return
-        age_s = self._clock() - segment.started_s
-        if segment.offset * 2 >= self._segment_bytes or age_s * 2 >= self._segment_s:
-            self._spares.append(self._make())
+    def _needs_spare(self, segment: Segment | None) -> bool:
+        """Tell whether the present segment is half spent or takes no more, and no other stands ready."""
+        if self._spares or (segment is not None and segment.is_retriable):
+            return False
+        if segment is None or not segment.is_sound:
+            return True
+        left_s = segment.ends_s - self._clock()
+        return segment.offset * 2 >= self._segment_bytes or left_s * 2 <= self._segment_s
+
+    def _prepare(self) -> None:
+        """Make the next segment ahead of its use, off the request path."""
+        self._spares.append(self._make())
+
+    def _made(self) -> Segment | None:
+        try:
+            return self._make()
+        except OSError:
+            return None
 
     def _make(self) -> Segment:
-        return Segment(self._directory, self._worker, self._boot, segment_bytes=self._segment_bytes)
-
-
-_datasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+        return Segment(
+            self._directory, self._worker, self._boot, segment_bytes=self._segment_bytes, pwrite=self._pwrite
+        )

@@ -7,6 +7,7 @@ Hence a segment stays until every request opened in it is settled, and segments 
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -155,11 +156,17 @@ class Follower:
                 self.last_seq = max(self.last_seq, opened.seq)
 
     def _write(self, rows: list[_Row], target_of: Callable[[list[_Row]], Path]) -> int:
-        """Write rows as one file and count them; one that fits no column is found by halving, and set aside."""
+        """Write rows as one file and count them; one that fits no column is found by halving, and set aside.
+
+        Halves also pass through a disk that has hardly any room left: what is settled makes room.
+        """
         target = target_of(rows)
         try:
             self._parquet.write(target, self.boot, [line for line, _ in rows])
-        except UnwritableRowError:
+        except (UnwritableRowError, OSError) as error:
+            is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            if isinstance(error, OSError) and not (is_full and len(rows) > 1):
+                raise
             if len(rows) > 1:
                 half = len(rows) // 2
                 return self._write(rows[:half], target_of) + self._write(rows[half:], target_of)

@@ -5,7 +5,9 @@ A row is the JSON of a record. It is made as soon as a frame is read, so that no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -41,8 +43,15 @@ class ParquetWriter:
             UnwritableRowError: a row's value does not fit its column.
             OSError: the disk or the memory refuses; trying again later may help.
         """
-        self._scratch.write_bytes(b"".join(rows))
+        try:
+            self._scratch.write_bytes(b"".join(rows))
+            self._place(target, boot)
+        finally:
+            # Its space may be what the journal beside it is waiting for.
+            with suppress(OSError):
+                os.truncate(self._scratch, 0)
 
+    def _place(self, target: Path, boot: tuple[str, str]) -> None:
         def fill(unfinished: Path) -> None:
             statement = seal_statement(source=str(self._scratch), target=str(unfinished), worker=boot[0], boot=boot[1])
             try:

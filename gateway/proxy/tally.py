@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from analytics.journal.status import StatusPage
-from analytics.journal.writer import Writer
+from analytics.journal.writer import Trouble, Writer
 from gateway.proxy.snapshot import Holder, Source
 
 SOURCES: tuple[Source, ...] = ("ledger", "last_good")
@@ -16,6 +16,21 @@ WARN_SHARE = 0.5
 WARN_REQUESTS = 50
 WARN_EVERY_S = 60.0
 """Of at least 50 requests that a rollout decided, more than half without a user key: said once a minute."""
+
+TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
+"""A status page's `journal_trouble` is the place in this tuple."""
+_REMEDY = "Make room for the state directory's 'journal', or mend its disk."
+_ALARMS: dict[Trouble, tuple[int, str]] = {
+    "none": (logging.WARNING, "the journal takes records again"),
+    "waiting": (
+        logging.ERROR,
+        f"THE JOURNAL'S DISK REFUSES RECORDS: they wait in memory and are lost if this process dies. {_REMEDY}",
+    ),
+    "losing": (
+        logging.CRITICAL,
+        f"RECORDS ARE BEING LOST: the journal's disk refuses them, and memory for them is used up. {_REMEDY}",
+    ),
+}
 
 _log = logging.getLogger("turnout.proxy")
 
@@ -29,6 +44,7 @@ class StatusTally:
         self._warned_at = clock() - WARN_EVERY_S
         self._split_before = 0
         self._anonymous_before = 0
+        self._trouble: Trouble = "none"
 
     def began(self) -> None:
         """Count a request in flight."""
@@ -50,14 +66,25 @@ class StatusTally:
         view = holder.view
         snapshot = view.decisions.snapshot
         self._page.change(
-            lost=writer.lost,
             snapshot_epoch=snapshot.epoch,
             snapshot_version=snapshot.version,
             snapshot_taken_at=snapshot.compiled_at,
             config_source=SOURCES.index(view.source),
             updated_at=time.time_ns() // 1000,
         )
+        self.tell(writer)
         self._warn()
+
+    def tell(self, writer: Writer) -> None:
+        """Bring to the page what the journal lost and how it fares; log the latter once for every change."""
+        trouble = writer.trouble
+        self._page.change(lost=writer.lost, journal_trouble=TROUBLES.index(trouble))
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        level, event = _ALARMS[trouble]
+        counts = {name: getattr(writer, name) for name in ("waiting", "kept", "written_late", "lost", "sync_errors")}
+        _log.log(level, event, extra=counts)
 
     def _warn(self) -> None:
         split = self._page.split - self._split_before

@@ -62,10 +62,14 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     writer = Writer(state_dir / "journal", name, boot)
     page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
     tally = StatusTally(page)
-    with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-        lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
-        uvloop.run(_serve(listener, holder, tally, writer, lifespan))
-    writer.close()
+    try:
+        with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
+            lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
+            uvloop.run(_serve(listener, holder, tally, writer, lifespan))
+    finally:
+        # The server ends by SystemExit.
+        writer.close()
+        tally.tell(writer)
 
 
 @contextmanager
@@ -173,5 +177,6 @@ def _spare_collections() -> None:
 
 async def _refresh(holder: Holder, tally: StatusTally, writer: Writer) -> None:
     while True:
+        writer.tend()
         tally.refresh(holder, writer)
         await asyncio.sleep(REFRESH_S)

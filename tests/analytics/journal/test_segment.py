@@ -49,7 +49,7 @@ def test_a_segment_is_locked_before_it_has_its_name(tmp_path: Path) -> None:
     assert is_live(next(tmp_path.iterdir()))
 
     name = SegmentName("w0", "b1", 1)
-    segment.publish(name, 0.0)
+    segment.publish(name, 0.0, 60.0)
     assert segments(tmp_path) == [name]
     assert is_live(tmp_path / name.file_name)
 

@@ -1,26 +1,43 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from analytics.journal.segment import Packed
 from analytics.journal.status import Status, StatusPage, read
 from analytics.journal.writer import Writer
+from analytics.record import Opened
 from gateway.proxy.snapshot import Holder, View
-from gateway.proxy.tally import SOURCES, WARN_REQUESTS, StatusTally
+from gateway.proxy.tally import SOURCES, TROUBLES, WARN_REQUESTS, StatusTally
 from tests.fakes.proxy import decisions
+
+
+class Disk:
+    """A disk that can be full."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+
+    def pwrite(self, fd: int, packed: Packed, offset: int) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "full")
+        return os.pwrite(fd, packed, offset)
 
 
 class Counted:
     """A tally on a real page."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **journal: Any) -> None:
         self.path = folder / "worker-0.status"
         self.page = StatusPage.create(self.path, boot="b0", pid=7)
         self.tally = StatusTally(self.page)
-        self.writer = Writer(folder / "journal", "worker-0", "b0")
+        self.writer = Writer(folder / "journal", "worker-0", "b0", **journal)
         self.holder = Holder(View(decisions=decisions(compiled_at=42), source="last_good"))
 
     def look(self) -> Status:
@@ -75,6 +92,26 @@ def test_losses_of_the_journal_are_told(counted: Counted):
     counted.writer.lost = 5
 
     assert counted.look().lost == 5
+
+
+def test_a_disk_that_refuses_is_told_of_once_for_every_change(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    disk = Disk()
+    counted = Counted(tmp_path, pwrite=disk.pwrite, ring_bytes=70)
+    told = [counted.look().journal_trouble]
+    disk.is_full = True
+    for seq in range(1, 4):
+        counted.writer.append(Opened(request_id="r", seq=seq, started_at=1))
+        told += [counted.look().journal_trouble, counted.look().journal_trouble]
+    lost = counted.look().lost
+    disk.is_full = False
+    counted.writer.close()
+
+    told.append(counted.look().journal_trouble)
+    counted.page.close()
+    assert [TROUBLES[code] for code in told] == ["none", "waiting", "waiting", *["losing"] * 4, "none"]
+    assert lost == counted.writer.lost == 2
+    levels = [record.levelno for record in caplog.records if "written_late" in record.__dict__]
+    assert levels == [logging.ERROR, logging.CRITICAL, logging.WARNING]
 
 
 def test_a_rollout_that_hardly_sees_users_is_warned_of_once(counted: Counted, caplog: pytest.LogCaptureFixture):
