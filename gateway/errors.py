@@ -8,6 +8,7 @@
     ├── MethodNotAllowedError   405     invalid_request_error   method_not_allowed
     ├── TooLargeError           413     invalid_request_error   request_too_large
     ├── UnsupportedError        415     invalid_request_error   unsupported_media_type
+    ├── RateLimitedError        429     requests                rate_limit_exceeded
     ├── ShedError               503     server_error            overloaded
     └── UpstreamError           502     server_error            upstream_error
         └── UpstreamTimeoutError 504    server_error            upstream_timeout
@@ -16,6 +17,8 @@ A message names the place and the remedy; it never carries an upstream's excepti
 """
 
 from __future__ import annotations
+
+import math
 
 import msgspec
 
@@ -106,6 +109,18 @@ class UnsupportedError(ApiError):
     status = 415
     type = "invalid_request_error"
     code = "unsupported_media_type"
+
+
+class RateLimitedError(ApiError):
+    """An application has used up what it may send; `type` is the word that OpenAI uses for limits of requests."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, error_class: str | None = None) -> None:
+        super().__init__(message, error_class=error_class)
+        self.headers = ((b"retry-after", b"%d" % math.ceil(retry_after_s)),)
 
 
 class ShedError(ApiError):

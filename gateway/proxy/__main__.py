@@ -8,6 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
+from gateway.proxy.queueing import Throttle
 from gateway.proxy.worker import NoSnapshotError, run
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
@@ -21,11 +22,14 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--number", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     configure(arguments.name)
     end_cleanly()
     try:
-        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment())
+        throttle = Throttle(arguments.number, arguments.workers)
+        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment(), throttle)
     except (NoSnapshotError, SecretError, OSError) as error:
         logging.getLogger("turnout.proxy").critical("worker cannot start", extra={"reason": str(error)})
         return 1

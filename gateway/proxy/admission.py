@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import get_args
 
 from analytics.record import Purpose
-from gateway.errors import BadRequestError, ForbiddenError, UnauthorizedError
+from gateway.errors import BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
 from gateway.proxy.snapshot import Caller, Decisions
 
 PURPOSE_HEADER = b"x-turnout-purpose"
@@ -21,6 +21,7 @@ _SINGLE = frozenset({b"authorization", b"content-encoding", b"idempotency-key", 
 _PURPOSES: tuple[str, ...] = get_args(Purpose)
 _MAX_TAGS = 16
 _MAX_TAG_CHARACTERS = 64
+_SHOWN_CHARACTERS = 100
 
 
 def check_path(path: str) -> None:
@@ -99,6 +100,13 @@ def tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
         )
         raise BadRequestError(message, param="x-turnout-tags", code="invalid_tags")
     return read
+
+
+def unknown_model(model: str) -> NotFoundError:
+    """Return the refusal of a model name that leads nowhere."""
+    shown = model if len(model) <= _SHOWN_CHARACTERS else f"{model[:_SHOWN_CHARACTERS]}..."
+    message = f"The model {shown!r} does not exist here; GET /v1/models lists the names that do."
+    return NotFoundError(message, param="model", code="model_not_found")
 
 
 def _is_tag(text: str) -> bool:

@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
 from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError
-from gateway.proxy.admission import admit, check_path
+from gateway.proxy.admission import admit, check_path, unknown_model
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.entry import new_request_id
@@ -61,8 +61,7 @@ class Surface:
         def pick(names: Sequence[str]) -> object:
             if wanted in names:
                 return _model(wanted)
-            message = f"The model {wanted[:100]!r} does not exist here; GET /v1/models lists the names that do."
-            raise NotFoundError(message, param="model", code="model_not_found")
+            raise unknown_model(wanted)
 
         await self._listed(connection, pick)
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.errors import ApiError, TooLargeError, UnsupportedError
+from gateway.errors import ApiError, ShedError, TooLargeError, UnsupportedError
+from gateway.proxy.limits import Room
 
 Header = tuple[bytes, bytes]
 Message = dict[str, Any]
@@ -22,7 +23,18 @@ class GoneError(Exception):
 class Connection:
     """One request's connection: read the body once, answer once; `gone` tells that the caller has left."""
 
-    __slots__ = ("_receive", "_scope", "_send", "_watch", "gone", "headers", "repeated", "started", "status")
+    __slots__ = (
+        "_receive",
+        "_scope",
+        "_send",
+        "_watch",
+        "buffered_bytes",
+        "gone",
+        "headers",
+        "repeated",
+        "started",
+        "status",
+    )
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -34,6 +46,7 @@ class Connection:
         self.repeated: frozenset[bytes] = frozenset()
         if len(self.headers) != len(sent):
             self.headers, self.repeated = _combined(sent)
+        self.buffered_bytes = 0
         self.gone = False
         self.started = False
         self.status: int | None = None
@@ -53,12 +66,13 @@ class Connection:
         """Return the query as it was sent, without its question mark."""
         return self._scope["query_string"]
 
-    async def body(self, limit_bytes: int) -> bytes:
-        """Return the whole body.
+    async def body(self, limit_bytes: int, room: Room) -> bytes:
+        """Return the whole body, counted into `room`; whoever calls gives `buffered_bytes` back to it.
 
         Raises:
             TooLargeError: it is, or says that it will be, over the limit.
             UnsupportedError: it is compressed.
+            ShedError: there is no room for it now.
             GoneError: the caller left while sending.
         """
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
@@ -78,6 +92,10 @@ class Connection:
             size_bytes += len(piece)
             if size_bytes > limit_bytes:
                 raise _too_large(limit_bytes)
+            if not room.take(len(piece)):
+                message = "The gateway holds as many bytes of requests as it may; try again in a moment."
+                raise ShedError(message, error_class="buffers_full")
+            self.buffered_bytes = size_bytes
             pieces.append(piece)
             if not message["more_body"]:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.errors import ShedError
 from gateway.proxy.exchange import Called
 from gateway.proxy.identity import User
 from gateway.proxy.snapshot import Deployment, Route, View
@@ -64,6 +65,20 @@ def choose(view: View, route: Route, user: User) -> Choice:
     assignment = assign(route.flag, user.key, digest, fresh=view.fresh, killed=view.killed)
     deployment = route.candidate if assignment.arm == "candidate" else route.base
     return Choice(deployment=deployment, user=user, digest=digest, flag=route.flag, assignment=assignment)
+
+
+def check_standing(choice: Choice, view: View) -> None:
+    """Refuse to act on a choice that was made before a wait and that a later view has overtaken; base always stands.
+
+    Raises:
+        ShedError: the candidate's flag was changed meanwhile, or everybody was sent to base.
+    """
+    if choice.flag is None or choice.assignment is None or choice.assignment.arm == "base":
+        return
+    present = view.decisions.snapshot.rollouts.get(choice.flag.rollout)
+    if view.killed or present is None or present.flag != choice.flag:
+        message = "The rollout was changed while this request waited; try again."
+        raise ShedError(message, error_class="choice_overtaken")
 
 
 def exposed(choice: Choice, wanted: Sequence[Exposed]) -> list[tuple[bytes, bytes]]:

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Unpack
 
-from gateway.errors import ApiError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import ApiError
 from gateway.proxy import wire
-from gateway.proxy.admission import admit, check_repeated, purpose, tags
+from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknown_model
 from gateway.proxy.caller import Connection, GoneError, Header
-from gateway.proxy.choice import Choice, choose, exposed
+from gateway.proxy.choice import Choice, check_standing, choose, exposed
 from gateway.proxy.entry import Entry, Journal, Tally
 from gateway.proxy.identity import identify
-from gateway.proxy.relay import is_stream, relay_stream, relay_whole
+from gateway.proxy.queueing import Throttle
+from gateway.proxy.relay import Passing, is_stream, relay_stream, relay_whole, unanswered
 from gateway.proxy.snapshot import Holder, View
-from gateway.proxy.upstream import Call, Fault, StalledFault, Upstream
+from gateway.proxy.upstream import Call, Fault, Upstream
 
 _log = logging.getLogger("turnout.proxy")
-_SHOWN_CHARACTERS = 100
 _FORWARDED = (b"accept", b"openai-beta", b"idempotency-key")
 
 
 class ChatCompletions:
     """`POST /v1/chat/completions`, streamed and not."""
 
-    def __init__(self, holder: Holder, upstream: Upstream, journal: Journal, tally: Tally) -> None:
+    def __init__(self, holder: Holder, upstream: Upstream, journal: Journal, tally: Tally, throttle: Throttle) -> None:
         self._holder = holder
         self._upstream = upstream
         self._journal = journal
         self._tally = tally
+        self._throttle = throttle
 
     async def answer(self, connection: Connection) -> None:
         """Answer one request; whatever happens, it is recorded exactly once."""
@@ -52,46 +54,55 @@ class ChatCompletions:
                 await connection.refuse(error, headers)
         finally:
             connection.unwatch()
+            self._throttle.leave(entry, connection)
 
     async def _answer(self, connection: Connection, view: View, entry: Entry, headers: list[Header]) -> None:
         decisions, exchange = view.decisions, entry.exchange
         exchange.learn(snapshot_version=decisions.label, config_source=view.source)
         caller = admit(decisions, connection.headers)
         exchange.learn(application=caller.name)
+        if caller.is_limited:
+            self._throttle.count(caller, entry)
         if connection.repeated:
             check_repeated(caller, connection.repeated)
         exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
-        reading = wire.read(await connection.body(decisions.snapshot.max_body_bytes))
+        admission = decisions.snapshot.admission
+        body = await connection.body(decisions.snapshot.max_body_bytes, self._throttle.room(admission))
+        reading = wire.read(body)
         exchange.learn(model_requested=reading.model, stream=reading.stream)
         user = identify(caller, connection.headers, reading)
         route = decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
         if route is None:
-            raise _unknown_model(reading.model)
+            raise unknown_model(reading.model)
         choice = choose(view, route, user)
         exchange.learn(**choice.facts())
         headers.extend(exposed(choice, caller.application.expose))
         if choice.flag is not None:
             self._tally.assigned(anonymous=choice.is_anonymous)
+        connection.watch()
+        if choice.deployment.limits.max_concurrent or admission.max_concurrent:
+            await self._throttle.enter(choice.deployment, admission, entry)
+            check_standing(choice, self._holder.view)
         injects = reading.stream and choice.deployment.injects_usage and not reading.asks_usage
         body = wire.rewrite(reading, choice.deployment.model, inject_usage=injects)
         call = _call(connection, choice, body, stream=reading.stream)
         entry.open(choice.called(decisions.snapshot.price_version), call.total_s)
-        connection.watch()
-        await self._forward(connection, call, entry, headers, withholds_usage=injects)
+        comment_s = admission.keep_alive_comment_s
+        await self._forward(connection, call, entry, headers, withholds_usage=injects, comment_s=comment_s)
 
     async def _forward(
-        self, connection: Connection, call: Call, entry: Entry, headers: list[Header], *, withholds_usage: bool
+        self, connection: Connection, call: Call, entry: Entry, headers: list[Header], **passing: Unpack[Passing]
     ) -> None:
         answer = None
         try:
             answer = await self._upstream.send(call)
             entry.exchange.answered(answer.status)
             if is_stream(answer):
-                await relay_stream(connection, answer, entry, headers, withholds_usage=withholds_usage)
+                await relay_stream(connection, answer, entry, headers, **passing)
             else:
                 await relay_whole(connection, answer, entry, headers)
         except Fault as fault:
-            raise _unanswered(fault) from None
+            raise unanswered(fault) from None
         finally:
             if answer is not None:
                 answer.close()
@@ -112,17 +123,3 @@ def _call(connection: Connection, choice: Choice, body: bytes, *, stream: bool) 
         answer_s=None if stream else limits.answer_timeout_s,
         total_s=limits.total_timeout_s,
     )
-
-
-def _unknown_model(model: str) -> NotFoundError:
-    shown = model if len(model) <= _SHOWN_CHARACTERS else f"{model[:_SHOWN_CHARACTERS]}..."
-    message = f"The model {shown!r} does not exist here; GET /v1/models lists the names that do."
-    return NotFoundError(message, param="model", code="model_not_found")
-
-
-def _unanswered(fault: Fault) -> ApiError:
-    if isinstance(fault, StalledFault):
-        message = f"The model did not answer in time ({fault.kind}). Try again, or ask the operator."
-        return UpstreamTimeoutError(message, error_class=fault.kind)
-    message = f"The model's server could not answer ({fault.kind}). Try again, or ask the operator."
-    return UpstreamError(message, error_class=fault.kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +10,10 @@ from typing import Protocol
 
 from analytics.record import Frame, Outcome, Record, uuid7
 from gateway.proxy.exchange import Called, Exchange
+from gateway.proxy.limits import Slots
 
+Ticket = asyncio.Future[None]
+"""What a request waits for in line."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -50,15 +54,16 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record."""
+    """One request, from its head to its record; `held` are the slots that it has taken."""
 
-    __slots__ = ("_clock", "_journal", "_tally", "exchange", "request_id")
+    __slots__ = ("_clock", "_journal", "_tally", "exchange", "held", "request_id")
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
         self._journal = journal
         self._tally = tally
         self._clock = clock
+        self.held: tuple[Slots[Ticket], ...] = ()
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())

@@ -8,15 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 import msgspec
 
 from analytics.record import Outcome
+from gateway.errors import ApiError, UpstreamError, UpstreamTimeoutError
 from gateway.proxy import wire
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.entry import Entry
 from gateway.proxy.exchange import outcome_of
 from gateway.proxy.passage import OversizedEventError, Passage
+from gateway.proxy.pulse import Pulse
 from gateway.proxy.upstream import Answer, BrokenFault, Fault, StalledFault
 
 HELD_BYTES = 8 * 1024 * 1024
@@ -38,6 +41,13 @@ _BACK_PREFIX = b"x-ratelimit-"
 _EVENT_STREAM = b"text/event-stream"
 _DRAIN_S = 1.0
 """How long the end of a complete answer is waited for; after it, a new connection is cheaper than this one."""
+
+
+class Passing(TypedDict):
+    """How a stream is passed on: without the usage chunk; a comment after so much silence."""
+
+    withholds_usage: bool
+    comment_s: float
 
 
 def is_stream(answer: Answer) -> bool:
@@ -97,14 +107,14 @@ async def _relay_bytes(
 
 
 async def relay_stream(
-    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], *, withholds_usage: bool
+    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], **passing: Unpack[Passing]
 ) -> None:
     """Pass events on as they complete; after a failure, the endpoint's error event and no `[DONE]`."""
-    passage = Passage(entry.exchange, withholds_usage=withholds_usage)
+    passage = Passage(entry.exchange, withholds_usage=passing["withholds_usage"])
     await connection.start(answer.status, [*headers_back(answer), *headers])
     try:
-        while not passage.is_complete and (received := await answer.chunk()):
-            await _pass_on(connection, entry, passage, passage.take(received, entry.now()))
+        with Pulse(connection, entry.now, passing["comment_s"]) as pulse:
+            await _pass_all(connection, answer, entry, passage, pulse)
         entry.received()
         if not passage.is_complete:
             await _end_early(connection, entry, passage)
@@ -115,6 +125,15 @@ async def relay_stream(
     await connection.finish()
     if passage.is_complete:
         await _drain(answer)
+
+
+async def _pass_all(connection: Connection, answer: Answer, entry: Entry, passage: Passage, pulse: Pulse) -> None:
+    while not passage.is_complete and (received := await answer.chunk()):
+        now = entry.now()
+        passed = passage.take(received, now)
+        if passed:
+            pulse.wrote_at = now
+        await _pass_on(connection, entry, passage, passed)
 
 
 async def _pass_on(connection: Connection, entry: Entry, passage: Passage, passed: bytes) -> None:
@@ -158,6 +177,15 @@ async def _drain(answer: Answer) -> None:
     with contextlib.suppress(Fault, TimeoutError):
         async with asyncio.timeout(_DRAIN_S):
             await answer.chunk()
+
+
+def unanswered(fault: Fault) -> ApiError:
+    """Return what the caller is told of a fault before the answer began."""
+    if isinstance(fault, StalledFault):
+        message = f"The model did not answer in time ({fault.kind}). Try again, or ask the operator."
+        return UpstreamTimeoutError(message, error_class=fault.kind)
+    message = f"The model's server could not answer ({fault.kind}). Try again, or ask the operator."
+    return UpstreamError(message, error_class=fault.kind)
 
 
 def _outcome(fault: Fault) -> Outcome:

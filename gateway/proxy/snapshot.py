@@ -54,6 +54,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     application: Application
 
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether the application has limits of its own."""
+        return self.application.requests_per_minute is not None or self.application.max_concurrent is not None
+
 
 class Decisions:
     """One snapshot, indexed for requests.

@@ -24,6 +24,7 @@ from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
@@ -50,8 +51,10 @@ class NoSnapshotError(Exception):
     """No snapshot to start with; the message says where it was looked for."""
 
 
-def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run(
+    name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], throttle: Throttle
+) -> None:
+    """Serve until SIGTERM or SIGINT; `throttle` knows this worker's part of the host's limits.
 
     Raises:
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
@@ -65,7 +68,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
             lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
-            uvloop.run(_serve(listener, holder, tally, writer, lifespan))
+            uvloop.run(_serve(listener, holder, tally, writer, throttle, lifespan))
     finally:
         # The server ends by SystemExit.
         writer.close()
@@ -135,10 +138,11 @@ async def _serve(
     holder: Holder,
     tally: StatusTally,
     writer: Writer,
+    throttle: Throttle,
     running: Callable[..., AbstractAsyncContextManager[None]],
 ) -> None:
     upstream = AiohttpUpstream()
-    surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally))
+    surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally, throttle))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),
         http="httptools",

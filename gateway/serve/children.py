@@ -32,13 +32,14 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     def workers(self, count: int | None, listener: socket.socket) -> list[Child]:
         """Return this many workers on one listening socket; None: one per core."""
-        names = [f"worker-{number}" for number in range(count or cores())]
-        return [
-            self._child(
-                name, "gateway.proxy", ["--name", name], role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener
-            )
-            for name in names
-        ]
+        total = count or cores()
+        return [self._worker(number, total, listener) for number in range(total)]
+
+    def _worker(self, number: int, total: int, listener: socket.socket) -> Child:
+        """Return one worker, which knows its number among all for its part of the host's limits."""
+        name = f"worker-{number}"
+        words = ["--name", name, "--number", str(number), "--workers", str(total)]
+        return self._child(name, "gateway.proxy", words, role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
     def shipper(self, lake: str) -> Child:
         """Return the shipper, which writes to this lake."""

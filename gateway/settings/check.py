@@ -71,6 +71,9 @@ def _server(server: Server) -> Iterator[Problem]:
             yield error_at(("server", key), f"{shown(host)} is no host; write an address such as 127.0.0.1 or 0.0.0.0")
     if server.port and server.port == server.console_port:
         yield error_at(("server", "console_port"), f"{server.port} is the port of the gateway too; choose another")
+    if server.max_buffered_bytes < server.max_body_bytes:
+        message = f"{server.max_buffered_bytes} is less than one body may have (max_body_bytes); write more"
+        yield error_at(("server", "max_buffered_bytes"), message)
 
 
 def _lake(configuration: Configuration) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.settings.schema import Application, Configuration, RolloutDefinition, Server
-from gateway.settings.snapshot import SCHEMA, Snapshot, SplitEntry
+from gateway.settings.snapshot import SCHEMA, Admission, Snapshot, SplitEntry
 from rollout.audit import canonical
 from rollout.change import Change, Held, State
 from rollout.flag import Flag, derived_salt
@@ -24,6 +24,11 @@ DEFAULT_APPLICATION = "default"
 def applications(definitions: Configuration) -> dict[str, Application]:
     """Return the configured applications, or the one that is there without any."""
     return definitions.applications or {DEFAULT_APPLICATION: Application()}
+
+
+def admission(server: Server) -> Admission:
+    """Return the limits of `[server]` that workers follow while they run."""
+    return Admission(**{name: getattr(server, name) for name in Admission.__struct_fields__})
 
 
 def reconcile(definitions: Configuration, state: State, salt_key: bytes) -> list[Change]:
@@ -49,6 +54,7 @@ def compile_snapshot(definitions: Configuration, state: State, now_us: int) -> S
         compiled_at=now_us,
         price_version=price_version(definitions),
         max_body_bytes=definitions.server.max_body_bytes,
+        admission=admission(definitions.server),
         upstreams=definitions.upstreams,
         models=definitions.models,
         rollouts={
@@ -64,7 +70,7 @@ def compile_snapshot(definitions: Configuration, state: State, now_us: int) -> S
 def definitions_of(snapshot: Snapshot) -> Configuration:
     """Return the definitions that a snapshot was compiled from, as far as they compile."""
     return Configuration(
-        server=Server(max_body_bytes=snapshot.max_body_bytes),
+        server=Server(max_body_bytes=snapshot.max_body_bytes, **msgspec.structs.asdict(snapshot.admission)),
         upstreams=snapshot.upstreams,
         models=snapshot.models,
         rollouts={
@@ -100,6 +106,7 @@ def definitions_hash(definitions: Configuration) -> str:
     compiled: dict[str, Any] = {
         "schema": SCHEMA,
         "max_body_bytes": definitions.server.max_body_bytes,
+        "admission": admission(definitions.server),
         "upstreams": definitions.upstreams,
         "models": definitions.models,
         "rollouts": definitions.rollouts,

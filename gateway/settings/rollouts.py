@@ -21,6 +21,7 @@ def rollout_problems(configuration: Configuration) -> Iterator[Problem]:
     for name, rollout in configuration.rollouts.items():
         yield from _arms(name, rollout, configuration)
         yield from _aliases(name, rollout, configuration)
+        yield from _crowding(rollout, configuration)
         if not _FLAG.fullmatch(rollout.flag):
             message = f"{shown(rollout.flag)} is no flag's name; use 1 to 128 of A-Z a-z 0-9 . _ -"
             yield error_at(("rollouts", name, "flag"), message)
@@ -39,6 +40,15 @@ def _arms(name: str, rollout: RolloutDefinition, configuration: Configuration) -
     if name in configuration.models:
         message = f"a model has this name too; name the rollout differently and give it also_for = [{quoted(name)}]"
         yield error_at(("rollouts", name), message)
+
+
+def _crowding(rollout: RolloutDefinition, configuration: Configuration) -> Iterator[Problem]:
+    host, model = configuration.server.max_concurrent, configuration.models.get(rollout.candidate)
+    if host is not None and model is not None and (model.max_concurrent is None or model.max_concurrent >= host):
+        message = (
+            f"a slow candidate may take all {host} places of the host (server.max_concurrent); write fewer than that"
+        )
+        yield warning_at(("models", rollout.candidate, "max_concurrent"), message)
 
 
 def _aliases(name: str, rollout: RolloutDefinition, configuration: Configuration) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Header = Annotated[
     str, Meta(pattern=r"^[a-z0-9-]+\Z", max_length=64, description="a header's name in lower case, such as x-user-id")
 ]
+AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
@@ -44,6 +45,13 @@ class Server(_Section, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
     """None: one per core."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
+    max_buffered_bytes: Annotated[int, Meta(ge=1024)] = 256 * 1024 * 1024
+    """Of request bodies, in each worker."""
+    max_concurrent: AtOnce | None = None
+    """None: no limit."""
+    queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    queue_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 5.0
+    keep_alive_comment_s: Seconds = 10.0
 
 
 class Lake(_Section, frozen=True, kw_only=True):
@@ -64,7 +72,7 @@ class Upstream(_Section, frozen=True, kw_only=True):
 
 
 class Model(_Section, frozen=True, kw_only=True):
-    """One model name at one upstream, its price (USD per million tokens) and its timeouts."""
+    """One model name at one upstream, its price (USD per million tokens) its timeouts and its limit."""
 
     upstream: str
     price: Price | None = None
@@ -73,6 +81,7 @@ class Model(_Section, frozen=True, kw_only=True):
     answer_timeout_s: Seconds = 120.0
     idle_timeout_s: Seconds = 30.0
     total_timeout_s: Seconds = 600.0
+    max_concurrent: AtOnce | None = None
 
 
 class RolloutDefinition(_Section, frozen=True, kw_only=True):
@@ -97,6 +106,8 @@ class Application(_Section, frozen=True, kw_only=True):
     session_header: Header = "x-session-id"
     expose: tuple[Exposed, ...] = ("model", "arm")
     purposes: tuple[Purpose, ...] = ("live",)
+    requests_per_minute: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+    max_concurrent: AtOnce | None = None
 
 
 class Configuration(_Section, frozen=True, kw_only=True):

@@ -22,6 +22,16 @@ class BadSnapshotError(ValueError):
     """A snapshot whose signature, schema or content cannot be trusted; the message says which."""
 
 
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """The host's limits, and what callers of silent streams are sent; as in `[server]`, which has their meaning."""
+
+    max_buffered_bytes: int = 256 * 1024 * 1024
+    max_concurrent: int | None = None
+    queue: int = 100
+    queue_timeout_s: float = 5.0
+    keep_alive_comment_s: float = 10.0
+
+
 class SplitEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One rollout as workers see it: the flag's state and the public names that lead to it."""
 
@@ -43,6 +53,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     rollouts: dict[str, SplitEntry]
     applications: dict[str, Application]
     keys: Sequence[Key]
+    admission: Admission = Admission()
 
     @property
     def order(self) -> tuple[int, int]:

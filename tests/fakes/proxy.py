@@ -19,6 +19,7 @@ from analytics.record import Frame, Opened, Record
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.entry import Entry
+from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.upstream import Call, Fault
 from gateway.settings.schema import Application, Model, Upstream
@@ -290,6 +291,8 @@ async def request(
     leave_at: str | None = None,
     view: View | None = None,
     query: bytes = b"",
+    throttle: Throttle | None = None,
+    answering: type[ScriptedAnswer] = ScriptedAnswer,
     **changes: Any,
 ) -> Request:
     """Send one request for a chat completion; `raised` is what the upstream raises instead of answering."""
@@ -297,10 +300,12 @@ async def request(
     journal, tally = Journal(moments=moments), Counts()
     pieces = [body] if isinstance(body, bytes) else body
     caller = Caller(moments, *pieces, headers=headers, query=query)
-    answer = ScriptedAnswer(moments, *steps, status=status, headers=answer_headers)
+    answer = answering(moments, *steps, status=status, headers=answer_headers)
     upstream = ScriptedUpstream(moments, answer if raised is None else raised)
     holder = Holder(view or View(decisions=decisions(**changes), source="ledger"))
-    await _finished(ChatCompletions(holder, upstream, journal, tally).answer(caller.connection()))
+    await _finished(
+        ChatCompletions(holder, upstream, journal, tally, throttle or Throttle()).answer(caller.connection())
+    )
     return Request(moments=moments, journal=journal, tally=tally, upstream=upstream, caller=caller)
 
 

@@ -55,7 +55,9 @@ def test_an_error_has_an_http_status_and_an_outcome_that_records_know(kind: type
 
     assert 400 <= error.status <= 599
     assert error.outcome in get_args(Outcome)
-    assert error.type == ("invalid_request_error" if error.status < 500 else "server_error")
+    assert error.type == {429: "requests"}.get(
+        error.status, f"{'invalid_request' if error.status < 500 else 'server'}_error"
+    )
     assert error.error_class
 
 

@@ -10,6 +10,7 @@ from litestar import Litestar
 
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from tests.fakes.proxy import (
     AUTHORIZED,
@@ -40,7 +41,7 @@ class Worker:
         self.journal = Journal(moments=self.moments)
         self.upstream = ScriptedUpstream(self.moments, ScriptedAnswer(self.moments, WHOLE))
         holder = Holder(View(decisions=decisions(**changes), source="ledger"))
-        self.surface = Surface(holder, ChatCompletions(holder, self.upstream, self.journal, Counts()))
+        self.surface = Surface(holder, ChatCompletions(holder, self.upstream, self.journal, Counts(), Throttle()))
 
     async def asked(self, method: str, path: str, *, body: bytes = b"", authorized: bool = True) -> Caller:
         headers = [AUTHORIZED] if authorized else []

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from gateway.errors import TooLargeError, UnauthorizedError, UnsupportedError
 from gateway.proxy.caller import Connection, GoneError, Header
+from gateway.proxy.limits import Room
 from tests.fakes.proxy import Caller, Moments
 
 pytestmark = pytest.mark.anyio
 LIMIT_BYTES = 1000
+ROOM_BYTES = 100 * LIMIT_BYTES
 
 
 def connected(*pieces: bytes, headers: Sequence[Header] = ()) -> tuple[Caller, Connection]:
@@ -51,7 +53,7 @@ async def test_headers_that_stand_once_are_as_they_were_sent():
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=8))
 def test_a_body_is_whole_however_it_comes(pieces: list[bytes]):
     async def read() -> bytes:
-        return await connected(*pieces)[1].body(LIMIT_BYTES)
+        return await connected(*pieces)[1].body(LIMIT_BYTES, Room(ROOM_BYTES))
 
     assert asyncio.run(read()) == b"".join(pieces)
 
@@ -60,7 +62,7 @@ def test_a_body_is_whole_however_it_comes(pieces: list[bytes]):
 async def test_a_body_up_to_the_limit_is_taken(size: int):
     _, connection = connected(b"x" * size, headers=[(b"content-length", b"%d" % size)])
 
-    assert len(await connection.body(LIMIT_BYTES)) == size
+    assert len(await connection.body(LIMIT_BYTES, Room(ROOM_BYTES))) == size
 
 
 @pytest.mark.parametrize("declared", [b"1001", b"99999999999999999999999999", b"9" * 5000])
@@ -68,7 +70,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused_unread(declared: byte
     caller, connection = connected(headers=[(b"content-length", declared)])
 
     with pytest.raises(TooLargeError, match="1,000 bytes"):
-        await connection.body(LIMIT_BYTES)
+        await connection.body(LIMIT_BYTES, Room(ROOM_BYTES))
     assert not caller.sent
 
 
@@ -76,7 +78,7 @@ async def test_a_body_that_turns_out_too_large_is_refused_before_its_end():
     _, connection = connected(b"x" * 600, b"x" * 401, b"never read")
 
     with pytest.raises(TooLargeError):
-        await connection.body(LIMIT_BYTES)
+        await connection.body(LIMIT_BYTES, Room(ROOM_BYTES))
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate, gzip", b"br", b"", b"identity, identity"])
@@ -84,14 +86,14 @@ async def test_a_compressed_body_is_refused(coding: bytes):
     _, connection = connected(b"{}", headers=[(b"content-encoding", coding)])
 
     with pytest.raises(UnsupportedError, match="without content-encoding"):
-        await connection.body(LIMIT_BYTES)
+        await connection.body(LIMIT_BYTES, Room(ROOM_BYTES))
 
 
 async def test_a_caller_who_leaves_in_its_body_is_gone():
     connection = Caller(Moments(), b"half", is_cut=True).connection()
 
     with pytest.raises(GoneError):
-        await connection.body(LIMIT_BYTES)
+        await connection.body(LIMIT_BYTES, Room(ROOM_BYTES))
     assert connection.gone
 
 

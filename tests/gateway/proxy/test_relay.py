@@ -50,7 +50,12 @@ class Relayed:
 
     async def stream(self, *, withholds_usage: bool = True) -> Relayed:
         await relay_stream(
-            self.connection, self.answer, self.entry, [(b"x-request-id", b"r1")], withholds_usage=withholds_usage
+            self.connection,
+            self.answer,
+            self.entry,
+            [(b"x-request-id", b"r1")],
+            withholds_usage=withholds_usage,
+            comment_s=10.0,
         )
         return self
 

@@ -52,7 +52,7 @@ def test_each_worker_has_a_name_and_all_share_one_socket(listener: socket.socket
 
     fd = listener.fileno()
     assert [worker.name for worker in workers] == ["worker-0", "worker-1"]
-    assert words(workers[1]) == f"gateway.proxy --state-dir /state --name worker-1 --fd {fd}"
+    assert words(workers[1]) == f"gateway.proxy --state-dir /state --name worker-1 --number 1 --workers 2 --fd {fd}"
     assert [worker.sockets for worker in workers] == [[fd], [fd]]
 
 

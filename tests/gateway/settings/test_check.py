@@ -81,6 +81,10 @@ def test_a_models_name_is_visible_ascii(name: str):
             {"server": {"port": 9000, "console_port": 9000}},
             "server.console_port: 9000 is the port of the gateway too; choose another",
         ),
+        (
+            {"server": {"max_body_bytes": 5000, "max_buffered_bytes": 4000}},
+            "server.max_buffered_bytes: 4000 is less than one body may have (max_body_bytes); write more",
+        ),
         ({"server": {"host": "a b"}}, 'server.host: "a b" is no host; write an address such as 127.0.0.1 or 0.0.0.0'),
         ({"server": {"console_host": ""}}, 'server.console_host: "" is no host; write an address such as'),
         ({"lake": {"url": "s3://bucket"}}, 'lake.url: "s3" is no kind of lake; write a directory, or file:///path'),

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from analytics.pricing import Price
 from gateway.settings.compile import (
+    admission,
     applications,
     compile_snapshot,
     definitions_hash,
@@ -16,6 +17,7 @@ from gateway.settings.compile import (
     restored_state,
 )
 from gateway.settings.schema import Application, Configuration, Model, RolloutDefinition, Server, Upstream
+from gateway.settings.snapshot import Admission
 from rollout.change import State, applied
 from rollout.flag import Flag, derived_salt
 from rollout.keys import Key
@@ -197,3 +199,18 @@ def test_what_no_worker_sees_does_not_change_the_definitions():
 
     assert definitions_hash(replace(definitions, server=Server(port=1))) == definitions_hash(definitions)
     assert definitions_hash(replace(definitions, server=Server(max_body_bytes=2048))) != definitions_hash(definitions)
+    assert definitions_hash(replace(definitions, server=Server(max_concurrent=9))) != definitions_hash(definitions)
+
+
+def test_the_limits_of_the_server_reach_workers_with_the_snapshot():
+    limits = {"max_concurrent": 9, "queue": 8, "queue_timeout_s": 7.0, "keep_alive_comment_s": 6.0}
+    server = Server(max_buffered_bytes=50_000_000, **limits)
+
+    snapshot = compile_snapshot(replace(configured(), server=server), after(configured()), 5)
+
+    assert snapshot.admission == Admission(max_buffered_bytes=50_000_000, **limits)
+    assert definitions_of(snapshot).server == server
+
+
+def test_limits_that_nobody_wrote_are_the_same_everywhere():
+    assert admission(Server()) == Admission()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.settings.rollouts import rollout_problems
-from gateway.settings.schema import Configuration, Model, RolloutDefinition
+from gateway.settings.schema import Configuration, Model, RolloutDefinition, Server
 
 MODELS = {name: Model(upstream="openai") for name in ("gpt-4o-mini", "gpt-4o", "ft:gpt-4o-mini:acme")}
 
@@ -105,3 +105,20 @@ def test_a_salt_for_two_rollouts_is_a_warning():
             "leave salt out"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("of_host", "of_candidate", "warns"), [(8, None, True), (8, 8, True), (8, 7, False), (None, None, False)]
+)
+def test_a_candidate_that_may_take_every_place_of_the_host_is_a_warning(
+    of_host: int | None, of_candidate: int | None, *, warns: bool
+):
+    models = {**MODELS, "ft:gpt-4o-mini:acme": Model(upstream="openai", max_concurrent=of_candidate)}
+    configuration = Configuration(server=Server(max_concurrent=of_host), models=models, rollouts={"sales": rollout()})
+
+    assert [str(problem) for problem in rollout_problems(configuration)] == [
+        (
+            'warning: models."ft:gpt-4o-mini:acme".max_concurrent: a slow candidate may take all 8 places of the host '
+            "(server.max_concurrent); write fewer than that"
+        )
+    ] * warns

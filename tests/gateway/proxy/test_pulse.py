@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.proxy.pulse import COMMENT, Pulse
+from gateway.proxy.sse import payload
+from gateway.settings.snapshot import Admission
+from tests.fakes.proxy import DONE, EVENTS, STREAMED, Caller, Moments, ScriptedAnswer, delta, request
+
+pytestmark = pytest.mark.anyio
+
+
+def written(caller: Caller) -> list[bytes]:
+    return [message["body"] for message in caller.sent if "body" in message]
+
+
+async def test_a_silent_stream_is_kept_alive_until_its_end():
+    caller = Caller(Moments())
+
+    with Pulse(caller.connection(), asyncio.get_running_loop().time, 0.05):
+        await asyncio.sleep(0.6)
+    seen = len(written(caller))
+    await asyncio.sleep(0.2)
+
+    assert 3 <= seen <= 12
+    assert set(written(caller)) == {COMMENT}
+    assert len(written(caller)) == seen
+
+
+async def test_a_stream_that_is_written_to_gets_no_comment():
+    caller = Caller(Moments())
+
+    with Pulse(caller.connection(), asyncio.get_running_loop().time, 0.5) as pulse:
+        for _ in range(12):
+            await asyncio.sleep(0.1)
+            pulse.wrote_at = asyncio.get_running_loop().time()
+
+    assert not written(caller)
+
+
+async def test_comments_do_not_pile_up_before_a_caller_who_does_not_read():
+    moments = Moments(leave_at="write")
+    caller = Caller(moments)
+
+    with Pulse(caller.connection(), asyncio.get_running_loop().time, 0.02):
+        await asyncio.sleep(0.5)
+
+    assert moments.seen == ["write"]
+
+
+def test_a_comment_is_no_event():
+    assert payload(COMMENT) is None
+
+
+class Slow(ScriptedAnswer):
+    """An answer whose every step takes its time."""
+
+    async def chunk(self) -> bytes:
+        await asyncio.sleep(0.2)
+        return await super().chunk()
+
+
+async def test_between_the_events_of_a_slow_stream_stand_comments_and_nothing_else():
+    first, second = delta("a"), delta("b", finish_reason="stop")
+    done = await request(
+        first[:9],
+        first[9:] + second[:5],
+        second[5:],
+        DONE,
+        body=STREAMED,
+        answer_headers=[EVENTS],
+        answering=Slow,
+        admission=Admission(keep_alive_comment_s=0.05),
+    )
+
+    pieces = written(done.caller)
+    assert pieces.count(COMMENT) >= 4
+    assert b"".join(piece for piece in pieces if piece != COMMENT) == first + second + DONE
+    assert done.record.outcome == "ok"
+    assert done.caller.is_finished

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics.record import Record
+from gateway.errors import ApiError
+from gateway.proxy.choice import check_standing, choose
+from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.identity import ANONYMOUS, User
+from gateway.proxy.queueing import Throttle
+from gateway.proxy.snapshot import Holder, View
+from gateway.proxy.upstream import BrokenFault, Call, Fault
+from gateway.settings.schema import Application, Model
+from gateway.settings.snapshot import Admission, SplitEntry
+from tests.fakes.proxy import (
+    AUTHORIZED,
+    BASE,
+    BODY,
+    CANDIDATE,
+    FLAG,
+    JSON,
+    SALES,
+    WHOLE,
+    Caller,
+    Counts,
+    Journal,
+    Moments,
+    ScriptedAnswer,
+    decisions,
+)
+
+pytestmark = pytest.mark.anyio
+FORCED = msgspec.structs.replace(FLAG, percent=100.0)
+TO_CANDIDATE = {SALES: SplitEntry(flag=FORCED)}
+AT_BASE = BODY.replace(b"sales", b"gpt")
+
+
+class Held:
+    """An `Upstream` that keeps every request until it is told to let one go, and knows how many it has."""
+
+    def __init__(self) -> None:
+        self.at_once = self.most = 0
+        self.models = Counter[str]()
+        self.doors: list[asyncio.Future[Fault | None]] = []
+
+    async def send(self, call: Call) -> ScriptedAnswer:
+        self.models[msgspec.json.decode(call.body)["model"]] += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        door: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
+        self.doors.append(door)
+        try:
+            fault = await door
+        finally:
+            self.at_once -= 1
+        if fault is not None:
+            raise fault
+        return ScriptedAnswer(Moments(), WHOLE, headers=[JSON])
+
+    def let_go(self, fault: Fault | None = None) -> None:
+        self.doors = [door for door in self.doors if not door.done()]
+        if self.doors:
+            self.doors.pop(0).set_result(fault)
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+class Crowd:
+    """Many callers of one endpoint."""
+
+    def __init__(self, throttle: Throttle | None = None, **changes: Any) -> None:
+        self.upstream = Held()
+        self.throttle = throttle or Throttle()
+        self.journal, self.tally = Journal(moments=Moments()), Counts()
+        self.holder = Holder(View(decisions=decisions(**changes), source="ledger"))
+        self.endpoint = ChatCompletions(self.holder, self.upstream, self.journal, self.tally, self.throttle)
+        self.callers: list[Caller] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def come(self, count: int = 1, body: bytes = BODY) -> Sequence[Caller]:
+        new = [Caller(Moments(), body, headers=[AUTHORIZED]) for _ in range(count)]
+        self.tasks += [asyncio.create_task(self.endpoint.answer(caller.connection())) for caller in new]
+        self.callers += new
+        await settled()
+        return new
+
+    async def let_go(self, count: int = 1, fault: Fault | None = None) -> None:
+        for _ in range(count):
+            self.upstream.let_go(fault)
+            await settled()
+
+    async def finish(self) -> None:
+        while not all(task.done() for task in self.tasks):
+            await self.let_go()
+
+    @property
+    def endings(self) -> Counter[tuple[str, str | None]]:
+        records = [frame for frame in self.journal.frames if isinstance(frame, Record)]
+        return Counter((record.outcome, record.error_class) for record in records)
+
+    def is_empty(self) -> bool:
+        """Tell whether nobody holds or waits for anything."""
+        throttle: Any = self.throttle
+        slots = [throttle._all, *throttle._deployments.values(), *throttle._applications.values()]  # noqa: SLF001 - what must be 0 is not shown to anybody
+        return all(one.taken == one.waiting == 0 for one in slots) and throttle._room.held_bytes == 0  # noqa: SLF001 - as above
+
+
+async def settled() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+async def test_without_limits_all_pass_at_once():
+    crowd = Crowd()
+    await crowd.come(50)
+
+    assert crowd.upstream.at_once == 50
+    await crowd.finish()
+    assert crowd.endings == {("ok", None): 50}
+    assert crowd.is_empty()
+
+
+async def test_as_many_pass_as_may_the_next_wait_in_line_and_the_rest_is_shed():
+    crowd = Crowd(admission=Admission(max_concurrent=2, queue=3))
+    await crowd.come(9)
+
+    assert crowd.upstream.at_once == 2
+    assert crowd.endings == {("shed", "queue_full"): 4}
+    shed = crowd.callers[-1]
+    assert (shed.status, shed.error["code"], shed.headers["retry-after"]) == (503, "overloaded", "1")
+    assert "x-request-id" in shed.headers
+    await crowd.finish()
+    assert crowd.upstream.most == 2
+    assert crowd.endings == {("shed", "queue_full"): 4, ("ok", None): 5}
+    assert crowd.is_empty()
+
+
+async def test_a_shed_request_is_recorded_with_its_arm_and_was_never_opened():
+    crowd = Crowd(admission=Admission(max_concurrent=1, queue=0), rollouts=TO_CANDIDATE)
+    await crowd.come(2)
+    await crowd.finish()
+
+    assert len(crowd.journal.opened) == 1
+    (record,) = [one for one in crowd.journal.frames if isinstance(one, Record) and one.outcome == "shed"]
+    assert (record.arm_assigned, record.arm_served, record.attempts, record.status) == ("candidate", None, [], 503)
+
+
+async def test_who_waits_too_long_is_shed():
+    crowd = Crowd(admission=Admission(max_concurrent=1, queue_timeout_s=0.05))
+    await crowd.come(2)
+    await asyncio.wait([crowd.tasks[1]], timeout=5)
+
+    assert crowd.endings == {("shed", "queue_timeout"): 1}
+    await crowd.finish()
+    assert crowd.is_empty()
+
+
+async def test_a_caller_who_leaves_the_line_gives_its_place_to_the_next():
+    crowd = Crowd(admission=Admission(max_concurrent=1, queue=2))
+    _, leaver, patient = await crowd.come(3)
+
+    leaver.leave()
+    await settled()
+    await crowd.come(1)
+    await crowd.let_go()
+
+    assert crowd.endings == {("client_cancelled", None): 1, ("ok", None): 1}
+    assert crowd.upstream.at_once == 1
+    await crowd.finish()
+    assert patient.status == 200
+    assert not leaver.sent
+    assert crowd.is_empty()
+
+
+async def test_a_caller_who_leaves_in_the_moment_it_is_let_in_gives_its_place_up():
+    crowd = Crowd(admission=Admission(max_concurrent=1, queue=2))
+    await crowd.come(3)
+    crowd.callers[1].leave()
+    crowd.upstream.let_go()
+    await crowd.finish()
+
+    assert crowd.callers[2].status == 200
+    assert crowd.is_empty()
+
+
+async def test_a_slow_candidate_does_not_hold_base_up():
+    models = {BASE: Model(upstream="one"), CANDIDATE: Model(upstream="one", max_concurrent=2)}
+    crowd = Crowd(models=models, rollouts=TO_CANDIDATE, admission=Admission(max_concurrent=4, queue=5))
+    await crowd.come(20)
+    assert crowd.upstream.models == {CANDIDATE: 2}
+
+    await crowd.come(2, body=AT_BASE)
+
+    assert crowd.upstream.models == {CANDIDATE: 2, BASE: 2}
+    assert crowd.endings == {("shed", "queue_full"): 13}
+    await crowd.finish()
+    assert crowd.is_empty()
+
+
+async def test_who_waited_for_the_candidate_does_not_reach_it_after_a_rollback():
+    crowd = Crowd(rollouts=TO_CANDIDATE, admission=Admission(max_concurrent=1))
+    await crowd.come(2)
+    crowd.holder.change(killed=True)
+    await crowd.finish()
+
+    assert crowd.upstream.models == {CANDIDATE: 1}
+    assert crowd.endings == {("ok", None): 1, ("shed", "choice_overtaken"): 1}
+    assert crowd.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("later", "stands"),
+    [
+        ({"rollouts": TO_CANDIDATE}, True),
+        ({"rollouts": TO_CANDIDATE, "version": 8}, True),
+        ({"rollouts": {SALES: SplitEntry(flag=msgspec.structs.replace(FORCED, percent=50.0, version=4))}}, False),
+        ({"rollouts": {}}, False),
+    ],
+)
+def test_a_choice_of_the_candidate_stands_while_its_flag_is_as_it_was(later: dict[str, Any], stands: bool):  # noqa: FBT001 - a row's verdict
+    view = View(decisions=decisions(rollouts=TO_CANDIDATE), source="ledger")
+    route = view.decisions.route(SALES, live=True)
+    assert route is not None
+    choice = choose(view, route, User(b"ann", "user"))
+    now = View(decisions=decisions(**later), source="ledger")
+
+    with refused(not stands):
+        check_standing(choice, now)
+    check_standing(choose(view, route, ANONYMOUS), now)
+
+
+@contextmanager
+def refused(is_so: bool) -> Iterator[None]:  # noqa: FBT001 - the one thing to say
+    if not is_so:
+        yield
+        return
+    with pytest.raises(ApiError) as raised:
+        yield
+    assert (raised.value.status, raised.value.error_class) == (503, "choice_overtaken")
+
+
+async def test_an_application_over_its_rate_is_told_when_to_come_again():
+    now = 100.0
+    crowd = Crowd(Throttle(clock=lambda: now), applications={"shop": Application(requests_per_minute=6)})
+    await crowd.come(8)
+    await crowd.finish()
+
+    assert crowd.endings == {("ok", None): 6, ("rejected", "rate_limit_exceeded"): 2}
+    late = crowd.callers[-1]
+    assert (late.status, late.headers["retry-after"]) == (429, "10")
+    assert late.error["type"] == "requests"
+    assert late.error["code"] == "rate_limit_exceeded"
+    now += 10
+    await crowd.come(2)
+    await crowd.finish()
+    assert crowd.endings == {("ok", None): 7, ("rejected", "rate_limit_exceeded"): 3}
+
+
+async def test_an_application_over_its_concurrency_is_refused_at_once():
+    crowd = Crowd(applications={"shop": Application(max_concurrent=2)})
+    await crowd.come(3)
+
+    assert crowd.endings == {("rejected", "application_concurrency"): 1}
+    assert crowd.callers[-1].status == 429
+    assert crowd.callers[-1].headers["retry-after"] == "1"
+    await crowd.finish()
+    assert crowd.is_empty()
+
+
+@pytest.mark.parametrize(("rate", "admitted"), [(7, [3, 2, 2]), (1, [1, 1, 1])])
+async def test_workers_split_a_rate_exactly_but_for_one_each_at_least(rate: int, admitted: list[int]):
+    counts: list[int] = []
+    for number in range(3):
+        applications = {"shop": Application(requests_per_minute=rate)}
+        crowd = Crowd(Throttle(number, 3, clock=lambda: 5.0), applications=applications)
+        await crowd.come(10)
+        counts.append(crowd.upstream.at_once)
+        await crowd.finish()
+
+    assert counts == admitted
+
+
+async def test_each_worker_has_its_share_of_the_places_rounded_up():
+    crowd = Crowd(Throttle(1, 2), admission=Admission(max_concurrent=5, queue=0))
+    await crowd.come(9)
+
+    assert crowd.upstream.at_once == 3
+    await crowd.finish()
+
+
+async def test_bodies_beyond_what_a_worker_may_hold_are_shed():
+    crowd = Crowd(admission=Admission(max_buffered_bytes=2 * len(BODY) + 1))
+    await crowd.come(3)
+
+    assert crowd.endings == {("shed", "buffers_full"): 1}
+    await crowd.finish()
+    assert crowd.is_empty()
+
+
+STEPS = st.lists(st.sampled_from(["base", "candidate", "let go", "fail", "leave", "cut", "bad"]), max_size=40)
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps=STEPS, limits=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(0, 3)), seed=st.integers(0, 99))
+def test_every_place_is_given_back_whatever_happens(steps: list[str], limits: tuple[int, int, int], seed: int):
+    async def play() -> None:
+        most, most_of_candidate, queue = limits
+        chance = random.Random(seed)
+        crowd = Crowd(
+            models={BASE: Model(upstream="one"), CANDIDATE: Model(upstream="one", max_concurrent=most_of_candidate)},
+            rollouts=TO_CANDIDATE,
+            applications={"shop": Application(max_concurrent=8)},
+            admission=Admission(max_concurrent=most, queue=queue),
+        )
+        for step in steps:
+            if step in {"base", "candidate", "bad"}:
+                await crowd.come(body={"base": AT_BASE, "candidate": BODY, "bad": b"{"}[step])
+            elif step == "let go":
+                await crowd.let_go()
+            elif step == "fail":
+                await crowd.let_go(fault=BrokenFault("connection_lost"))
+            elif crowd.tasks:
+                at = chance.randrange(len(crowd.tasks))
+                _ = crowd.callers[at].leave() if step == "leave" else crowd.tasks[at].cancel()
+                if chance.random() < 0.5:
+                    crowd.upstream.let_go()
+                await settled()
+        await asyncio.wait_for(crowd.finish(), 20)
+
+        assert crowd.is_empty()
+        assert crowd.upstream.most <= most
+        assert sum(crowd.endings.values()) == len(crowd.callers)
+        assert crowd.tally.in_flight == 0
+
+    asyncio.run(play())
