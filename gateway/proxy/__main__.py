@@ -8,9 +8,12 @@ import socket
 import sys
 from pathlib import Path
 
+import msgspec
+
 from gateway.proxy.worker import NoSnapshotError, run
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
+from gateway.settings.schema import Server
 from gateway.settings.secrets import SecretError
 from gateway.settings.signals import end_cleanly
 
@@ -21,12 +24,14 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--server", default="{}", help="the [server] table as JSON")
     arguments = parser.parse_args()
     configure(arguments.name)
     end_cleanly()
     try:
-        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment())
-    except (NoSnapshotError, SecretError, OSError) as error:
+        limits = msgspec.json.decode(arguments.server, type=Server)
+        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment(), limits)
+    except (NoSnapshotError, SecretError, OSError, msgspec.MsgspecError) as error:
         logging.getLogger("turnout.proxy").critical("worker cannot start", extra={"reason": str(error)})
         return 1
     return 0

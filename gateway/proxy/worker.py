@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 import uvloop
@@ -23,17 +24,19 @@ from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.last_good import LastGood
+from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
 
-KEEP_ALIVE_S = 20
 GRACE_S = 630
 """Longer than the longest total timeout that is the default (600 s): a stream may end before its worker does."""
 FIRST_SNAPSHOT_S = 30.0
@@ -46,8 +49,10 @@ class NoSnapshotError(Exception):
     """No snapshot to start with; the message says where it was looked for."""
 
 
-def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run(
+    name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], limits: Server | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, by these limits of connections; None: the defaults.
 
     Raises:
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
@@ -59,8 +64,9 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
     tally = StatusTally(page)
     with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-        lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
-        uvloop.run(_serve(listener, holder, tally, writer, lifespan))
+        guard = Guard(limits or Server())
+        lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard)
+        uvloop.run(_serve(listener, holder, tally, writer, guard, lifespan))
     writer.close()
 
 
@@ -127,20 +133,20 @@ async def _serve(
     holder: Holder,
     tally: StatusTally,
     writer: Writer,
+    guard: Guard,
     running: Callable[..., AbstractAsyncContextManager[None]],
 ) -> None:
     upstream = AiohttpUpstream()
     surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard)),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
     await uvicorn.Server(config).serve(sockets=[listener])
@@ -148,14 +154,16 @@ async def _serve(
 
 @asynccontextmanager
 async def _running(
-    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, upstream: Upstream
+    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, guard: Guard, upstream: Upstream
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
     refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    guarding = asyncio.create_task(guard.watch(), name="watch-connections")
     try:
         yield
     finally:
         refreshing.cancel()
+        guarding.cancel()
         await upstream.close()
 
 

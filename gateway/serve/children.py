@@ -33,9 +33,16 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def workers(self, count: int | None, listener: socket.socket) -> list[Child]:
         """Return this many workers on one listening socket; None: one per core."""
         names = [f"worker-{number}" for number in range(count or cores())]
+        server = msgspec.json.encode(self.definitions.server).decode()
         return [
             self._child(
-                name, "gateway.proxy", ["--name", name], role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener
+                name,
+                "gateway.proxy",
+                ["--name", name, "--server", server],
+                role="worker",
+                turn=0,
+                grace_s=_STREAM_GRACE_S,
+                bound=listener,
             )
             for name in names
         ]

@@ -27,6 +27,7 @@ _OURS = ("TURNOUT_SECRET", "TURNOUT_KEY")
 _RESERVED: Mapping[str, Collection[str]] = {"rollouts": ("base", "candidate"), "applications": ("turnout",)}
 """Arms would be mistaken for rollouts; `turnout` stands for the requests that Turnout makes itself."""
 
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[?[0-9A-Fa-f:.]+\]?")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 _PER_TOKEN = 0.0005
@@ -71,6 +72,13 @@ def _server(server: Server) -> Iterator[Problem]:
             yield error_at(("server", key), f"{shown(host)} is no host; write an address such as 127.0.0.1 or 0.0.0.0")
     if server.port and server.port == server.console_port:
         yield error_at(("server", "console_port"), f"{server.port} is the port of the gateway too; choose another")
+    for at, name in enumerate(server.hosts):
+        if name != "*" and not _HOST.fullmatch(name):
+            message = f'{shown(name)} is no host name; write it without scheme, port and path: "llm.example.com"'
+            yield error_at(("server", "hosts", at), message)
+    if server.max_request_line_bytes > server.max_head_bytes:
+        message = f"{server.max_request_line_bytes} is above max_head_bytes, of which it is a part; lower it"
+        yield error_at(("server", "max_request_line_bytes"), message)
 
 
 def _lake(configuration: Configuration) -> Iterator[Problem]:
