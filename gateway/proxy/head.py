@@ -32,7 +32,7 @@ def head_fault(received: bytes | bytearray, end: int, limits: Server) -> ApiErro
         return _long_line(limits)
     if end > limits.max_head_bytes or lines - 2 > limits.max_headers:
         return _large(limits)
-    if received[first - 9 : first] not in _VERSIONS:
+    if received[first - 9 : first] not in _VERSIONS or received.count(b" ", 0, first) != 2:
         return _version_fault(bytes(received[:first]))
     return None
 
@@ -70,7 +70,7 @@ def without_upgrade(received: bytes) -> bytes:
 
 
 def _version_fault(line: bytes) -> ApiError:
-    if _VERSION.fullmatch(line):
+    if _VERSION.fullmatch(line) and line[-9:] not in _VERSIONS:
         return VersionError("This server speaks HTTP/1.1; send the request in that version.")
     return malformed("its first line is not METHOD TARGET HTTP/1.1")
 
