@@ -18,7 +18,7 @@ from tests.bad_input.front import Front, encoded
 
 CROWD = 100
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-ENDLESS = encoded(model=CANDIDATE, stream=True, metadata={"simulate_output_tokens": "600000"})
+ENDLESS = encoded(model=CANDIDATE, stream=True, metadata={"simulate_output_tokens": "1000000"})
 
 
 def connected(front: Front, *, reads_bytes: int | None = None) -> socket.socket:
