@@ -14,7 +14,9 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import uvicorn
 import uvloop
 from litestar import Litestar
@@ -24,18 +26,20 @@ from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.queueing import Throttle
+from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.last_good import LastGood
+from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
 
-KEEP_ALIVE_S = 20
 GRACE_S = 630
 """Longer than the longest total timeout that is the default (600 s): a stream may end before its worker does."""
 FIRST_SNAPSHOT_S = 30.0
@@ -51,10 +55,15 @@ class NoSnapshotError(Exception):
     """No snapshot to start with; the message says where it was looked for."""
 
 
-def run(
-    name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], throttle: Throttle
-) -> None:
-    """Serve until SIGTERM or SIGINT; `throttle` knows this worker's part of the host's limits.
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told of its host: the limits of connections, and its part of the limits of requests."""
+
+    limits: Server
+    throttle: Throttle
+
+
+def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], place: Place) -> None:
+    """Serve until SIGTERM or SIGINT.
 
     Raises:
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
@@ -65,10 +74,12 @@ def run(
     writer = Writer(state_dir / "journal", name, boot)
     page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
     tally = StatusTally(page)
+    guard = Guard(place.limits)
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-            lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
-            uvloop.run(_serve(listener, holder, tally, writer, throttle, lifespan))
+            lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard)
+            chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
+            uvloop.run(_serve(listener, holder, chat, guard, lifespan))
     finally:
         # The server ends by SystemExit.
         writer.close()
@@ -136,23 +147,21 @@ def first_view(
 async def _serve(
     listener: socket.socket,
     holder: Holder,
-    tally: StatusTally,
-    writer: Writer,
-    throttle: Throttle,
+    chat: Callable[[Upstream], ChatCompletions],
+    guard: Guard,
     running: Callable[..., AbstractAsyncContextManager[None]],
 ) -> None:
     upstream = AiohttpUpstream()
-    surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally, throttle))
+    surface = Surface(holder, chat(upstream))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard)),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
     await uvicorn.Server(config).serve(sockets=[listener])
@@ -160,15 +169,17 @@ async def _serve(
 
 @asynccontextmanager
 async def _running(
-    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, upstream: Upstream
+    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, guard: Guard, upstream: Upstream
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
     refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    guarding = asyncio.create_task(guard.watch(), name="watch-connections")
     _spare_collections()
     try:
         yield
     finally:
         refreshing.cancel()
+        guarding.cancel()
         await upstream.close()
 
 

@@ -38,7 +38,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def _worker(self, number: int, total: int, listener: socket.socket) -> Child:
         """Return one worker, which knows its number among all for its part of the host's limits."""
         name = f"worker-{number}"
-        words = ["--name", name, "--number", str(number), "--workers", str(total)]
+        server = msgspec.json.encode(self.definitions.server).decode()
+        words = ["--name", name, "--number", str(number), "--workers", str(total), "--server", server]
         return self._child(name, "gateway.proxy", words, role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
     def shipper(self, lake: str) -> Child:
