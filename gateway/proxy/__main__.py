@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from gateway.proxy.worker import NoSnapshotError, run
@@ -21,15 +23,24 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--ready-fd", type=int, help="gets one byte, and is closed, once requests are accepted")
     arguments = parser.parse_args()
     configure(arguments.name)
     end_cleanly()
+    on_ready = partial(_tell, arguments.ready_fd)
     try:
-        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment())
+        listener = socket.socket(fileno=arguments.fd)
+        run(arguments.name, listener, arguments.state_dir, process_environment(), on_ready)
     except (NoSnapshotError, SecretError, OSError) as error:
         logging.getLogger("turnout.proxy").critical("worker cannot start", extra={"reason": str(error)})
         return 1
     return 0
+
+
+def _tell(ready_fd: int | None) -> None:
+    if ready_fd is not None:
+        os.write(ready_fd, b".")
+        os.close(ready_fd)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from analytics.journal.status import StatusPage
+from analytics.journal.status import StatusError, StatusPage, read
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.drain import DrainingProtocol, DrainingServer
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
@@ -46,8 +47,16 @@ class NoSnapshotError(Exception):
     """No snapshot to start with; the message says where it was looked for."""
 
 
-def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run(
+    name: str,
+    listener: socket.socket,
+    state_dir: Path,
+    environment: Mapping[str, str],
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, and drain; `on_ready` is called once requests are accepted.
+
+    No other living process on this state directory has the same name: it names the status page and the last good copy.
 
     Raises:
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
@@ -56,12 +65,24 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
     boot = secrets.token_hex(8)
     writer = Writer(state_dir / "journal", name, boot)
-    page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
-    tally = StatusTally(page)
-    with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-        lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
-        uvloop.run(_serve(listener, holder, tally, writer, lifespan))
-    writer.close()
+    status_page = state_dir / "run" / f"{name}.status"
+    tally = StatusTally(StatusPage.create(status_page, boot=boot, pid=os.getpid()))
+    try:
+        with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
+            lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
+            uvloop.run(_serve(listener, holder, tally, writer, lifespan, on_ready))
+    finally:
+        writer.close()
+        _remove_page(status_page, boot)
+
+
+def _remove_page(path: Path, boot: str) -> None:
+    """Remove this worker's page, unless another one has taken the name meanwhile."""
+    try:
+        if read(path).boot == boot:
+            path.unlink()
+    except (OSError, StatusError) as error:
+        _log.warning("status page not removed", extra={"path": str(path), "reason": str(error)})
 
 
 @contextmanager
@@ -128,12 +149,13 @@ async def _serve(
     tally: StatusTally,
     writer: Writer,
     running: Callable[..., AbstractAsyncContextManager[None]],
+    on_ready: Callable[[], None],
 ) -> None:
     upstream = AiohttpUpstream()
     surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),
-        http="httptools",
+        http=DrainingProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -143,7 +165,7 @@ async def _serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await DrainingServer(config, on_ready).serve(sockets=[listener])
 
 
 @asynccontextmanager

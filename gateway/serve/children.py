@@ -5,15 +5,16 @@ Workers end first, so that the shipper can ship what they wrote; simulated model
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from gateway.serve.supervisor import Child
+from gateway.serve.running import Child
 from gateway.settings.environment import Role, child_environment
 from gateway.settings.schema import Configuration
 
@@ -30,13 +31,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path
     config: Path
 
-    def workers(self, count: int | None, listener: socket.socket) -> list[Child]:
-        """Return this many workers on one listening socket; None: one per core."""
-        names = [f"worker-{number}" for number in range(count or cores())]
+    def workers(self, count: int | None, listener: socket.socket, taken: Collection[str] = ()) -> list[Child]:
+        """Return this many workers on one listening socket; None: one per core. None gets a name that is taken."""
+        free = (name for number in itertools.count() if (name := f"worker-{number}") not in taken)
+        names = itertools.islice(free, count or cores())
         return [
-            self._child(
-                name, "gateway.proxy", ["--name", name], role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener
-            )
+            self._child(name, "gateway.proxy", [], role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
             for name in names
         ]
 
@@ -82,6 +82,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             sockets=[] if bound is None else [bound.fileno()],
             turn=turn,
             grace_s=grace_s,
+            rolls=role == "worker",
         )
 
 

@@ -6,6 +6,7 @@ Nothing listens before the whole configuration is right and the first snapshot i
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import sys
@@ -21,7 +22,8 @@ from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
-from gateway.serve.supervisor import Child, Supervisor
+from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, inherit, sign
+from gateway.serve.supervisor import Supervisor
 from gateway.settings.load import load_checked
 from gateway.settings.problem import Problem, dotted
 from gateway.settings.schema import Configuration, Server
@@ -33,6 +35,8 @@ ADDRESSES = "addresses.json"
 FIRST_KEYS = "first-keys"
 _LOCK = "serve.lock"
 _BACKLOG = 2048
+
+_log = logging.getLogger("turnout.serve")
 
 
 class StartError(Exception):
@@ -49,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     console_port: int | None = None
     workers: int | None = None
+    takeover: bool = False
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,52 +94,85 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         StartError: the platform, the state directory, the ledger or a port is in the way.
         SettingsError, SecretError: the configuration or the master secret is wrong.
     """
-    if sys.platform == "win32":
-        message = "Turnout runs on Linux (and on macOS for development); on Windows use WSL"
-        raise StartError(message)
+    _refuse_impossible(options)
     with ExitStack() as held:
         state_dir = options.state_dir.absolute()
-        _claim(state_dir, held)
+        lock = -1 if options.takeover else _claim(state_dir, held)
         simulated = {name: _bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
         _require_secrets(definitions, environment)
+        inheritance = _inherited(state_dir, held) if options.takeover else None
         trouble = _open(state_dir, definitions, environment)
         server = _overridden(definitions.server, options)
-        gateway = _bind(server.host, server.port, held)
-        console = _bind(server.console_host, server.console_port, held)
+        gateway, console = _inherited_ports(inheritance, held) if inheritance else _bound_ports(server, held)
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
         children = [
             *(family.simulated(name, state_dir / f"demo-{name}.toml", bound) for name, bound in simulated.items()),
-            *family.workers(server.workers, gateway),
+            *family.workers(server.workers, gateway, inheritance.estate.names if inheritance else ()),
             family.shipper(definitions.lake.url or str(state_dir / "lake")),
             family.console(console),
         ]
-        return _host(state_dir, children, [gateway, console, *simulated.values()], warnings, trouble, held)
+        addresses = _announced(state_dir, [gateway, console, *simulated.values()])
+        lock = inheritance.estate.lock if inheritance else lock
+        offer = None if options.demo else _offered(state_dir, lock, (gateway, console), held)
+        return Host(
+            state_dir=state_dir,
+            addresses=addresses,
+            warnings=warnings,
+            is_degraded=trouble,
+            supervisor=Supervisor(children, offer=offer, inheritance=inheritance),
+            held=held.pop_all(),
+        )
 
 
-def _host(
-    state_dir: Path,
-    children: Sequence[Child],
-    bound: Sequence[socket.socket],
-    warnings: Sequence[Problem],
-    trouble: str | None,
-    held: ExitStack,
-) -> Host:
+def _refuse_impossible(options: Options) -> None:
+    if sys.platform == "win32":
+        message = "Turnout runs on Linux (and on macOS for development); on Windows use WSL"
+        raise StartError(message)
+    if options.takeover and options.demo:
+        message = "the demonstration is not handed over; stop it and start it again, without --takeover"
+        raise StartError(message)
+
+
+def _announced(state_dir: Path, bound: Sequence[socket.socket]) -> Addresses:
     gateway, console, *simulated = [_url(one) for one in bound]
     addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
     _write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
-    return Host(
-        state_dir=state_dir,
-        addresses=addresses,
-        warnings=warnings,
-        is_degraded=trouble,
-        supervisor=Supervisor(children),
-        held=held.pop_all(),
-    )
+    return addresses
 
 
-def _claim(state_dir: Path, held: ExitStack) -> None:
+def _inherited(state_dir: Path, held: ExitStack) -> Inheritance:
+    """Have the former supervisor end its console and shipper, and hand over."""
+    try:
+        inheritance = held.enter_context(inherit(state_dir))
+    except HandoverError as error:
+        raise StartError(str(error)) from error
+    held.callback(os.close, inheritance.estate.lock)
+    return inheritance
+
+
+def _inherited_ports(inheritance: Inheritance, held: ExitStack) -> Sequence[socket.socket]:
+    passed = (inheritance.estate.gateway, inheritance.estate.console)
+    return [held.enter_context(socket.socket(fileno=one)) for one in passed]
+
+
+def _bound_ports(server: Server, held: ExitStack) -> Sequence[socket.socket]:
+    return [_bind(server.host, server.port, held), _bind(server.console_host, server.console_port, held)]
+
+
+def _offered(state_dir: Path, lock: int, ports: Sequence[socket.socket], held: ExitStack) -> Offer | None:
+    gateway, console = [one.fileno() for one in ports]
+    try:
+        offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console))
+    except OSError as error:
+        _log.warning("this host cannot be taken over", extra={"reason": str(error)})
+        return None
+    held.callback(offer.close)
+    return offer
+
+
+def _claim(state_dir: Path, held: ExitStack) -> int:
     """Make the state directory and hold its lock: two hosts on one directory would fight over every file."""
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -148,6 +186,8 @@ def _claim(state_dir: Path, held: ExitStack) -> None:
     except OSError as error:
         message = f"another `turnout serve` runs on {state_dir}; stop it, or choose another --state-dir"
         raise StartError(message) from error
+    sign(lock)
+    return lock
 
 
 def _require_secrets(definitions: Configuration, environment: Mapping[str, str]) -> None:

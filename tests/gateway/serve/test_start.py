@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 from collections.abc import Mapping
@@ -296,3 +297,24 @@ def test_the_files_warnings_are_kept_for_whoever_starts_it(tmp_path: Path):
     with closing(prepared(tmp_path, config=unpriced)) as host:
         assert all(warning.severity == "warning" for warning in host.warnings)
         assert host.warnings
+
+
+def test_the_lock_file_holds_the_process_id_for_whoever_sends_a_signal(tmp_path: Path):
+    with closing(prepared(tmp_path)):
+        assert (tmp_path / "state/serve.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_without_a_running_host_there_is_nothing_to_take_over(tmp_path: Path):
+    assert "start without --takeover" in refused(tmp_path, takeover=True)
+    assert not (tmp_path / "state" / LEDGER_FILE).exists()
+
+
+def test_the_demonstration_is_not_taken_over(tmp_path: Path):
+    assert "without --takeover" in refused(tmp_path, takeover=True, demo=True)
+
+
+def test_a_state_directory_too_deep_for_a_socket_only_loses_the_takeover(tmp_path: Path):
+    deep = tmp_path / ("deep" * 25)
+
+    with closing(prepared(tmp_path, state_dir=deep)) as host:
+        assert listens(host.addresses.gateway)
