@@ -12,9 +12,10 @@ import time
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.errors import ApiError, BadRequestError, RequestTimeoutError
+from gateway.proxy.drain import DrainingProtocol
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.head import END, authority, head_fault, leading, malformed, unfinished_fault, without_upgrade
 from gateway.proxy.rounds import Guard, Stage
@@ -30,7 +31,7 @@ class _NextRequestError(Exception):
     """A second request lies behind the first."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(DrainingProtocol):
     """One connection."""
 
     def __init__(self, guard: Guard, **given: Any) -> None:
@@ -214,6 +215,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             super().shutdown()
+
+    def await_request(self) -> None:
+        """Leave a silent connection to the rounds, drain or not."""
 
     def look(self, now: float) -> None:
         """End what takes too long; called about once a second with a monotonic time."""

@@ -21,10 +21,11 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from analytics.journal.status import StatusPage
+from analytics.journal.status import StatusError, StatusPage, read
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.queueing import Throttle
@@ -56,14 +57,20 @@ class NoSnapshotError(Exception):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told of its host: the limits of connections, and its part of the limits of requests."""
+    """What a worker is told of its host: limits of connections, its part of the limits of requests, whom to tell.
+
+    `on_ready` is called once requests are accepted.
+    """
 
     limits: Server
     throttle: Throttle
+    on_ready: Callable[[], None] = lambda: None
 
 
 def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], place: Place) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT, and drain.
+
+    No other living process on this state directory has the same name: it names the status page and the last good copy.
 
     Raises:
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
@@ -72,18 +79,28 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
     boot = secrets.token_hex(8)
     writer = Writer(state_dir / "journal", name, boot)
-    page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
-    tally = StatusTally(page)
+    status_page = state_dir / "run" / f"{name}.status"
+    tally = StatusTally(StatusPage.create(status_page, boot=boot, pid=os.getpid()))
     guard = Guard(place.limits)
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
             lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard)
             chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
-            uvloop.run(_serve(listener, holder, chat, guard, lifespan))
+            uvloop.run(_serve(listener, holder, chat, guard, lifespan, place.on_ready))
     finally:
         # The server ends by SystemExit.
         writer.close()
         tally.tell(writer)
+        _remove_page(status_page, boot)
+
+
+def _remove_page(path: Path, boot: str) -> None:
+    """Remove this worker's page, unless another one has taken the name meanwhile."""
+    try:
+        if read(path).boot == boot:
+            path.unlink()
+    except (OSError, StatusError) as error:
+        _log.warning("status page not removed", extra={"path": str(path), "reason": str(error)})
 
 
 @contextmanager
@@ -150,6 +167,7 @@ async def _serve(
     chat: Callable[[Upstream], ChatCompletions],
     guard: Guard,
     running: Callable[..., AbstractAsyncContextManager[None]],
+    on_ready: Callable[[], None],
 ) -> None:
     upstream = AiohttpUpstream()
     surface = Surface(holder, chat(upstream))
@@ -164,7 +182,7 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await DrainingServer(config, on_ready).serve(sockets=[listener])
 
 
 @asynccontextmanager
