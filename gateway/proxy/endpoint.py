@@ -15,7 +15,7 @@ from gateway.proxy.entry import Entry, Journal, Tally
 from gateway.proxy.identity import identify
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.relay import Passing, is_stream, relay_stream, relay_whole, unanswered
-from gateway.proxy.snapshot import Holder, View
+from gateway.proxy.snapshot import Caller, Holder, View
 from gateway.proxy.upstream import Call, Fault, Upstream
 
 _log = logging.getLogger("turnout.proxy")
@@ -57,21 +57,21 @@ class ChatCompletions:
             self._throttle.leave(entry, connection)
 
     async def _answer(self, connection: Connection, view: View, entry: Entry, headers: list[Header]) -> None:
-        decisions, exchange = view.decisions, entry.exchange
-        exchange.learn(snapshot_version=decisions.label, config_source=view.source)
-        caller = admit(decisions, connection.headers)
-        exchange.learn(application=caller.name)
+        exchange = entry.exchange
+        caller = _admitted(connection, view, entry)
         if caller.is_limited:
             self._throttle.count(caller, entry)
         if connection.repeated:
             check_repeated(caller, connection.repeated)
         exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
-        admission = decisions.snapshot.admission
-        body = await connection.body(decisions.snapshot.max_body_bytes, self._throttle.room(admission))
+        admission = view.decisions.snapshot.admission
+        body = await connection.body(view.decisions.snapshot.max_body_bytes, self._throttle.room(admission))
+        if (now := self._holder.view) is not view:
+            view, caller = now, _admitted(connection, now, entry)
         reading = wire.read(body)
         exchange.learn(model_requested=reading.model, stream=reading.stream)
         user = identify(caller, connection.headers, reading)
-        route = decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
+        route = view.decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
         if route is None:
             raise unknown_model(reading.model)
         choice = choose(view, route, user)
@@ -83,10 +83,11 @@ class ChatCompletions:
         if choice.deployment.limits.max_concurrent or admission.max_concurrent:
             await self._throttle.enter(choice.deployment, admission, entry)
             check_standing(choice, self._holder.view)
+            exchange.learn(snapshot_version=self._holder.view.decisions.label)
         injects = reading.stream and choice.deployment.injects_usage and not reading.asks_usage
         body = wire.rewrite(reading, choice.deployment.model, inject_usage=injects)
         call = _call(connection, choice, body, stream=reading.stream)
-        entry.open(choice.called(decisions.snapshot.price_version), call.total_s)
+        entry.open(choice.called(view.decisions.snapshot.price_version), call.total_s)
         comment_s = admission.keep_alive_comment_s
         await self._forward(connection, call, entry, headers, withholds_usage=injects, comment_s=comment_s)
 
@@ -106,6 +107,14 @@ class ChatCompletions:
         finally:
             if answer is not None:
                 answer.close()
+
+
+def _admitted(connection: Connection, view: View, entry: Entry) -> Caller:
+    """Admit by one view, which the record names; a body may take long, so that a newer view admits once more."""
+    entry.exchange.learn(snapshot_version=view.decisions.label, config_source=view.source)
+    caller = admit(view.decisions, connection.headers)
+    entry.exchange.learn(application=caller.name)
+    return caller
 
 
 def _call(connection: Connection, choice: Choice, body: bytes, *, stream: bool) -> Call:
