@@ -6,9 +6,13 @@
     ├── ForbiddenError          403     invalid_request_error   as given
     ├── NotFoundError           404     invalid_request_error   model_not_found, unknown_url
     ├── MethodNotAllowedError   405     invalid_request_error   method_not_allowed
+    ├── RequestTimeoutError     408     invalid_request_error   request_timeout
     ├── TooLargeError           413     invalid_request_error   request_too_large
+    ├── UrlTooLongError         414     invalid_request_error   url_too_long
     ├── UnsupportedError        415     invalid_request_error   unsupported_media_type
     ├── RateLimitedError        429     requests                rate_limit_exceeded
+    ├── HeadersTooLargeError    431     invalid_request_error   headers_too_large
+    ├── VersionError            505     server_error            http_version_not_supported
     ├── ShedError               503     server_error            overloaded
     └── UpstreamError           502     server_error            upstream_error
         └── UpstreamTimeoutError 504    server_error            upstream_timeout
@@ -94,6 +98,14 @@ class MethodNotAllowedError(ApiError):
     code = "method_not_allowed"
 
 
+class RequestTimeoutError(ApiError):
+    """The request's head or body did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+
 class TooLargeError(ApiError):
     """The body is larger than the configured limit."""
 
@@ -101,6 +113,14 @@ class TooLargeError(ApiError):
     type = "invalid_request_error"
     code = "request_too_large"
     headers = ((b"connection", b"close"),)
+
+
+class UrlTooLongError(ApiError):
+    """The request's first line is longer than the configured limit."""
+
+    status = 414
+    type = "invalid_request_error"
+    code = "url_too_long"
 
 
 class UnsupportedError(ApiError):
@@ -121,6 +141,21 @@ class RateLimitedError(ApiError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0, error_class: str | None = None) -> None:
         super().__init__(message, error_class=error_class)
         self.headers = ((b"retry-after", b"%d" % math.ceil(retry_after_s)),)
+
+
+class HeadersTooLargeError(ApiError):
+    """The request has more headers, or more bytes of them, than the configured limits."""
+
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+
+
+class VersionError(ApiError):
+    """The request is not HTTP/1.1 or HTTP/1.0."""
+
+    status = 505
+    code = "http_version_not_supported"
 
 
 class ShedError(ApiError):

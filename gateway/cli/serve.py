@@ -33,6 +33,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--port", type=_port, help="port of the data plane; 0: any; default: the file's, or 8080")
     parser.add_argument("--console-port", type=_port, help="port of the console; 0: any; default: the file's, or 8081")
     parser.add_argument("--workers", type=_workers, help="worker processes; default: the file's, or one per core")
+    parser.add_argument("--takeover", action="store_true", help="take over from the `turnout serve` that runs here")
     parser.set_defaults(run=run)
 
 
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         console_port=arguments.console_port,
         workers=arguments.workers,
+        takeover=arguments.takeover,
     )
     configure("serve")
     try:
@@ -82,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         host.close()
     sys.stdout.write(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")
-    return 0
+    return int(host.supervisor.has_failed)
 
 
 class Announcement:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from gateway.proxy.queueing import Throttle
-from gateway.proxy.worker import NoSnapshotError, run
+from gateway.proxy.worker import NoSnapshotError, Place, run
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
+from gateway.settings.schema import Server
 from gateway.settings.secrets import SecretError
 from gateway.settings.signals import end_cleanly
 
@@ -24,16 +29,28 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--number", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--server", default="{}", help="the [server] table as JSON")
+    parser.add_argument("--ready-fd", type=int, help="gets one byte, and is closed, once requests are accepted")
     arguments = parser.parse_args()
     configure(arguments.name)
     end_cleanly()
     try:
-        throttle = Throttle(arguments.number, arguments.workers)
-        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment(), throttle)
-    except (NoSnapshotError, SecretError, OSError) as error:
+        place = Place(
+            limits=msgspec.json.decode(arguments.server, type=Server),
+            throttle=Throttle(arguments.number, arguments.workers),
+            on_ready=partial(_tell, arguments.ready_fd),
+        )
+        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment(), place)
+    except (NoSnapshotError, SecretError, OSError, msgspec.MsgspecError) as error:
         logging.getLogger("turnout.proxy").critical("worker cannot start", extra={"reason": str(error)})
         return 1
     return 0
+
+
+def _tell(ready_fd: int | None) -> None:
+    if ready_fd is not None:
+        os.write(ready_fd, b".")
+        os.close(ready_fd)
 
 
 if __name__ == "__main__":

@@ -14,28 +14,33 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import uvicorn
 import uvloop
 from litestar import Litestar
 
-from analytics.journal.status import StatusPage
+from analytics.journal.status import StatusError, StatusPage, read
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.queueing import Throttle
+from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.last_good import LastGood
+from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
 
-KEEP_ALIVE_S = 20
 GRACE_S = 630
 """Longer than the longest total timeout that is the default (600 s): a stream may end before its worker does."""
 FIRST_SNAPSHOT_S = 30.0
@@ -51,10 +56,21 @@ class NoSnapshotError(Exception):
     """No snapshot to start with; the message says where it was looked for."""
 
 
-def run(
-    name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], throttle: Throttle
-) -> None:
-    """Serve until SIGTERM or SIGINT; `throttle` knows this worker's part of the host's limits.
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told of its host: limits of connections, its part of the limits of requests, whom to tell.
+
+    `on_ready` is called once requests are accepted.
+    """
+
+    limits: Server
+    throttle: Throttle
+    on_ready: Callable[[], None] = lambda: None
+
+
+def run(name: str, listener: socket.socket, state_dir: Path, environment: Mapping[str, str], place: Place) -> None:
+    """Serve until SIGTERM or SIGINT, and drain.
+
+    No other living process on this state directory has the same name: it names the status page and the last good copy.
 
     Raises:
         NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
@@ -63,16 +79,28 @@ def run(
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
     boot = secrets.token_hex(8)
     writer = Writer(state_dir / "journal", name, boot)
-    page = StatusPage.create(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
-    tally = StatusTally(page)
+    status_page = state_dir / "run" / f"{name}.status"
+    tally = StatusTally(StatusPage.create(status_page, boot=boot, pid=os.getpid()))
+    guard = Guard(place.limits)
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-            lifespan = partial(_running, holder=holder, tally=tally, writer=writer)
-            uvloop.run(_serve(listener, holder, tally, writer, throttle, lifespan))
+            lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard)
+            chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
+            uvloop.run(_serve(listener, holder, chat, guard, lifespan, place.on_ready))
     finally:
         # The server ends by SystemExit.
         writer.close()
         tally.tell(writer)
+        _remove_page(status_page, boot)
+
+
+def _remove_page(path: Path, boot: str) -> None:
+    """Remove this worker's page, unless another one has taken the name meanwhile."""
+    try:
+        if read(path).boot == boot:
+            path.unlink()
+    except (OSError, StatusError) as error:
+        _log.warning("status page not removed", extra={"path": str(path), "reason": str(error)})
 
 
 @contextmanager
@@ -136,39 +164,40 @@ def first_view(
 async def _serve(
     listener: socket.socket,
     holder: Holder,
-    tally: StatusTally,
-    writer: Writer,
-    throttle: Throttle,
+    chat: Callable[[Upstream], ChatCompletions],
+    guard: Guard,
     running: Callable[..., AbstractAsyncContextManager[None]],
+    on_ready: Callable[[], None],
 ) -> None:
     upstream = AiohttpUpstream()
-    surface = Surface(holder, ChatCompletions(holder, upstream, writer, tally, throttle))
+    surface = Surface(holder, chat(upstream))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard)),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await DrainingServer(config, on_ready).serve(sockets=[listener])
 
 
 @asynccontextmanager
 async def _running(
-    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, upstream: Upstream
+    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, guard: Guard, upstream: Upstream
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
     refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    guarding = asyncio.create_task(guard.watch(), name="watch-connections")
     _spare_collections()
     try:
         yield
     finally:
         refreshing.cancel()
+        guarding.cancel()
         await upstream.close()
 
 

@@ -5,15 +5,16 @@ Workers end first, so that the shipper can ship what they wrote; simulated model
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from gateway.serve.supervisor import Child
+from gateway.serve.running import Child
 from gateway.settings.environment import Role, child_environment
 from gateway.settings.schema import Configuration
 
@@ -30,15 +31,17 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path
     config: Path
 
-    def workers(self, count: int | None, listener: socket.socket) -> list[Child]:
-        """Return this many workers on one listening socket; None: one per core."""
+    def workers(self, count: int | None, listener: socket.socket, taken: Collection[str] = ()) -> list[Child]:
+        """Return this many workers on one listening socket; None: one per core. None gets a name that is taken."""
         total = count or cores()
-        return [self._worker(number, total, listener) for number in range(total)]
+        free = (name for number in itertools.count() if (name := f"worker-{number}") not in taken)
+        names = itertools.islice(free, total)
+        return [self._worker(name, number, total, listener) for number, name in enumerate(names)]
 
-    def _worker(self, number: int, total: int, listener: socket.socket) -> Child:
+    def _worker(self, name: str, number: int, total: int, listener: socket.socket) -> Child:
         """Return one worker, which knows its number among all for its part of the host's limits."""
-        name = f"worker-{number}"
-        words = ["--name", name, "--number", str(number), "--workers", str(total)]
+        server = msgspec.json.encode(self.definitions.server).decode()
+        words = ["--number", str(number), "--workers", str(total), "--server", server]
         return self._child(name, "gateway.proxy", words, role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
     def shipper(self, lake: str) -> Child:
@@ -83,6 +86,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             sockets=[] if bound is None else [bound.fileno()],
             turn=turn,
             grace_s=grace_s,
+            rolls=role == "worker",
         )
 
 

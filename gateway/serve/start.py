@@ -6,10 +6,11 @@ Nothing listens before the whole configuration is right and the first snapshot i
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
+from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, inherit, sign
 from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
+from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
 from gateway.settings.load import load_checked
 from gateway.settings.problem import dotted
@@ -34,11 +37,8 @@ from rollout.stores.ledger import LEDGER_FILE, LedgerError
 ADDRESSES = "addresses.json"
 FIRST_KEYS = "first-keys"
 _LOCK = "serve.lock"
-_BACKLOG = 2048
 
-
-class StartError(Exception):
-    """The host cannot start; the message is one sentence with the remedy."""
+_log = logging.getLogger("turnout.serve")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     console_port: int | None = None
     workers: int | None = None
+    takeover: bool = False
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,49 +97,86 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         StartError: the platform, the state directory, the ledger or a port is in the way.
         SettingsError, SecretError: the configuration or the master secret is wrong.
     """
-    if sys.platform == "win32":
-        message = "Turnout runs on Linux (and on macOS for development); on Windows use WSL"
-        raise StartError(message)
+    _refuse_impossible(options)
     with ExitStack() as held:
         state_dir = options.state_dir.absolute()
-        _claim(state_dir, held)
-        notes = _separate(state_dir, held, is_demo=options.demo)
-        simulated = {name: _bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
+        lock, notes = _claimed(state_dir, held, options)
+        simulated = {name: bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
         _require_secrets(definitions, environment)
+        inheritance = _inherited(state_dir, held) if options.takeover else None
         trouble = _open(state_dir, definitions, environment, notes)
         server = _overridden(definitions.server, options)
-        gateway = _bind(server.host, server.port, held)
-        console = _bind(server.console_host, server.console_port, held)
+        gateway, console = _inherited_ports(inheritance, held) if inheritance else _bound_ports(server, held)
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
         children = [
             *(family.simulated(name, state_dir / f"demo-{name}.toml", bound) for name, bound in simulated.items()),
-            *family.workers(server.workers, gateway),
+            *family.workers(server.workers, gateway, inheritance.estate.names if inheritance else ()),
             family.shipper(definitions.lake.url or str(state_dir / "lake")),
             family.console(console),
         ]
-        addresses = _announced(state_dir, gateway, console, simulated.values())
+        addresses = _announced(state_dir, [gateway, console, *simulated.values()])
+        lock = inheritance.estate.lock if inheritance else lock
+        offer = None if options.demo else _offered(state_dir, lock, (gateway, console), held)
         return Host(
             state_dir=state_dir,
             addresses=addresses,
             public_name=next(iter(definitions.rollouts), None),
             notes=[*(f"{config}: {warning}" for warning in warnings), *notes],
             trouble=trouble,
-            supervisor=Supervisor(children),
+            supervisor=Supervisor(children, offer=offer, inheritance=inheritance),
             held=held.pop_all(),
         )
 
 
-def _announced(
-    state_dir: Path, gateway: socket.socket, console: socket.socket, simulated: Iterable[socket.socket]
-) -> Addresses:
-    addresses = Addresses(gateway=_url(gateway), console=_url(console), simulated=[_url(one) for one in simulated])
-    _write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
+def _refuse_impossible(options: Options) -> None:
+    if sys.platform == "win32":
+        message = "Turnout runs on Linux (and on macOS for development); on Windows use WSL"
+        raise StartError(message)
+    if options.takeover and options.demo:
+        message = "the demonstration is not handed over; stop it and start it again, without --takeover"
+        raise StartError(message)
+
+
+def _announced(state_dir: Path, bound: Sequence[socket.socket]) -> Addresses:
+    gateway, console, *simulated = [url(one) for one in bound]
+    addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
+    write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
     return addresses
 
 
-def _claim(state_dir: Path, held: ExitStack) -> None:
+def _inherited(state_dir: Path, held: ExitStack) -> Inheritance:
+    """Have the former supervisor end its console and shipper, and hand over."""
+    try:
+        inheritance = held.enter_context(inherit(state_dir))
+    except HandoverError as error:
+        raise StartError(str(error)) from error
+    held.callback(os.close, inheritance.estate.lock)
+    return inheritance
+
+
+def _inherited_ports(inheritance: Inheritance, held: ExitStack) -> Sequence[socket.socket]:
+    passed = (inheritance.estate.gateway, inheritance.estate.console)
+    return [held.enter_context(socket.socket(fileno=one)) for one in passed]
+
+
+def _bound_ports(server: Server, held: ExitStack) -> Sequence[socket.socket]:
+    return [bind(server.host, server.port, held), bind(server.console_host, server.console_port, held)]
+
+
+def _offered(state_dir: Path, lock: int, ports: Sequence[socket.socket], held: ExitStack) -> Offer | None:
+    gateway, console = [one.fileno() for one in ports]
+    try:
+        offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console))
+    except OSError as error:
+        _log.warning("this host cannot be taken over", extra={"reason": str(error)})
+        return None
+    held.callback(offer.close)
+    return offer
+
+
+def _claim(state_dir: Path, held: ExitStack) -> int:
     """Make the state directory and hold its lock: two hosts on one directory would fight over every file."""
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -152,6 +190,8 @@ def _claim(state_dir: Path, held: ExitStack) -> None:
     except OSError as error:
         message = f"another `turnout serve` runs on {state_dir}; stop it, or choose another --state-dir"
         raise StartError(message) from error
+    sign(lock)
+    return lock
 
 
 def _require_secrets(definitions: Configuration, environment: Mapping[str, str]) -> None:
@@ -166,19 +206,21 @@ def _require_secrets(definitions: Configuration, environment: Mapping[str, str])
         raise StartError("\n".join(missing))
 
 
-def _separate(state_dir: Path, held: ExitStack, *, is_demo: bool) -> list[str]:
-    """Keep the demonstration's state and a real installation's apart; returns what the operator should know of it."""
-    if is_demo:
+def _claimed(state_dir: Path, held: ExitStack, options: Options) -> tuple[int, list[str]]:
+    """Hold the state directory, the demonstration's apart from a real installation's; returns lock and notes."""
+    if options.takeover:
+        return -1, []
+    lock = _claim(state_dir, held)
+    if options.demo:
         try:
             require_demo(state_dir)
         except ForeignDirectoryError as error:
             raise StartError(str(error)) from error
-        return []
-    aside = set_demo_aside(state_dir)
+    aside = None if options.demo else set_demo_aside(state_dir)
     if aside is None:
-        return []
-    _claim(state_dir, held)
-    return [f"the demonstration's keys, percent and records were moved to {aside}; {state_dir} begins anew"]
+        return lock, []
+    moved = f"the demonstration's keys, percent and records were moved to {aside}; {state_dir} begins anew"
+    return _claim(state_dir, held), [moved]
 
 
 def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str, str], notes: list[str]) -> str | None:
@@ -205,15 +247,15 @@ def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str,
 
 def _keep(state_dir: Path, keys: FirstKeys) -> None:
     text = f"admin {keys.admin}\napplication {keys.app}\n"
-    _write(state_dir / FIRST_KEYS, text.encode(), 0o600)
+    write(state_dir / FIRST_KEYS, text.encode(), 0o600)
 
 
 def _demo_config(state_dir: Path, simulated: Mapping[str, socket.socket]) -> Path:
     for name, text in SIMULATIONS.items():
-        _write(state_dir / f"demo-{name}.toml", text.encode(), 0o644)
+        write(state_dir / f"demo-{name}.toml", text.encode(), 0o644)
     path = state_dir / DEMO_CONFIG
     ports = [bound.getsockname()[1] for bound in simulated.values()]
-    _write(path, demo.configuration(*ports).encode(), 0o644)
+    write(path, demo.configuration(*ports).encode(), 0o644)
     return path
 
 
@@ -221,37 +263,3 @@ def _overridden(server: Server, options: Options) -> Server:
     given = {"host": options.host, "port": options.port, "console_port": options.console_port}
     given["workers"] = options.workers
     return replace(server, **{name: value for name, value in given.items() if value is not None})
-
-
-def _bind(host: str, port: int, held: ExitStack) -> socket.socket:
-    try:
-        bound = held.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(_BACKLOG)
-    except (OSError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        message = f"cannot listen on {host!r} port {port}: {reason}; choose another address, or port 0 for any free one"
-        raise StartError(message) from error
-    return bound
-
-
-def _url(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - read, not bound
-    return f"http://{named}:{port}"
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file whole, durably, with this mode from its first moment."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:  # noqa: PTH123 - an open descriptor
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}; make the state directory writable, with room in it"
-        raise StartError(message) from error

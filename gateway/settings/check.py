@@ -27,6 +27,7 @@ _OURS = ("TURNOUT_SECRET", "TURNOUT_KEY")
 _RESERVED: Mapping[str, Collection[str]] = {"rollouts": ("base", "candidate"), "applications": ("turnout",)}
 """Arms would be mistaken for rollouts; `turnout` stands for the requests that Turnout makes itself."""
 
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[?[0-9A-Fa-f:.]+\]?")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 _PER_TOKEN = 0.0005
@@ -74,6 +75,13 @@ def _server(server: Server) -> Iterator[Problem]:
     if server.max_buffered_bytes < server.max_body_bytes:
         message = f"{server.max_buffered_bytes} is less than one body may have (max_body_bytes); write more"
         yield error_at(("server", "max_buffered_bytes"), message)
+    for at, name in enumerate(server.hosts):
+        if name != "*" and not _HOST.fullmatch(name):
+            message = f'{shown(name)} is no host name; write it without scheme, port and path: "llm.example.com"'
+            yield error_at(("server", "hosts", at), message)
+    if server.max_request_line_bytes > server.max_head_bytes:
+        message = f"{server.max_request_line_bytes} is above max_head_bytes, of which it is a part; lower it"
+        yield error_at(("server", "max_request_line_bytes"), message)
 
 
 def _lake(configuration: Configuration) -> Iterator[Problem]:

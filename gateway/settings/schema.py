@@ -52,6 +52,15 @@ class Server(_Section, frozen=True, kw_only=True):
     queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
     queue_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 5.0
     keep_alive_comment_s: Seconds = 10.0
+    hosts: tuple[str, ...] = ()
+    """Names under which callers reach the gateway, beside loopback names and its own address; "*": any."""
+    head_timeout_s: Seconds = 10.0
+    max_headers: Annotated[int, Meta(ge=10, le=10_000)] = 100
+    max_head_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024)] = 32 * 1024
+    max_request_line_bytes: Annotated[int, Meta(ge=256, le=1024 * 1024)] = 8 * 1024
+    body_timeout_s: Seconds = 30.0
+    min_body_bytes_per_s: Annotated[int, Meta(ge=1, le=1024 * 1024)] = 100
+    write_timeout_s: Seconds = 30.0
 
 
 class Lake(_Section, frozen=True, kw_only=True):

@@ -106,7 +106,10 @@ class SimulatedServer:
 
 @dataclass(kw_only=True)
 class Installation:
-    """A running installation; addresses are as `addresses.json` has them, `kills` counts what a test killed."""
+    """A running installation; addresses are as `addresses.json` has them, `kills` counts what a test killed.
+
+    A test that lets another `turnout serve` take over puts it in the place of `process`.
+    """
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -275,9 +278,13 @@ def installed(
             console=found["console"],
             keys=keys,
         )
-        yield one
-        process.send_signal(ends_by)
-        assert process.wait(PATIENCE_S) == (0 if ends_by == signal.SIGTERM else -ends_by)
+        try:
+            yield one
+        finally:
+            if one.process is not process:
+                running.callback(_end, one.process)
+        one.process.send_signal(ends_by)
+        assert one.process.wait(PATIENCE_S) == (0 if ends_by == signal.SIGTERM else -ends_by)
         assert_nothing_broke(one)
 
 

@@ -82,7 +82,7 @@ class Front:
     ) -> Answer:
         """Send a request byte for byte: its first line, the usual headers and these, and a body."""
         body = encoded() if body is None else body
-        head = [first, *([b"Host: gateway"] if host else []), b"Authorization: Bearer " + self.key.encode()]
+        head = [first, *([b"Host: localhost"] if host else []), b"Authorization: Bearer " + self.key.encode()]
         head += [b"Content-Length: %d" % len(body)] if length else []
         return self.bytes(b"\r\n".join([*head, *lines]) + b"\r\n\r\n" + body)
 

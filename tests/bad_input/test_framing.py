@@ -46,6 +46,8 @@ def test_broken_framing_is_refused_and_the_connection_closed(
     answer = front.raw(*lines, length=length, body=body)
 
     assert (answer.status, answer.is_closed, answer.rest) == (400, True, b"")
+    assert answer.error["code"] == "invalid_http"
+    assert answer.headers["connection"] == "close"
     assert front.key.encode() not in answer.body
     begun = [frame for frame in front.frames() if frame.request_id not in before]
     assert {getattr(frame, "outcome", "opened") for frame in begun} <= {"client_cancelled", "rejected"}
@@ -55,8 +57,7 @@ FIRST_LINES = {
     "a method that does not exist": b"STEAL /v1/chat/completions HTTP/1.1",
     "a small method": b"post /v1/chat/completions HTTP/1.1",
     "a tunnel": b"CONNECT elsewhere.example:443 HTTP/1.1",
-    "a version that does not exist": b"POST /v1/chat/completions HTTP/9.9",
-    "another protocol": b"PRI * HTTP/2.0",
+    "no version": b"POST /v1/chat/completions",
     "a space in the path": b"POST /v1/chat completions HTTP/1.1",
     "a NUL in the path": b"POST /v1/\x00 HTTP/1.1",
     "raw bytes in the path": b"POST /v1/\xc3\xa9 HTTP/1.1",
@@ -73,6 +74,13 @@ def test_a_first_line_that_is_none_is_refused_and_the_connection_closed(front: F
 
     assert (answer.status, answer.is_closed, answer.rest) == (400, True, b"")
     assert len(front.frames()) == before
+
+
+@pytest.mark.parametrize("first", [b"POST /v1/chat/completions HTTP/9.9", b"PRI * HTTP/2.0"])
+def test_another_version_is_refused_as_such(front: Front, first: bytes):
+    answer = front.raw(first=first)
+
+    assert (answer.status, answer.error["code"], answer.is_closed) == (505, "http_version_not_supported", True)
 
 
 def test_line_feeds_alone_are_refused(front: Front):
@@ -94,9 +102,8 @@ def test_a_caller_that_asks_for_leave_gets_it(running: Front):
     assert answer.rest.startswith(b"HTTP/1.1 200") or not answer.rest
 
 
-@pytest.mark.parametrize("version", [b" HTTP/1.0", b""])
-def test_an_older_version_is_answered_and_closed(running: Front, version: bytes):
-    answer = running.raw(first=b"POST /v1/chat/completions" + version)
+def test_an_older_version_is_answered_and_closed(running: Front):
+    answer = running.raw(first=b"POST /v1/chat/completions HTTP/1.0")
 
     assert (answer.status, answer.is_closed, answer.rest) == (200, True, b"")
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from analytics.journal.reader import SegmentReader
-from analytics.journal.status import Status, read
+from analytics.journal.status import Status, StatusPage, read
 from analytics.record import Opened, Record
 from gateway.proxy.snapshot import Decisions
 from gateway.proxy.tally import SOURCES
@@ -187,14 +187,27 @@ def test_a_worker_serves_follows_the_ledger_and_ends_cleanly(tmp_path: Path, sta
             answer = client.post("/v1/chat/completions", json={"model": SALES, "user": "ann"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+    seen = worker.status()
     assert worker.end() == 0
     opening, record = worker.frames()
     assert isinstance(opening, Opened)
     assert isinstance(record, Record)
     assert (record.arm_served, record.outcome, record.error_class) == ("candidate", "upstream_error", "connect_refused")
-    assert (worker.status().requests, worker.status().in_flight, worker.status().lost) == (1, 0, 0)
+    assert (seen.requests, seen.in_flight, seen.lost) == (1, 0, 0)
+    assert not (tmp_path / "run/worker-0.status").exists()
     assert worker.events() == []
     assert (tmp_path / "run/worker-0.snapshot").exists()
+
+
+def test_a_worker_leaves_the_status_page_of_whoever_has_taken_its_name(tmp_path: Path, start: Callable[[], Worker]):
+    with opened(tmp_path):
+        worker = start()
+        until(worker.is_ready)
+        StatusPage.create(tmp_path / "run/worker-0.status", boot="another", pid=1).close()
+
+        assert worker.end() == 0
+
+    assert worker.status().boot == "another"
 
 
 @pytest.mark.parametrize("spoiled", ["missing", "damaged", "locked"])

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.serve.children import Family, cores
-from gateway.serve.supervisor import Child
-from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Upstream
+from gateway.serve.running import Child
+from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Upstream
 
 DEFINITIONS = Configuration(
     lake=Lake(seal_every_s=0.5),
@@ -52,8 +53,14 @@ def test_each_worker_has_a_name_and_all_share_one_socket(listener: socket.socket
 
     fd = listener.fileno()
     assert [worker.name for worker in workers] == ["worker-0", "worker-1"]
-    assert words(workers[1]) == f"gateway.proxy --state-dir /state --name worker-1 --number 1 --workers 2 --fd {fd}"
+    said, _, server = words(workers[1]).partition(" --server ")
+    assert said == "gateway.proxy --state-dir /state --number 1 --workers 2"
+    assert msgspec.json.decode(server.removesuffix(f" --fd {fd}"), type=Server) == Server()
     assert [worker.sockets for worker in workers] == [[fd], [fd]]
+
+
+def test_workers_alone_are_replaced_by_a_rolling_restart(listener: socket.socket):
+    assert [child.name for child in everyone(listener) if child.rolls] == ["worker-0", "worker-1"]
 
 
 def test_without_a_count_there_is_a_worker_for_each_core(listener: socket.socket):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 from collections.abc import Mapping
@@ -316,3 +317,24 @@ def test_a_demonstration_is_not_played_on_a_real_installations_state(tmp_path: P
 
     with pytest.raises(StartError, match="is a real installation's state"):
         prepared(tmp_path, demo=True)
+
+
+def test_the_lock_file_holds_the_process_id_for_whoever_sends_a_signal(tmp_path: Path):
+    with closing(prepared(tmp_path)):
+        assert (tmp_path / "state/serve.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_without_a_running_host_there_is_nothing_to_take_over(tmp_path: Path):
+    assert "start without --takeover" in refused(tmp_path, takeover=True)
+    assert not (tmp_path / "state" / LEDGER_FILE).exists()
+
+
+def test_the_demonstration_is_not_taken_over(tmp_path: Path):
+    assert "without --takeover" in refused(tmp_path, takeover=True, demo=True)
+
+
+def test_a_state_directory_too_deep_for_a_socket_only_loses_the_takeover(tmp_path: Path):
+    deep = tmp_path / ("deep" * 25)
+
+    with closing(prepared(tmp_path, state_dir=deep)) as host:
+        assert listens(host.addresses.gateway)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from gateway.serve.supervisor import Child, Supervisor
+from gateway.serve.running import Child
+from gateway.serve.supervisor import Supervisor
 
 PATIENCE_S = 20.0
 RUN = """
 import json, sys
-from gateway.serve.supervisor import Child, Supervisor
+from gateway.serve.running import Child
+from gateway.serve.supervisor import Supervisor
 from gateway.settings.logs import configure
 configure("serve")
 supervisor = Supervisor([Child(**child) for child in json.loads(sys.argv[1])])
@@ -264,6 +267,61 @@ def test_ending_what_never_started_does_nothing():
     supervisor.stop()
     supervisor.tend()
     supervisor.stop()
+
+
+TELLS = (
+    "import os, signal, sys, time\n"
+    "name, fd = (sys.argv[sys.argv.index(word) + 1] for word in ('--name', '--ready-fd'))\n"
+    "said = open(sys.argv[1], 'a', buffering=1)\n"
+    "signal.signal(signal.SIGTERM, lambda *_: (said.write(f'{name} ends\\n'), os._exit(0)))\n"
+    "said.write(f'{name} lives {os.getpid()}\\n'); os.write(int(fd), b'.'); time.sleep(60)\n"
+)
+
+
+def test_sighup_replaces_the_children_that_roll_and_ends_each_only_then(
+    supervised: Callable[..., Supervised], tmp_path: Path
+):
+    diary = tmp_path / "diary"
+    running = supervised([child(diary, "worker-0", TELLS, rolls=True), child(diary, "alone", ENDS, turn=1)])
+    until(lambda: len(running.pids()) == 2)
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "worker-0 ends" in running.lines())
+    told = [line.split(" lives")[0] for line in running.lines()]
+    running.process.terminate()
+    events = [line["event"] for line in running.log()]
+
+    assert told[2:] == ["worker-1", "worker-0 ends"]
+    assert running.lines()[-2:] == ["worker-1 ends", "alone ends"]
+    assert events == ["rolling restart begins", "rolling restart is over"]
+
+
+def test_everything_ends_in_the_middle_of_a_rolling_restart(supervised: Callable[..., Supervised], tmp_path: Path):
+    silent = TELLS.replace("os.write(int(fd), b'.'); ", "")
+    running = supervised([child(tmp_path / "diary", "worker-0", silent, rolls=True)])
+    until(running.pids)
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: len(running.pids()) == 2)
+    running.process.terminate()
+    running.process.communicate(timeout=PATIENCE_S)
+
+    assert sorted(running.lines()[2:]) == ["worker-0 ends", "worker-1 ends"]
+    assert running.process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not exercised: terminals hang up differently elsewhere")
+def test_a_closed_terminal_ends_everything(tmp_path: Path):
+    diary = tmp_path / "diary"
+    one = child(diary, "one", ENDS)
+    words = json.dumps([{name: getattr(one, name) for name in one.__struct_fields__}])
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", RUN, words], stdin=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    until(lambda: diary.exists() and diary.read_text())
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+
+    assert process.wait(PATIENCE_S) == 0
+    assert diary.read_text().splitlines()[-1] == "one ends"
 
 
 def test_a_signal_at_any_moment_ends_it():

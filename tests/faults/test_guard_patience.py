@@ -1,0 +1,152 @@
+"""Callers that take their time: each is ended within its limit, and nobody else notices them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from analytics.record import Record
+from tests.acceptance.harness import CANDIDATE, until
+from tests.bad_input.front import Front, encoded
+
+CROWD = 100
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+ENDLESS = encoded(model=CANDIDATE, stream=True, metadata={"simulate_output_tokens": "1000000"})
+
+
+def connected(front: Front, *, reads_bytes: int | None = None) -> socket.socket:
+    """Return a connection; `reads_bytes` is the size of its receive buffer."""
+    address = urlsplit(front.installation.gateway)
+    opened = socket.socket()
+    if reads_bytes is not None:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads_bytes)
+    opened.settimeout(20)
+    opened.connect((address.hostname, address.port))
+    return opened
+
+
+@contextmanager
+def dripping(connections: list[socket.socket], text: bytes) -> Iterator[None]:
+    """Send a byte a second on each connection, until it is closed."""
+    stop = threading.Event()
+
+    def drip() -> None:
+        for byte in text:
+            for connection in connections:
+                try:
+                    connection.send(bytes([byte]))
+                except OSError:
+                    continue
+            if stop.wait(1):
+                return
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def assert_others_succeed(front: Front, count: int = 40) -> None:
+    assert [front.post().status for _ in range(count)] == [200] * count
+
+
+def ended(connection: socket.socket) -> bytes:
+    """Return everything that still comes, until the connection is closed."""
+    received = b""
+    try:
+        while more := connection.recv(65536):
+            received += more
+    except ConnectionError:
+        pass
+    return received
+
+
+def code(received: bytes) -> str:
+    return json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    "before", [b"", HEAD + b"Content-Length: 5000\r\nAuthorization: Bearer KEY\r\n\r\n"], ids=["heads", "bodies"]
+)
+def test_a_hundred_that_send_a_byte_a_second_are_refused_and_hurt_nobody(front: Front, before: bytes):
+    with ExitStack() as held:
+        slow = [held.enter_context(connected(front)) for _ in range(CROWD)]
+        for connection in slow:
+            connection.sendall(before.replace(b"KEY", front.key.encode()))
+        with dripping(slow, HEAD if not before else b" " * 60):
+            assert_others_succeed(front)
+            assert {code(ended(connection)) for connection in slow} == {"request_timeout"}
+
+
+def test_a_hundred_that_never_read_are_cut_off_and_hurt_nobody(front: Front):
+    before = front.installation.log()
+    head = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (front.key.encode(), len(ENDLESS))
+    with ExitStack() as held:
+        for _ in range(CROWD):
+            connection = held.enter_context(connected(front, reads_bytes=4096))
+            connection.sendall(head + ENDLESS)
+        assert_others_succeed(front)
+
+        def are_cut() -> bool:
+            lines = front.installation.log()[len(before) :]
+            return sum(line.get("codes", {}).get("write_stall", 0) for line in lines) == CROWD
+
+        until(are_cut, "all are cut off")
+        until(lambda: all(page.in_flight == 0 for page in front.installation.pages().values()), "none is in flight")
+
+
+def test_a_caller_that_stops_reading_is_recorded_as_gone(front: Front):
+    with connected(front, reads_bytes=4096) as connection:
+        connection.sendall(
+            HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n" % (front.key.encode(), len(ENDLESS))
+        )
+        connection.sendall(b"X-Turnout-Tags: it=stalled\r\n\r\n" + ENDLESS)
+
+        def records() -> list[Record]:
+            found = [frame for frame in front.frames() if isinstance(frame, Record)]
+            return [record for record in found if record.tags == {"it": "stalled"}]
+
+        until(lambda: bool(records()), "it is recorded")
+        assert [record.outcome for record in records()] == ["client_cancelled"]
+
+
+def test_a_second_request_hides_no_disconnect(front: Front):
+    before = len(front.frames())
+    body = encoded(stream=True)
+    with connected(front) as connection:
+        request = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (front.key.encode(), len(ENDLESS))
+        connection.sendall(request + ENDLESS + HEAD + b"\r\n" + body)
+        connection.recv(1000)
+
+    def outcomes() -> list[str]:
+        return [frame.outcome for frame in front.frames()[before:] if isinstance(frame, Record)]
+
+    until(lambda: bool(outcomes()), "the first request is recorded")
+    assert outcomes() == ["client_cancelled"]
+
+
+def test_refusals_are_logged_at_most_once_a_second(front: Front):
+    before = front.installation.log()
+    began = time.monotonic()
+    for _ in range(200):
+        with connected(front) as connection:
+            connection.sendall(b"\x00")
+            assert code(ended(connection)) == "invalid_http"
+    lasted_s = time.monotonic() - began
+
+    def told() -> list[int]:
+        lines = front.installation.log()[len(before) :]
+        return [line["codes"]["invalid_http"] for line in lines if "invalid_http" in line.get("codes", {})]
+
+    until(lambda: sum(told()) == 200, "all are counted in the log")
+    assert len(told()) <= 2 * (lasted_s + 2)
