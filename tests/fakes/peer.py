@@ -107,7 +107,8 @@ class Peer(asyncio.Protocol):
         self._changed.clear()
         await self._changed.wait()
 
-    async def _until(self, mark: bytes) -> bytes:
+    async def until(self, mark: bytes) -> bytes:
+        """Read up to a mark, which is left out."""
         while (at := self._unread.find(mark)) < 0:
             await self._more()
         taken = bytes(self._unread[:at])
@@ -123,7 +124,7 @@ class Peer(asyncio.Protocol):
 
     async def read_head(self) -> Request:
         """Read a request's head and leave its body where it is."""
-        return Request(head=await self._until(_END_OF_HEAD), body=b"")
+        return Request(head=await self.until(_END_OF_HEAD), body=b"")
 
     async def read(self) -> Request:
         """Read one whole request and keep it."""
@@ -139,9 +140,9 @@ class Peer(asyncio.Protocol):
 
     async def _chunked(self) -> bytes:
         body = b""
-        while size := int(await self._until(b"\r\n"), 16):
+        while size := int(await self.until(b"\r\n"), 16):
             body += (await self._exactly(size + 2))[:-2]
-        await self._until(b"\r\n")
+        await self.until(b"\r\n")
         return body
 
     async def send(self, *pieces: bytes, pause_s: float = 0.0) -> None:

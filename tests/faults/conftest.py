@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.harness import BEHAVIOUR, CANDIDATE, CONFIG, PATIENCE_S, SIMULATED, installed
 from tests.bad_input.front import Front
+from tests.fakes.schedule import fault_seed as fault_seed  # noqa: PLC0414 - a fixture of every test here
 
 LIMITS = """[server]
 hosts = ["llm.example.com"]
