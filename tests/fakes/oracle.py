@@ -18,6 +18,8 @@ from tests.fakes.upstream import CHUNKED, chunk
 
 DONE = b"data: [DONE]\n\n"
 _LONGEST_PAUSE_MS = 40
+_SLOW_ONE_IN = 12
+_SLOW_S = 0.5
 
 
 def question(uid: str) -> str:
@@ -42,6 +44,12 @@ def usage(uid: str) -> dict[str, int]:
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
 
 
+def pause_s(uid: str) -> float:
+    """Return how long the answer takes: some milliseconds, now and then half a second, for what meets its middle."""
+    drawn = int(sha256(uid.encode()).hexdigest()[-8:], 16)
+    return drawn % _LONGEST_PAUSE_MS / 1000 + (0.0 if drawn // _LONGEST_PAUSE_MS % _SLOW_ONE_IN else _SLOW_S)
+
+
 @dataclass(kw_only=True)
 class OracleUpstream:
     """What an upstream got and gave, by the questions' ids; `script` is what it does with each connection."""
@@ -59,19 +67,18 @@ class OracleUpstream:
             self.got[uid] += 1
             if asked["messages"][0]["content"] != question(uid):
                 self.spoiled.append(uid)
-            pause_s = int(sha256(uid.encode()).hexdigest()[-4:], 16) % _LONGEST_PAUSE_MS / 1000
-            await (self._stream if asked.get("stream") else self._whole)(peer, uid, asked, pause_s)
+            await (self._stream if asked.get("stream") else self._whole)(peer, uid, asked)
             self.delivered.add(uid)
 
-    async def _whole(self, peer: Peer, uid: str, asked: dict[str, Any], pause_s: float) -> None:
-        await asyncio.sleep(pause_s)
+    async def _whole(self, peer: Peer, uid: str, asked: dict[str, Any]) -> None:
+        await asyncio.sleep(pause_s(uid))
         message = {"role": "assistant", "content": "".join(pieces(uid))}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         fields = {"id": answer_id(uid), "object": "chat.completion", "model": asked["model"]}
         body = json.dumps({**fields, "choices": [choice], "usage": usage(uid)}).encode()
         await peer.answer(body, b"content-type: application/json")
 
-    async def _stream(self, peer: Peer, uid: str, asked: dict[str, Any], pause_s: float) -> None:
+    async def _stream(self, peer: Peer, uid: str, asked: dict[str, Any]) -> None:
         fields = {"id": answer_id(uid), "object": "chat.completion.chunk", "model": asked["model"]}
         deltas: list[dict[str, Any]] = [{"delta": {"content": piece}, "finish_reason": None} for piece in pieces(uid)]
         chunks = [{**fields, "choices": [{"index": 0, **said}]} for said in (*deltas, _LAST)]
@@ -79,7 +86,7 @@ class OracleUpstream:
             chunks.append({**fields, "choices": [], "usage": usage(uid)})
         events = [f"data: {json.dumps(one)}\n\n".encode() for one in chunks]
         await peer.send(head(b"content-type: text/event-stream", CHUNKED))
-        await peer.send(*map(chunk, events), pause_s=pause_s / 4)
+        await peer.send(*map(chunk, events), pause_s=pause_s(uid) / len(events))
         await peer.send(chunk(DONE) + chunk(b""))
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from analytics.lake.verify import Verification
 from tests.acceptance.harness import CONFIG, SIMULATED, Installation, command, installed
@@ -41,26 +42,36 @@ candidate = "oracle-tuned"
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Laboratory:
     """A running installation and its oracle; `target` is where and how callers ask."""
 
     one: Installation
     oracle: OracleUpstream
     target: Target
+    fresh: int = 0
+
+    @property
+    def port(self) -> int:
+        """Return the gateway's port."""
+        return urlsplit(self.one.gateway).port or 0
 
     def verify(self, asked: Sequence[Asked], *, unfinished: Collection[str] = ()) -> Verification:
-        """Check that all is well again and that the books agree; return what the lake holds."""
-        fresh = self.ask_fresh()
+        """Check that all is well again and that the books agree; return what the lake holds.
+
+        To see that all is well it asks `fresh` questions more than the test did.
+        """
+        fresh = self._ask_fresh()
         found = self.one.settle()
         rows = self.one.lake(ROWS, settled=False)
 
+        self.fresh = len(fresh)
         assert {answer.fate for answer in fresh} == {"whole"}, fresh
         assert not disagreements([*asked, *fresh], self.oracle, rows, unfinished=unfinished)
         assert found.sound, found
         return found
 
-    def ask_fresh(self) -> list[Asked]:
+    def _ask_fresh(self) -> list[Asked]:
         """Ask some questions now, and return them with their answers."""
         enough = threading.Event()
         with asking(self.target, _FRESH_SEED, run="fresh", at_once=2) as asked:

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import logging
-import random
 import signal
 import socket
 import subprocess
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.acceptance.callers import Answer, Caller, ask_all, failures, load
-from tests.acceptance.harness import CANDIDATE, CONFIG, PATIENCE_S, SIMULATED, Installation, command, installed, until
+from tests.acceptance.callers import ask_all, failures
+from tests.acceptance.harness import PATIENCE_S, Installation, command, installed, until
+from tests.fakes.oracle_client import Asked, asking
+from tests.faults.laboratory import Laboratory, laboratory
 
 log = logging.getLogger("faults")
-USERS = [f"user-{number}" for number in range(50)]
-RESTARTS = 5
-PERCENT = 20
-SLOW_STREAMS = {
-    **SIMULATED,
-    "tuned": f'[models."{CANDIDATE}"]\nttft_ms = 20\nttft_sigma = 0.5\nms_per_token = 12\noutput_tokens = 40\n'
-    "tokens_per_chunk = 2\n",
-}
-"""What a fifth of the users gets lasts half a second, so that a restart always meets answers in their middle."""
-
-
-@pytest.fixture
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("restart"), config=CONFIG, simulated=SLOW_STREAMS) as installation:
-        installation.set_percent(PERCENT)
-        yield installation
+RUN_S = 600.0
 
 
 def events(one: Installation, event: str) -> int:
@@ -47,79 +33,68 @@ def restart_workers(one: Installation) -> None:
 
 
 @contextmanager
-def hesitant_callers(one: Installation, count: int) -> Iterator[list[Answer]]:
-    """Call on connections that are idle for a moment that nobody can foresee, and are never closed by the caller."""
-    answers: list[Answer] = []
-    over = threading.Event()
-
-    def keep_asking(seed: int) -> None:
-        draw, caller = random.Random(seed), Caller(one)
-        while not over.is_set():
-            answers.append(caller.chat(USERS[seed % len(USERS)], stream=draw.random() < 0.5))
-            over.wait(draw.uniform(0, 2.5))
-        caller.close()
-
-    threads = [threading.Thread(target=keep_asking, args=(seed,)) for seed in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield answers
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+def all_kinds_of_callers(lab: Laboratory, seed: int) -> Iterator[list[list[Asked]]]:
+    """Ask without pause, on new connections now and then, and on ones that are idle for a moment nobody can foresee."""
+    with (
+        asking(lab.target, seed, run="steady", at_once=8) as steady,
+        asking(lab.target, seed, run="renewed", at_once=4, renewed_every=10) as renewed,
+        asking(lab.target, seed, run="hesitant", at_once=20, pause=lambda draw: draw.uniform(0, 2.5)) as hesitant,
+    ):
+        yield [steady, renewed, hesitant]
 
 
-def assert_all_recorded_once(one: Installation, answers: Sequence[Answer]) -> None:
-    found = one.settle()
-    rows = one.lake("SELECT request_id::VARCHAR AS id, outcome, worker, boot, seq FROM records", settled=False)
-
-    assert sorted(row["id"] for row in rows) == sorted(answer.request_id for answer in answers)
-    assert {row["outcome"] for row in rows} == {"ok"}
-    assert len({(row["worker"], row["boot"], row["seq"]) for row in rows}) == len(rows)
-    assert (found.sound, found.missing, found.quarantined) == (True, 0, 0), found
-
-
-@pytest.mark.parametrize("requests", [1_500, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
-def test_rolling_restarts_under_load_fail_no_request(requests: int, one: Installation):
-    with hesitant_callers(one, 20) as hesitant, load(one, USERS, at_once=8, pause_s=0.001) as steady:
-        for number in range(1, RESTARTS + 1):
-            until(lambda number=number: len(steady) >= requests * number // (RESTARTS + 1), "load", within_s=300)
-            restart_workers(one)
-        until(lambda: len(steady) >= requests, "load", within_s=300)
-    answers = [*steady, *hesitant]
-
-    assert not failures(answers)
-    assert_all_recorded_once(one, answers)
-    assert len({row["boot"] for row in one.lake("SELECT DISTINCT boot FROM records")}) > RESTARTS
-    streams = sum(answer.headers["content-type"].startswith("text/event-stream") for answer in answers)
-    log.info("%d restarts: %d answers, %d of them streams, 0 failed", RESTARTS, len(answers), streams)
-    assert requests / 3 < streams < len(answers) * 2 / 3
-
-
-@pytest.mark.parametrize("requests", [600, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
-def test_a_new_supervisor_takes_over_under_load_and_no_request_fails(requests: int, one: Installation):
+def take_over(one: Installation) -> subprocess.Popen[bytes]:
+    """Let a new supervisor take over, and return the former one when it knows."""
     former = one.process
-    with hesitant_callers(one, 10) as hesitant, load(one, USERS, at_once=8, pause_s=0.001) as steady:
-        until(lambda: len(steady) >= requests // 3, "load", within_s=300)
-        with (one.folder / "serve.log").open("ab") as log_file:
-            words = command("serve", "--takeover")
-            new = subprocess.Popen(
-                words, cwd=one.folder, env=one.environment, stdout=subprocess.DEVNULL, stderr=log_file
-            )
-        one.process = new
-        until(lambda: events(one, "a new supervisor has taken over; what is left here ends") == 1, "it has taken over")
-        enough = len(steady) + requests // 3
-        until(lambda: len(steady) >= enough, "load on the new workers", within_s=300)
-        restart_workers(one)
-        until(lambda: len(steady) >= requests, "load", within_s=300)
-    answers = [*steady, *hesitant]
+    with (one.folder / "serve.log").open("ab") as log_file:
+        words = command("serve", "--takeover")
+        one.process = subprocess.Popen(
+            words, cwd=one.folder, env=one.environment, stdout=subprocess.DEVNULL, stderr=log_file
+        )
+    until(lambda: events(one, "a new supervisor has taken over; what is left here ends") == 1, "it has taken over")
+    return former
 
-    assert former.wait(PATIENCE_S) == 0
-    assert not failures(answers)
-    assert_all_recorded_once(one, answers)
-    assert one.ask("GET", "status").status_code == 200
-    one.set_percent(50)
+
+@pytest.mark.parametrize(
+    ("requests", "restarts"), [(1_000, 1), pytest.param(10_000, 5, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+def test_restarts_and_a_new_supervisor_under_load_fail_no_request(
+    requests: int, restarts: int, fault_seed: int, tmp_path: Path
+):
+    with laboratory(tmp_path) as lab:
+        one, changes = lab.one, restarts + 2
+        with all_kinds_of_callers(lab, fault_seed) as groups:
+
+            def asked_enough(share: float) -> None:
+                until(lambda: sum(map(len, groups)) >= requests * share, "load", within_s=RUN_S)
+
+            for number in range(1, restarts + 1):
+                asked_enough(number / (changes + 1))
+                restart_workers(one)
+            asked_enough((restarts + 1) / (changes + 1))
+            former = take_over(one)
+            asked_enough(changes / (changes + 1))
+            restart_workers(one)
+            asked_enough(1)
+        asked = [answer for group in groups for answer in group]
+
+        assert former.wait(PATIENCE_S) == 0
+        assert not [answer for answer in asked if answer.fate != "whole" or not answer.is_ended]
+        found = lab.verify(asked)
+        streams = sum(answer.stream for answer in asked)
+        log.info("%d rolling restarts, 1 new supervisor: %d answers, %d streamed", restarts + 1, len(asked), streams)
+        assert found.outcomes.keys() == {"ok"}
+        assert (found.missing, found.quarantined) == (0, 0)
+        assert requests / 3 < streams < len(asked) * 2 / 3
+        assert len(one.lake("SELECT DISTINCT boot FROM records", settled=False)) > changes
+        assert one.ask("GET", "status").status_code == 200
+        one.set_percent(50)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Installation]:
+    with installed(tmp_path) as installation:
+        yield installation
 
 
 def test_a_new_supervisor_that_fails_leaves_the_former_one_at_work(one: Installation):
@@ -136,5 +111,5 @@ def test_a_new_supervisor_that_fails_leaves_the_former_one_at_work(one: Installa
     until(lambda: events(one, "the new supervisor is gone before it was ready; this one goes on") == 1, "it goes on")
     until(lambda: one.pid("console") != console, "the console is back")
 
-    assert not failures(ask_all(one, USERS[:3]))
+    assert not failures(ask_all(one, ["ada", "bob", "cy"]))
     restart_workers(one)
