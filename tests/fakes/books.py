@@ -47,7 +47,11 @@ def disagreements(
             for uid, outcome in outcomes.items()
             if uid not in whole and outcome != "ok" and outcome not in unfinished
         ],
-        "wrong record": [row["uid"] for row in rows if row["uid"] in questions and _misses(row, questions[row["uid"]])],
+        "wrong record": [
+            uid
+            for row in rows
+            if (uid := row["uid"]) in questions and _misses(row, questions[uid], upstream.got[uid] > 0)
+        ],
     }
     return {wrong: uids for wrong, uids in found.items() if uids}
 
@@ -57,10 +61,11 @@ def _twice(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[str]:
     return [str(key) for key, times in counted.items() if times > 1]
 
 
-def _misses(row: Mapping[str, Any], one: Asked) -> bool:
-    """Tell whether a record says something else than its question and answer."""
-    said_id = one.headers.get("x-request-id", row["request_id"])
-    facts = [(row["stream"], one.stream), (row["request_id"], said_id)]
+def _misses(row: Mapping[str, Any], one: Asked, was_sent: bool) -> bool:  # noqa: FBT001 - a fact, not a switch
+    """Tell whether a record says something else than its question, as far as that had come, and its answer."""
+    facts: list[tuple[Any, Any]] = [(row["request_id"], one.headers.get("x-request-id", row["request_id"]))]
+    if was_sent:
+        facts.append((row["stream"], one.stream))
     if row["outcome"] == "ok":
         billed = usage(one.uid)
         facts += [

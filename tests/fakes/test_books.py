@@ -73,6 +73,13 @@ def test_what_a_dead_worker_left_has_the_outcomes_that_are_allowed(books: Books)
     assert disagreements(*books) == {"wrong outcome": ["c: interrupted"]}
 
 
+def test_of_a_question_that_never_came_whole_the_record_need_not_know_whether_it_is_streamed(books: Books):
+    books[0].append(Asked(uid="d", user="ada", stream=True))
+    books[2].append(row("d", 4, outcome="client_cancelled", response_id=None))
+
+    assert disagreements(*books, unfinished={"interrupted", "client_cancelled"}) == {}
+
+
 def test_a_question_that_was_sent_twice_is_seen(books: Books):
     books[1].got["b"] += 1
 

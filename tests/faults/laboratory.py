@@ -67,7 +67,8 @@ class Laboratory:
 
         self.fresh = len(fresh)
         assert {answer.fate for answer in fresh} == {"whole"}, fresh
-        assert not disagreements([*asked, *fresh], self.oracle, rows, unfinished=unfinished)
+        wrong = disagreements([*asked, *fresh], self.oracle, rows, unfinished=unfinished)
+        assert not wrong, wrong
         assert found.sound, found
         return found
 

@@ -34,9 +34,9 @@ def restart_workers(one: Installation) -> None:
 
 @contextmanager
 def all_kinds_of_callers(lab: Laboratory, seed: int) -> Iterator[list[list[Asked]]]:
-    """Ask without pause, on new connections now and then, and on ones that are idle for a moment nobody can foresee."""
+    """Ask all the time, on new connections now and then, and on ones that are idle for a moment nobody can foresee."""
     with (
-        asking(lab.target, seed, run="steady", at_once=8) as steady,
+        asking(lab.target, seed, run="steady", at_once=8, pause=lambda draw: draw.uniform(0, 0.04)) as steady,
         asking(lab.target, seed, run="renewed", at_once=4, renewed_every=10) as renewed,
         asking(lab.target, seed, run="hesitant", at_once=20, pause=lambda draw: draw.uniform(0, 2.5)) as hesitant,
     ):
