@@ -1,7 +1,8 @@
 """Processes are killed at random while questions are asked and the trace is replayed: nothing is lost or counted twice.
 
 A caller whose worker is killed sees a broken connection. What was delivered whole is in the lake, once; what was sent
-to the model and not delivered is there as `interrupted`.
+to the model and not delivered is there as `interrupted`. The shipper is killed at any moment, every second time after it
+has settled something.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ def kill_workers(one: Installation, draw: Random, times: int, count: Callable[[]
 def is_busy(one: Installation, worker: str) -> bool:
     page = one.pages().get(worker)
     return page is not None and page.pid == one.pid(worker) and page.in_flight > 0
+
+
+def sealed(one: Installation) -> int:
+    return len(list(one.state_dir.glob("lake/incoming/*.parquet")))
 
 
 def fates(asked: Sequence[Asked]) -> Counter[str]:
@@ -91,8 +96,11 @@ def test_a_killed_shipper_loses_and_doubles_nothing(requests: int, kills: int, f
     draw = Random(fault_seed)
     with laboratory(tmp_path) as lab:
         with replaying(lab.one, rows=requests // 5) as replays, asking(lab.target, fault_seed, at_once=8) as asked:
-            for _ in range(kills):
-                time.sleep(draw.uniform(0.0, 1.5))
+            for number in range(kills):
+                if number % 2 == 0:
+                    files = sealed(lab.one)
+                    until(lambda files=files: sealed(lab.one) > files, "the shipper has settled something")
+                time.sleep(draw.uniform(0.0, 1.0))
                 dead = lab.one.kill("shipper")
                 until(lambda dead=dead: lab.one.pid("shipper") != dead, "the shipper runs again")
             until(lambda: len(asked) >= requests, "all is asked", within_s=RUN_S)
