@@ -1,8 +1,8 @@
 """Processes are killed at random while questions are asked and the trace is replayed: nothing is lost or counted twice.
 
 A caller whose worker is killed sees a broken connection. What was delivered whole is in the lake, once; what was sent
-to the model and not delivered is there as `interrupted`. The shipper is killed at any moment, every second time after it
-has settled something.
+to the model and not delivered is there as `interrupted`. The shipper is killed at any moment, each second time
+after it has settled something.
 """
 
 from __future__ import annotations
