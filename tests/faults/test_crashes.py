@@ -21,6 +21,7 @@ from tests.fakes.oracle_client import Asked, asking
 from tests.faults.laboratory import Laboratory, laboratory, replaying
 
 log = logging.getLogger("faults")
+pytestmark = pytest.mark.timeout(300)
 WORKERS = 3
 RUN_S = 600.0
 

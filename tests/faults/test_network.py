@@ -16,6 +16,7 @@ from tests.fakes.schedule import draw_happenings, play
 from tests.faults.laboratory import laboratory
 
 log = logging.getLogger("faults")
+pytestmark = pytest.mark.timeout(300)
 LIMITS = """connect_timeout_s = 2.0
 first_byte_timeout_s = 2.0
 answer_timeout_s = 2.0

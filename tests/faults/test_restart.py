@@ -18,6 +18,7 @@ from tests.fakes.oracle_client import Asked, asking
 from tests.faults.laboratory import Laboratory, laboratory
 
 log = logging.getLogger("faults")
+pytestmark = pytest.mark.timeout(300)
 RUN_S = 600.0
 
 
@@ -29,7 +30,7 @@ def restart_workers(one: Installation) -> None:
     """Restart all workers, one by one, and return when the last one has its replacement."""
     before = events(one, "rolling restart is over")
     one.process.send_signal(signal.SIGHUP)
-    until(lambda: events(one, "rolling restart is over") > before, "all workers are replaced")
+    until(lambda: events(one, "rolling restart is over") > before, "all workers are replaced", within_s=120)
 
 
 @contextmanager
