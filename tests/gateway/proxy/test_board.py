@@ -129,3 +129,33 @@ def test_nothing_unfinished_is_left_behind(one: Board, tmp_path: Path):
     names = {path.name for path in (tmp_path / "limits").iterdir()}
     assert {"lock", "roster", "row-0"} < names
     assert not [name for name in names if name.endswith(".tmp")]
+
+
+HAMMERS = """
+import mmap, os, sys, time
+from pathlib import Path
+from gateway.proxy.board import Board
+from gateway.proxy.limits import Slots
+slots = Slots(Board(Path(sys.argv[1])).sheet("host"))
+with open(sys.argv[2], "rb+") as file:
+    holder = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
+granted = overlaps = 0
+until = time.monotonic() + 1.0
+while time.monotonic() < until:
+    if slots.take(1, time.monotonic_ns()):
+        granted += 1
+        holder[0] = os.getpid()
+        overlaps += any(holder[0] != os.getpid() for _ in range(20))
+        slots.give_back(time.monotonic_ns())
+print(granted, overlaps)
+"""
+
+
+def test_two_processes_that_do_nothing_else_never_hold_the_only_slot_at_once(tmp_path: Path):
+    (tmp_path / "holder").write_bytes(bytes(8))
+    words = [sys.executable, "-c", HAMMERS, str(tmp_path / "limits"), str(tmp_path / "holder")]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60)[0].split() for process in both]
+
+    assert all(int(granted) > 100 for granted, _ in said)
+    assert [overlaps for _, overlaps in said] == ["0", "0"]
