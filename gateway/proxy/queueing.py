@@ -1,4 +1,4 @@
-"""Who may go on, who waits and who is refused: one worker's part of the host's limits. What waits here is a request.
+"""Who may go on, who waits and who is refused, by the limits that a host's workers share. What waits is a request.
 
 Law: a slot that was taken stands in the request's entry from the same moment on, and `leave` empties the entry.
 A request takes its deployment's slot before the host's: those who wait for a slow model hold nobody else up.
@@ -7,29 +7,67 @@ A request takes its deployment's slot before the host's: those who wait for a sl
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
 
 from gateway.errors import RateLimitedError, ShedError
 from gateway.proxy.caller import Connection
 from gateway.proxy.entry import Clock, Entry, Ticket
-from gateway.proxy.limits import Bucket, Room, Slots, part, share
+from gateway.proxy.limits import Bucket, Room, Sheet, Slots
 from gateway.proxy.snapshot import Caller, Deployment
 from gateway.settings.snapshot import Admission
 
+LOOK_S = 0.002
+"""How often a worker with a line looks whether another worker gave a slot back: soon, beside what an answer takes."""
+SWEEP_S = 0.5
+_SECOND_NS = 1e9
+
+_log = logging.getLogger("turnout.proxy")
+
+
+class Board(Protocol):
+    """Where the workers of a host share their limits."""
+
+    def sheet(self, name: str) -> Sheet | None:
+        """Return a limit's cells; None when they cannot be shared now."""
+        ...
+
+    def sweep(self) -> int:
+        """Give back what workers hold that are gone, and return how many slots.
+
+        Raises:
+            OSError: it cannot be found out now.
+        """
+        ...
+
 
 class Throttle:
-    """The slots, lines and buckets of worker `number` of `workers` on this host."""
+    """One worker's slots, lines and buckets, on a board that all `workers` of this host share.
 
-    def __init__(self, number: int = 0, workers: int = 1, clock: Clock = time.monotonic) -> None:
-        self._number = number
+    What cannot be shared is divided: this worker then keeps its part of the limit, rounded up.
+    """
+
+    def __init__(self, board: Board | None = None, workers: int = 1, clock: Clock = time.monotonic) -> None:
+        self._board = board
         self._workers = workers
         self._clock = clock
-        self._all: Slots[Ticket] = Slots()
-        self._deployments: defaultdict[str, Slots[Ticket]] = defaultdict(Slots)
-        self._applications: defaultdict[str, Slots[Ticket]] = defaultdict(Slots)
-        self._buckets: defaultdict[str, Bucket] = defaultdict(Bucket)
+        self._slots: dict[str, Slots[Ticket]] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self._sheets: dict[str, Sheet] = {}
+        self._lines: set[Slots[Ticket]] = set()
+        self._looking: asyncio.TimerHandle | None = None
         self._room = Room()
+
+    async def tend(self) -> None:
+        """Give back what was held by workers that are gone, twice a second, until cancelled."""
+        while self._board is not None:
+            try:
+                self._board.sweep()
+            except OSError as error:
+                _log.warning("could not look for workers that are gone", extra={"reason": str(error)})
+            await asyncio.sleep(SWEEP_S)
 
     def count(self, caller: Caller, entry: Entry) -> None:
         """Hold an application to its own limits.
@@ -37,16 +75,15 @@ class Throttle:
         Raises:
             RateLimitedError: it has sent too many in the last minute, or has too many under way.
         """
-        application = caller.application
+        application, name = caller.application, f"application:{caller.name}"
         if (limit := application.max_concurrent) is not None:
-            slots = self._applications[caller.name]
-            if not slots.take(share(limit, self._workers)):
+            slots = self._slots_of(name)
+            if not slots.take(limit, self._now_ns()):
                 message = f"The application {caller.name!r} may have {limit} requests under way at once; try again."
                 raise RateLimitedError(message, error_class="application_concurrency")
             entry.held += (slots,)
         if (rate := application.requests_per_minute) is not None:
-            burst = max(1, part(rate, self._number, self._workers))
-            wait_s = self._buckets[caller.name].take(self._clock(), per_minute=rate / self._workers, burst=burst)
+            wait_s = self._bucket_of(name).take(rate, self._now_ns())
             if wait_s > 0:
                 message = f"The application {caller.name!r} may send {rate} requests per minute; this one is too many."
                 raise RateLimitedError(message, retry_after_s=wait_s)
@@ -63,11 +100,10 @@ class Throttle:
             ShedError: the line is full, or the wait was too long.
         """
         deadline_at = asyncio.get_running_loop().time() + admission.queue_timeout_s
-        room = share(admission.queue, self._workers)
         if (limit := deployment.limits.max_concurrent) is not None:
-            await self._take(self._deployments[deployment.model], limit, room, deadline_at, entry)
+            await self._take(f"model:{deployment.model}", limit, admission.queue, deadline_at, entry)
         if admission.max_concurrent is not None:
-            await self._take(self._all, admission.max_concurrent, room, deadline_at, entry)
+            await self._take("host", admission.max_concurrent, admission.queue, deadline_at, entry)
 
     def leave(self, entry: Entry, connection: Connection) -> None:
         """Give back whatever the request holds, and let in who may go on now."""
@@ -75,31 +111,60 @@ class Throttle:
         if entry.held:
             held, entry.held = entry.held, ()
             for slots in held:
-                _release(slots)
+                _let_in(slots.give_back(self._now_ns()))
 
-    async def _take(self, slots: Slots[Ticket], limit: int, room: int, deadline_at: float, entry: Entry) -> None:
-        if not slots.take(share(limit, self._workers)):
-            await _wait(slots, room, deadline_at)
+    async def _take(self, name: str, limit: int, room: int, deadline_at: float, entry: Entry) -> None:
+        slots = self._slots_of(name)
+        if not slots.take(limit, self._now_ns()):
+            await self._wait(slots, room, deadline_at)
         entry.held += (slots,)
 
+    async def _wait(self, slots: Slots[Ticket], room: int, deadline_at: float) -> None:
+        ticket: Ticket = asyncio.get_running_loop().create_future()
+        if not slots.line_up(ticket, room, self._now_ns()):
+            raise ShedError(_BUSY, error_class="queue_full")
+        self._lines.add(slots)
+        if self._looking is None:
+            self._look()
+        try:
+            async with asyncio.timeout_at(deadline_at):
+                await ticket
+        except BaseException as error:
+            if not slots.withdraw(ticket):
+                _let_in(slots.give_back(self._now_ns()))
+            if isinstance(error, TimeoutError):
+                raise ShedError(_BUSY, error_class="queue_timeout") from None
+            raise
 
-async def _wait(slots: Slots[Ticket], room: int, deadline_at: float) -> None:
-    ticket: Ticket = asyncio.get_running_loop().create_future()
-    if not slots.line_up(ticket, room):
-        raise ShedError(_BUSY, error_class="queue_full")
-    try:
-        async with asyncio.timeout_at(deadline_at):
-            await ticket
-    except BaseException as error:
-        if not slots.withdraw(ticket):
-            _release(slots)
-        if isinstance(error, TimeoutError):
-            raise ShedError(_BUSY, error_class="queue_timeout") from None
-        raise
+    def _look(self) -> None:
+        """Let in who may go on because other workers gave slots back; again and again while there are lines."""
+        for slots in self._lines:
+            _let_in(slots.admit(self._now_ns()))
+        self._lines = {slots for slots in self._lines if slots.waiting}
+        self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look) if self._lines else None
+
+    def _slots_of(self, name: str) -> Slots[Ticket]:
+        if (slots := self._slots.get(name)) is None:
+            slots = self._slots[name] = Slots(self._sheet(name))
+        return slots
+
+    def _bucket_of(self, name: str) -> Bucket:
+        if (bucket := self._buckets.get(name)) is None:
+            bucket = self._buckets[name] = Bucket(self._sheet(name))
+        return bucket
+
+    def _sheet(self, name: str) -> Sheet:
+        if name not in self._sheets:
+            shared = self._board.sheet(name) if self._board is not None else None
+            self._sheets[name] = shared or Sheet.private(self._workers)
+        return self._sheets[name]
+
+    def _now_ns(self) -> int:
+        return int(self._clock() * _SECOND_NS)
 
 
-def _release(slots: Slots[Ticket]) -> None:
-    for ticket in slots.give_back():
+def _let_in(tickets: Iterable[Ticket]) -> None:
+    for ticket in tickets:
         if not ticket.done():
             ticket.set_result(None)
 

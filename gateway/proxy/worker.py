@@ -57,7 +57,7 @@ class NoSnapshotError(Exception):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told of its host: limits of connections, its part of the limits of requests, whom to tell.
+    """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
     `on_ready` is called once requests are accepted.
     """
@@ -84,7 +84,9 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     guard = Guard(place.limits)
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-            lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard)
+            lifespan = partial(
+                _running, holder=holder, tally=tally, writer=writer, guard=guard, throttle=place.throttle
+            )
             chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
             uvloop.run(_serve(listener, holder, chat, guard, lifespan, place.on_ready))
     finally:
@@ -188,17 +190,26 @@ async def _serve(
 
 @asynccontextmanager
 async def _running(
-    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, guard: Guard, upstream: Upstream
+    _: Litestar,
+    *,
+    holder: Holder,
+    tally: StatusTally,
+    writer: Writer,
+    guard: Guard,
+    throttle: Throttle,
+    upstream: Upstream,
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
     refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
     guarding = asyncio.create_task(guard.watch(), name="watch-connections")
+    tending = asyncio.create_task(throttle.tend(), name="tend-limits")
     _spare_collections()
     try:
         yield
     finally:
         refreshing.cancel()
         guarding.cancel()
+        tending.cancel()
         await upstream.close()
 
 

@@ -36,12 +36,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         total = count or cores()
         free = (name for number in itertools.count() if (name := f"worker-{number}") not in taken)
         names = itertools.islice(free, total)
-        return [self._worker(name, number, total, listener) for number, name in enumerate(names)]
+        return [self._worker(name, total, listener) for name in names]
 
-    def _worker(self, name: str, number: int, total: int, listener: socket.socket) -> Child:
-        """Return one worker, which knows its number among all for its part of the host's limits."""
+    def _worker(self, name: str, total: int, listener: socket.socket) -> Child:
+        """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
-        words = ["--number", str(number), "--workers", str(total), "--server", server]
+        words = ["--workers", str(total), "--server", server]
         return self._child(name, "gateway.proxy", words, role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
     def shipper(self, lake: str) -> Child:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gateway.proxy.board import FOLDER
 from tests.fakes.console import opened
 
 
@@ -55,3 +56,13 @@ def test_a_socket_that_is_none_is_said(tmp_path: Path):
         "worker cannot start",
         "[Errno 9] Bad file descriptor",
     )
+
+
+def test_a_worker_that_cannot_share_limits_says_so_and_goes_on(tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / FOLDER).write_text("no folder")
+    done = run("--name", "worker-0", "--fd", "99", "--state-dir", str(tmp_path))
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["limits are divided, not shared", "worker cannot start"]
+    assert "File exists" in lines[0]["reason"]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from analytics.record import Record
 from gateway.errors import ApiError
+from gateway.proxy.board import Board
 from gateway.proxy.choice import check_standing, choose
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.identity import ANONYMOUS, User
@@ -112,13 +115,21 @@ class Crowd:
     def is_empty(self) -> bool:
         """Tell whether nobody holds or waits for anything."""
         throttle: Any = self.throttle
-        slots = [throttle._all, *throttle._deployments.values(), *throttle._applications.values()]  # noqa: SLF001 - what must be 0 is not shown to anybody
+        slots = throttle._slots.values()  # noqa: SLF001 - what must be 0 is not shown to anybody
         return all(one.taken == one.waiting == 0 for one in slots) and throttle._room.held_bytes == 0  # noqa: SLF001 - as above
 
 
 async def settled() -> None:
     for _ in range(8):
         await asyncio.sleep(0)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    for _ in range(2_000):
+        if is_so():
+            return
+        await asyncio.sleep(0.005)
+    pytest.fail("not within 10 s")
 
 
 async def test_without_limits_all_pass_at_once():
@@ -278,25 +289,108 @@ async def test_an_application_over_its_concurrency_is_refused_at_once():
     assert crowd.is_empty()
 
 
-@pytest.mark.parametrize(("rate", "admitted"), [(7, [3, 2, 2]), (1, [1, 1, 1])])
-async def test_workers_split_a_rate_exactly_but_for_one_each_at_least(rate: int, admitted: list[int]):
-    counts: list[int] = []
-    for number in range(3):
-        applications = {"shop": Application(requests_per_minute=rate)}
-        crowd = Crowd(Throttle(number, 3, clock=lambda: 5.0), applications=applications)
-        await crowd.come(10)
-        counts.append(crowd.upstream.at_once)
-        await crowd.finish()
+class Broken:
+    """A board of a host whose disk refuses."""
 
-    assert counts == admitted
+    def __init__(self) -> None:
+        self.swept = 0
+
+    def sheet(self, name: str) -> None:
+        del name
+
+    def sweep(self) -> int:
+        self.swept += 1
+        raise OSError
 
 
-async def test_each_worker_has_its_share_of_the_places_rounded_up():
-    crowd = Crowd(Throttle(1, 2), admission=Admission(max_concurrent=5, queue=0))
+@pytest.fixture
+def crew(tmp_path: Path) -> Iterator[Callable[..., list[Crowd]]]:
+    """Return workers that share one host's limits."""
+    boards = [Board(tmp_path) for _ in range(2)]
+
+    def crowds(**changes: Any) -> list[Crowd]:
+        return [Crowd(Throttle(board, 2, clock=changes.pop("clock", time.monotonic)), **changes) for board in boards]
+
+    yield crowds
+    for board in boards:
+        board.close()
+
+
+async def test_one_of_two_workers_has_the_whole_limit_and_both_together_no_more(crew: Callable[..., list[Crowd]]):
+    one, other = crew(admission=Admission(max_concurrent=5, queue=0), applications={"shop": Application()})
+    await one.come(7)
+    await other.come(1)
+
+    assert (one.upstream.at_once, other.upstream.at_once) == (5, 0)
+    assert one.endings + other.endings == {("shed", "queue_full"): 3}
+    await one.let_go()
+    await other.come(1)
+    assert other.upstream.at_once == 1
+    await one.finish()
+    await other.finish()
+
+
+async def test_one_of_two_workers_gives_the_whole_rate_and_both_together_no_more(crew: Callable[..., list[Crowd]]):
+    one, other = crew(applications={"shop": Application(requests_per_minute=7)})
+    await one.come(9)
+    await other.come(3)
+
+    assert (one.upstream.at_once, other.upstream.at_once) == (7, 0)
+    assert one.endings + other.endings == {("rejected", "rate_limit_exceeded"): 5}
+    await one.finish()
+
+
+async def test_who_waits_at_one_worker_is_let_in_when_another_gives_a_place_back(crew: Callable[..., list[Crowd]]):
+    one, other = crew(admission=Admission(max_concurrent=1, queue=3))
+    await one.come(1)
+    await other.come(2)
+    await one.come(1)
+    assert (one.upstream.at_once, other.upstream.at_once) == (1, 0)
+
+    for letting, waiting, served in ((one, other, 1), (other, other, 2), (other, one, 2)):
+        await letting.let_go()
+        await until(lambda waiting=waiting, served=served: waiting.upstream.models.total() == served)
+        assert one.upstream.at_once + other.upstream.at_once == 1
+    await one.finish()
+    assert one.is_empty()
+    assert other.is_empty()
+
+
+async def test_lines_at_two_workers_have_the_room_of_one(crew: Callable[..., list[Crowd]]):
+    one, other = crew(admission=Admission(max_concurrent=1, queue=3))
+    await one.come(1)
+    await one.come(2)
+    await other.come(3)
+
+    assert one.endings + other.endings == {("shed", "queue_full"): 2}
+    while not all(task.done() for task in one.tasks + other.tasks):
+        await one.let_go()
+        await other.let_go()
+        await asyncio.sleep(0.005)
+    assert one.endings + other.endings == {("shed", "queue_full"): 2, ("ok", None): 4}
+
+
+async def test_a_limit_that_cannot_be_shared_is_divided():
+    applications = {"shop": Application(requests_per_minute=5)}
+    crowd = Crowd(Throttle(Broken(), 2), admission=Admission(max_concurrent=5, queue=0))
     await crowd.come(9)
-
     assert crowd.upstream.at_once == 3
     await crowd.finish()
+
+    crowd = Crowd(Throttle(Broken(), 2), applications=applications)
+    await crowd.come(9)
+    assert crowd.upstream.at_once == 3
+    await crowd.finish()
+
+
+async def test_a_board_that_cannot_be_looked_at_is_looked_at_again():
+    board = Broken()
+    tending = asyncio.create_task(Throttle(board, 2).tend())
+    await until(lambda: board.swept == 2)
+    assert not tending.done()
+    tending.cancel()
+
+    await Throttle().tend()
 
 
 async def test_bodies_beyond_what_a_worker_may_hold_are_shed():

@@ -54,7 +54,7 @@ def test_each_worker_has_a_name_and_all_share_one_socket(listener: socket.socket
     fd = listener.fileno()
     assert [worker.name for worker in workers] == ["worker-0", "worker-1"]
     said, _, server = words(workers[1]).partition(" --server ")
-    assert said == "gateway.proxy --state-dir /state --number 1 --workers 2"
+    assert said == "gateway.proxy --state-dir /state --workers 2"
     assert msgspec.json.decode(server.removesuffix(f" --fd {fd}"), type=Server) == Server()
     assert [worker.sockets for worker in workers] == [[fd], [fd]]
 
