@@ -91,11 +91,12 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
         # The server ends by SystemExit.
         writer.close()
         tally.tell(writer)
-        _remove_page(status_page, boot)
+        if not writer.lost:
+            _remove_page(status_page, boot)
 
 
 def _remove_page(path: Path, boot: str) -> None:
-    """Remove this worker's page, unless another one has taken the name meanwhile."""
+    """Remove this worker's page, which tells of no loss, unless another one has taken the name meanwhile."""
     try:
         if read(path).boot == boot:
             path.unlink()
