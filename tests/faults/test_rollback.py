@@ -166,6 +166,6 @@ def test_while_the_ledger_is_locked_the_console_says_once_that_it_cannot_take_th
     with locked(one.state_dir / LEDGER_FILE, LOCKING):
         one.config.write_text(one.config.read_text() + '\n[applications.later]\nexpose = ["arm"]\n')
         until(lambda: said("configuration not taken up yet") > 0, "the console has tried", within_s=20)
-        time.sleep(2.0)
+        time.sleep(6.0)
         assert said("configuration not taken up yet") == 1
     until(lambda: said("configuration taken up") == taken + 1, "the console takes the configuration up")
