@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -99,10 +99,6 @@ class ConfigWatch:
             _log.warning("configuration", extra=self._said(problem))
         return definitions
 
-    def try_again(self) -> None:
-        """Judge the file anew at the next look, changed or not."""
-        self._seen = _NEVER
-
     def _said(self, problem: Problem) -> dict[str, str]:
         return {"path": str(self.path), "reason": str(problem)}
 
@@ -112,6 +108,33 @@ class ConfigWatch:
         except OSError:
             return None
         return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class Uptake:
+    """Takes up what the watch finds; what cannot be taken up now is tried again at every look, which is said once."""
+
+    def __init__(self, watch: ConfigWatch, take: Callable[[Configuration], object]) -> None:
+        self._watch = watch
+        self._take = take
+        self._untaken: Configuration | None = None
+        self._trouble: str | None = None
+
+    def look(self) -> None:
+        """Look at the file, and take up what is new or left over."""
+        definitions = self._watch.changed() or self._untaken
+        if definitions is None:
+            return
+        self._untaken = None
+        try:
+            self._take(definitions)
+        except ApiError as error:
+            self._untaken = definitions
+            if error.message != self._trouble:
+                _log.error("configuration not taken up yet; it is tried again", extra={"reason": error.message})
+            self._trouble = error.message
+        else:
+            self._trouble = None
+            _log.info("configuration taken up")
 
 
 @asynccontextmanager
@@ -124,17 +147,12 @@ async def _watching(_: Litestar, *, watch: ConfigWatch, installation: Installati
 
 
 async def _reload(watch: ConfigWatch, installation: Installation) -> None:
+    uptake = Uptake(watch, installation.control.reload_definitions)
     while True:
         await asyncio.sleep(WATCH_S)
         if installation.ledger.read_only:
             continue
         try:
-            definitions = await asyncio.to_thread(watch.changed)
-            if definitions is not None:
-                await asyncio.to_thread(installation.control.reload_definitions, definitions)
-                _log.info("configuration taken up")
-        except ApiError as error:
-            watch.try_again()
-            _log.error("configuration not taken up yet; it is tried again", extra={"reason": error.message})
+            await asyncio.to_thread(uptake.look)
         except Exception:  # noqa: BLE001 - the task's outermost loop: logged, and it goes on
             _log.exception("watching the configuration failed; it goes on")

@@ -24,6 +24,7 @@ class Connection:
     """One request's connection: read the body once, answer once; `gone` tells that the caller has left."""
 
     __slots__ = (
+        "_head",
         "_receive",
         "_scope",
         "_send",
@@ -41,6 +42,7 @@ class Connection:
         self._receive = receive
         self._send = send
         self._watch: asyncio.Task[None] | None = None
+        self._head: tuple[int, Sequence[Header]] | None = None
         sent: Sequence[Header] = scope["headers"]
         self.headers: Mapping[bytes, bytes] = dict(sent)
         self.repeated: frozenset[bytes] = frozenset()
@@ -124,8 +126,15 @@ class Connection:
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
+    def prepare(self, status: int, headers: Sequence[Header]) -> None:
+        """Keep the answer's head until there is something to write behind it; until then it can still be refused."""
+        self._head = (status, headers)
+
     async def write(self, piece: bytes) -> None:
-        """Send a piece of the body, more to come."""
+        """Send a piece of the body, more to come; the first one takes the head that was prepared with it."""
+        if self._head is not None:
+            (status, headers), self._head = self._head, None
+            await self.start(status, headers)
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def finish(self, piece: bytes = b"") -> None:
@@ -134,8 +143,9 @@ class Connection:
         await self._send({"type": "http.response.body", "body": piece, "more_body": False})
 
     async def refuse(self, error: ApiError, headers: Sequence[Header]) -> None:
-        """Answer with an error's envelope."""
+        """Answer with an error's envelope, whatever was prepared."""
         self.unwatch()
+        self._head = None
         body = error.envelope()
         plain = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
         await self.start(error.status, [*plain, *error.headers, *headers])

@@ -17,9 +17,21 @@ class OversizedEventError(ValueError):
 
 
 class Passage:
-    """One stream on its way through. `is_complete` after `[DONE]`; `has_failed` after an error event."""
+    """One stream on its way through. `is_complete` after `[DONE]`; `has_failed` after an error event.
 
-    __slots__ = ("_exchange", "_splitter", "_withholds_usage", "has_failed", "has_unreadable", "is_complete")
+    `has_begun` after the first event that is no error; `first_error` is the content of an error event before that.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_splitter",
+        "_withholds_usage",
+        "first_error",
+        "has_begun",
+        "has_failed",
+        "has_unreadable",
+        "is_complete",
+    )
 
     def __init__(self, exchange: Exchange, *, withholds_usage: bool) -> None:
         self._exchange = exchange
@@ -27,6 +39,8 @@ class Passage:
         self._withholds_usage = withholds_usage
         self.is_complete = False
         self.has_failed = False
+        self.has_begun = False
+        self.first_error: bytes | None = None
         self.has_unreadable = False
 
     def take(self, received: bytes, now: float) -> bytes:
@@ -50,13 +64,20 @@ class Passage:
         if content is None:
             return True
         if content == DONE:
-            self.is_complete = True
+            self.is_complete = self.has_begun = True
             return True
         chunk = wire.answer(content)
         if chunk is None:
-            self.has_unreadable = True
+            self.has_unreadable = self.has_begun = True
             return True
         if chunk.failed:
-            self.has_failed = True
+            self._fail(content)
+        else:
+            self.has_begun = True
         self._exchange.saw_chunk(chunk, now)
         return not (self._withholds_usage and chunk.is_usage_only)
+
+    def _fail(self, content: bytes) -> None:
+        self.has_failed = True
+        if not self.has_begun and self.first_error is None:
+            self.first_error = content

@@ -39,6 +39,10 @@ _BACK = frozenset(
 )
 _BACK_PREFIX = b"x-ratelimit-"
 _EVENT_STREAM = b"text/event-stream"
+_OF_THE_STREAM = frozenset({b"content-type", b"cache-control"})
+_OVERSIZED, _CLOSED_EARLY = "oversized_event", "closed_early"
+_MALFORMED = frozenset({"broken_http", "compressed", _OVERSIZED})
+"""Faults of bytes that came and could not be read, other than of a connection that ended."""
 _DRAIN_S = 1.0
 """How long the end of a complete answer is waited for; after it, a new connection is cheaper than this one."""
 
@@ -109,67 +113,106 @@ async def _relay_bytes(
 async def relay_stream(
     connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], **passing: Unpack[Passing]
 ) -> None:
-    """Pass events on as they complete; after a failure, the endpoint's error event and no `[DONE]`."""
+    """Pass events on as they complete; after a failure, the endpoint's error event and no `[DONE]`.
+
+    The head goes out with the first event that is no error, or with the first comment. What fails before that raises
+    `Fault` or `ApiError`, and leaves the caller to be told.
+    """
     passage = Passage(entry.exchange, withholds_usage=passing["withholds_usage"])
-    await connection.start(answer.status, [*headers_back(answer), *headers])
+    stream = _Stream(connection, answer, entry, passage)
+    connection.prepare(answer.status, [*headers_back(answer), *headers])
     try:
         with Pulse(connection, entry.now, passing["comment_s"]) as pulse:
-            await _pass_all(connection, answer, entry, passage, pulse)
+            await stream.pass_all(pulse)
         entry.received()
         if not passage.is_complete:
-            await _end_early(connection, entry, passage)
+            await stream.end_early()
     except Fault as fault:
-        await _break_off(connection, entry, _outcome(fault), fault.kind)
-    except OversizedEventError:
-        await _break_off(connection, entry, "malformed", "oversized_event")
+        if not connection.started:
+            raise
+        await stream.break_off(_outcome(fault), fault.kind)
     await connection.finish()
     if passage.is_complete:
         await _drain(answer)
 
 
-async def _pass_all(connection: Connection, answer: Answer, entry: Entry, passage: Passage, pulse: Pulse) -> None:
-    while not passage.is_complete and (received := await answer.chunk()):
-        now = entry.now()
-        passed = passage.take(received, now)
-        if passed:
-            pulse.wrote_at = now
-        await _pass_on(connection, entry, passage, passed)
+class _Stream:
+    """One stream on its way to one caller; `_held` is what came before the answer began: comments, mostly."""
+
+    __slots__ = ("_answer", "_connection", "_entry", "_held", "_passage")
+
+    def __init__(self, connection: Connection, answer: Answer, entry: Entry, passage: Passage) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._entry = entry
+        self._passage = passage
+        self._held = b""
+
+    async def pass_all(self, pulse: Pulse) -> None:
+        """Pass events on until `[DONE]` or the upstream's end."""
+        entry, passage = self._entry, self._passage
+        while not passage.is_complete and (received := await self._answer.chunk()):
+            now = entry.now()
+            try:
+                passed = passage.take(received, now)
+            except OversizedEventError:
+                raise BrokenFault(_OVERSIZED) from None
+            if passed and (passage.has_begun or self._connection.started):
+                pulse.wrote_at = now
+            await self._pass_on(passed)
+
+    async def _pass_on(self, passed: bytes) -> None:
+        passage, connection = self._passage, self._connection
+        if passage.first_error is not None and not connection.started:
+            raise FirstEventError(passage.first_error, self._answer)
+        if passage.has_failed:
+            self._entry.close("upstream_error", status=self._answer.status, error_class="error_event")
+        elif passage.is_complete:
+            self._close_complete()
+        if not (passage.has_begun or connection.started):
+            self._held += passed
+        elif passed:
+            held, self._held = self._held, b""
+            await connection.write(held + passed if held else passed)
+
+    def _close_complete(self) -> None:
+        self._entry.received()
+        if self._passage.has_unreadable:
+            self._entry.close("malformed", status=self._answer.status, error_class="not_json")
+        else:
+            self._entry.close("ok", status=self._answer.status)
+
+    async def end_early(self) -> None:
+        """The upstream ended without `[DONE]`: whole if the model said why it ended, broken off otherwise."""
+        passage = self._passage
+        rest = passage.rest(self._entry.now())
+        if passage.is_complete or passage.has_failed or self._entry.exchange.has_finished:
+            if not passage.has_failed:
+                self._close_complete()
+            await self._pass_on(rest)
+        else:
+            raise BrokenFault(_CLOSED_EARLY)
+
+    async def break_off(self, outcome: Outcome, error_class: str) -> None:
+        """Tell the caller of a stream that has begun that no more comes."""
+        self._entry.close(outcome, status=self._answer.status, error_class=error_class)
+        code = "upstream_timeout" if outcome == "timeout" else "upstream_error"
+        message = f"The model's answer broke off ({error_class}); what was sent so far is incomplete."
+        error = {"message": message, "type": "server_error", "param": None, "code": code}
+        await self._connection.write(b"data: " + msgspec.json.encode({"error": error}) + b"\n\n")
 
 
-async def _pass_on(connection: Connection, entry: Entry, passage: Passage, passed: bytes) -> None:
-    if passage.has_failed:
-        entry.close("upstream_error", status=connection.status, error_class="error_event")
-    elif passage.is_complete:
-        _close_complete(entry, passage, connection.status)
-    if passed:
-        await connection.write(passed)
+class FirstEventError(UpstreamError):
+    """A stream that began with an error event: nothing was sent yet, so that the caller gets it as an error's body."""
 
+    def __init__(self, content: bytes, answer: Answer) -> None:
+        super().__init__("The model's answer began with an error.", error_class="error_event")
+        self._content = content
+        self.headers = tuple(header for header in headers_back(answer) if header[0] not in _OF_THE_STREAM)
 
-def _close_complete(entry: Entry, passage: Passage, status: int | None) -> None:
-    entry.received()
-    if passage.has_unreadable:
-        entry.close("malformed", status=status, error_class="not_json")
-    else:
-        entry.close("ok", status=status)
-
-
-async def _end_early(connection: Connection, entry: Entry, passage: Passage) -> None:
-    """The upstream ended without `[DONE]`: whole if the model said why it ended, broken off otherwise."""
-    rest = passage.rest(entry.now())
-    if passage.is_complete or passage.has_failed or entry.exchange.has_finished:
-        if not passage.has_failed:
-            _close_complete(entry, passage, connection.status)
-        await _pass_on(connection, entry, passage, rest)
-    else:
-        await _break_off(connection, entry, "upstream_error", "closed_early")
-
-
-async def _break_off(connection: Connection, entry: Entry, outcome: Outcome, error_class: str) -> None:
-    entry.close(outcome, status=connection.status, error_class=error_class)
-    code = "upstream_timeout" if outcome == "timeout" else "upstream_error"
-    message = f"The model's answer broke off ({error_class}); what was sent so far is incomplete."
-    error = {"message": message, "type": "server_error", "param": None, "code": code}
-    await connection.write(b"data: " + msgspec.json.encode({"error": error}) + b"\n\n")
+    def envelope(self) -> bytes:
+        """Return what the upstream said."""
+        return self._content
 
 
 async def _drain(answer: Answer) -> None:
@@ -185,10 +228,12 @@ def unanswered(fault: Fault) -> ApiError:
         message = f"The model did not answer in time ({fault.kind}). Try again, or ask the operator."
         return UpstreamTimeoutError(message, error_class=fault.kind)
     message = f"The model's server could not answer ({fault.kind}). Try again, or ask the operator."
-    return UpstreamError(message, error_class=fault.kind)
+    error = UpstreamError(message, error_class=fault.kind)
+    error.outcome = _outcome(fault)
+    return error
 
 
 def _outcome(fault: Fault) -> Outcome:
     if isinstance(fault, StalledFault):
         return "timeout"
-    return "malformed" if isinstance(fault, BrokenFault) and fault.kind == "broken_http" else "upstream_error"
+    return "malformed" if fault.kind in _MALFORMED else "upstream_error"

@@ -128,7 +128,10 @@ class Peer(asyncio.Protocol):
 
     async def read(self) -> Request:
         """Read one whole request and keep it."""
-        head = (await self.read_head()).head
+        return await self.read_rest((await self.read_head()).head)
+
+    async def read_rest(self, head: bytes) -> Request:
+        """Read the body that belongs to a head, and keep the request."""
         headers = dict(Request(head=head, body=b"").headers)
         if headers.get("transfer-encoding") == "chunked":
             body = await self._chunked()

@@ -20,8 +20,10 @@ import httpx
 import pytest
 
 from gateway.console.installation import open_installation
-from gateway.console.process import ConfigWatch
+from gateway.console.process import ConfigWatch, Uptake
+from gateway.errors import ShedError
 from gateway.settings.load import load
+from gateway.settings.schema import Configuration
 from rollout.stores.ledger import LEDGER_FILE
 from tests.fakes.configuration import CONFIG
 
@@ -246,17 +248,70 @@ def test_the_first_look_finds_the_file_and_the_next_finds_no_change(tmp_path: Pa
     assert watch.changed() is None
 
 
-def test_a_change_is_seen_once_and_again_when_it_is_to_be_tried_again(tmp_path: Path):
+class Taking:
+    """Takes definitions up, or refuses them as long as there is a `trouble`."""
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self.taken: list[list[str]] = []
+
+    def __call__(self, definitions: Configuration) -> None:
+        if self.trouble is not None:
+            raise ShedError(self.trouble)
+        self.taken.append(list(definitions.rollouts))
+
+
+@pytest.fixture
+def taking() -> Taking:
+    return Taking()
+
+
+@pytest.fixture
+def uptake(tmp_path: Path, taking: Taking) -> Uptake:
     path = tmp_path / "turnout.toml"
     path.write_text(CONFIG)
-    watch = ConfigWatch(path)
-    path.write_text(CONFIG + SECOND)
-    seen = [watch.changed(), watch.changed()]
-    watch.try_again()
+    uptake = Uptake(ConfigWatch(path), taking)
+    uptake.look()
+    return uptake
 
-    assert seen[0] is not None
-    assert seen[1] is None
-    assert watch.changed() == seen[0]
+
+def test_a_change_is_taken_up_once(uptake: Uptake, taking: Taking, tmp_path: Path):
+    (tmp_path / "turnout.toml").write_text(CONFIG + SECOND)
+    for _ in range(3):
+        uptake.look()
+
+    assert taking.taken == [["sales-companion"], ["sales-companion", "second"]]
+
+
+def test_what_cannot_be_taken_up_is_tried_again_and_said_once_for_every_change(
+    uptake: Uptake, taking: Taking, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    warned = '\n[applications.web]\nuser_header = "x-user-id"\nuser_sources = ["user"]\n'
+    (tmp_path / "turnout.toml").write_text(CONFIG + SECOND + warned)
+    with caplog.at_level(logging.INFO):
+        for trouble in ["locked", "locked", "locked", "full", "full", None, None]:
+            taking.trouble = trouble
+            uptake.look()
+
+    assert taking.taken[1:] == [["sales-companion", "second"]]
+    assert [(record.message, getattr(record, "reason", None)) for record in caplog.records[1:]] == [
+        ("configuration not taken up yet; it is tried again", "locked"),
+        ("configuration not taken up yet; it is tried again", "full"),
+        ("configuration taken up", None),
+    ]
+    assert caplog.records[0].message == "configuration"
+
+
+def test_a_newer_file_takes_the_place_of_what_could_not_be_taken_up(uptake: Uptake, taking: Taking, tmp_path: Path):
+    taking.trouble = "locked"
+    (tmp_path / "turnout.toml").write_text(CONFIG + SECOND)
+    uptake.look()
+    (tmp_path / "turnout.toml").write_text(CONFIG + SECOND.replace("second", "third"))
+    uptake.look()
+    taking.trouble = None
+    uptake.look()
+
+    assert taking.taken[1:] == [["sales-companion", "third"]]
 
 
 def test_warnings_of_a_changed_file_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -80,3 +80,20 @@ async def test_between_the_events_of_a_slow_stream_stand_comments_and_nothing_el
     assert b"".join(piece for piece in pieces if piece != COMMENT) == first + second + DONE
     assert done.record.outcome == "ok"
     assert done.caller.is_finished
+
+
+async def test_a_comment_that_is_due_before_the_first_event_takes_the_head_with_it():
+    error = b'data: {"error":{"message":"overloaded"}}\n\n'
+    done = await request(
+        b": one\n\n",
+        error,
+        body=STREAMED,
+        answer_headers=[EVENTS],
+        answering=Slow,
+        admission=Admission(keep_alive_comment_s=0.05),
+    )
+
+    assert done.caller.status == 200
+    assert done.caller.body.startswith(COMMENT)
+    assert done.caller.body.replace(COMMENT, b"") == b": one\n\n" + error
+    assert (done.record.outcome, done.record.error_class) == ("upstream_error", "error_event")

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.proxy.caller import Header
 from gateway.proxy.exchange import Called
-from gateway.proxy.relay import HELD_BYTES, headers_back, is_stream, relay_stream, relay_whole
+from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream, relay_stream, relay_whole
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
 from tests.fakes.proxy import (
     DONE,
@@ -188,7 +188,7 @@ async def test_a_stream_is_recorded_before_its_last_event():
 async def test_done_in_the_same_bytes_as_the_rest_is_recorded_before_anything_of_them_is_sent():
     relayed = await Relayed(delta() + USAGE + DONE).stream()
 
-    assert relayed.moments.seen == ["opened", "start", "chunk 1", "closed ok", "write", "finish", "chunk 2"]
+    assert relayed.moments.seen == ["opened", "chunk 1", "closed ok", "start", "write", "finish", "chunk 2"]
 
 
 async def test_a_usage_chunk_that_the_caller_asked_for_is_passed_on():
@@ -226,8 +226,29 @@ async def test_a_stream_that_ends_in_the_middle_is_told_to_the_caller():
     assert relayed.is_closed_before("write")
 
 
-async def test_a_stream_without_anything_is_broken_off():
-    assert (await Relayed().stream()).ending == ("upstream_error", 200, "closed_early")
+@pytest.mark.parametrize("steps", [(), (b"data: {",), (b": comment\n\n",), (USAGE,)])
+async def test_a_stream_that_ends_before_its_first_event_leaves_the_caller_to_be_told(steps: tuple[bytes, ...]):
+    relayed = Relayed(*steps)
+
+    with pytest.raises(BrokenFault, match="closed_early"):
+        await relayed.stream()
+    assert not relayed.caller.sent
+
+
+@pytest.mark.parametrize("fault", [StalledFault("first_byte"), BrokenFault("connection_lost")])
+async def test_a_stream_that_breaks_before_its_first_event_leaves_the_caller_to_be_told(fault: Fault):
+    relayed = Relayed(b": comment\n\n", b"data: {", fault)
+
+    with pytest.raises(type(fault)):
+        await relayed.stream()
+    assert not relayed.caller.sent
+
+
+async def test_comments_before_the_first_event_wait_for_it():
+    relayed = await Relayed(b": one\n\n", b": two\n\n", delta(), DONE).stream()
+
+    assert relayed.caller.body == b": one\n\n: two\n\n" + delta() + DONE
+    assert relayed.moments.seen.index("start") > relayed.moments.seen.index("chunk 3")
 
 
 @pytest.mark.parametrize(
@@ -281,12 +302,25 @@ async def test_a_fault_after_done_changes_nothing():
 ERROR = b'data: {"error":{"message":"overloaded","code":529}}\n\n'
 
 
-async def test_an_error_as_the_first_event_is_passed_on_and_recorded():
-    relayed = await Relayed(ERROR).stream()
+@pytest.mark.parametrize("steps", [(ERROR,), (ERROR[:-1],), (b": comment\n\n" + ERROR + delta() + DONE,)])
+async def test_an_error_as_the_first_event_becomes_the_body_of_an_error(steps: tuple[bytes, ...]):
+    relayed = Relayed(*steps, headers=[EVENTS, (b"retry-after", b"7")])
 
-    assert relayed.caller.body == ERROR
+    with pytest.raises(FirstEventError) as caught:
+        await relayed.stream()
+
+    assert not relayed.caller.sent
+    assert caught.value.envelope() == ERROR[6:].strip()
+    assert (caught.value.status, caught.value.outcome) == (502, "upstream_error")
+    assert caught.value.error_class == "error_event"
+    assert caught.value.headers == ((b"retry-after", b"7"),)
+
+
+async def test_an_error_behind_the_first_event_in_the_same_bytes_is_passed_on():
+    relayed = await Relayed(delta() + ERROR).stream()
+
+    assert relayed.caller.body == delta() + ERROR
     assert relayed.ending == ("upstream_error", 200, "error_event")
-    assert relayed.is_closed_before("write")
 
 
 async def test_an_error_in_mid_stream_is_an_error_even_before_done():
