@@ -112,6 +112,7 @@ async def relay_stream(
     """Pass events on as they complete; after a failure, the endpoint's error event and no `[DONE]`."""
     passage = Passage(entry.exchange, withholds_usage=passing["withholds_usage"])
     await connection.start(answer.status, [*headers_back(answer), *headers])
+    await connection.write(b"")
     try:
         with Pulse(connection, entry.now, passing["comment_s"]) as pulse:
             await _pass_all(connection, answer, entry, passage, pulse)
