@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.errors import ApiError, ShedError, TooLargeError, UnsupportedError
@@ -14,6 +15,10 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Message], Awaitable[None]]
 """ASGI 3, as a server calls an application."""
+WATCH = "turnout.watch"
+"""The ASGI extension by which the server tells of a disconnect: it takes what to call then, or None.
+
+To wait for it in `receive` would cost every request a task."""
 
 
 class GoneError(Exception):
@@ -28,7 +33,7 @@ class Connection:
         "_receive",
         "_scope",
         "_send",
-        "_watch",
+        "_watches",
         "buffered_bytes",
         "gone",
         "headers",
@@ -41,8 +46,8 @@ class Connection:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._watch: asyncio.Task[None] | None = None
         self._head: tuple[int, Sequence[Header]] | None = None
+        self._watches = False
         sent: Sequence[Header] = scope["headers"]
         self.headers: Mapping[bytes, bytes] = dict(sent)
         self.repeated: frozenset[bytes] = frozenset()
@@ -106,22 +111,21 @@ class Connection:
         """Cancel the running task as soon as the caller closes the connection; to be called after `body`."""
         answering = asyncio.current_task()
         if answering is not None:
-            self._watch = asyncio.get_running_loop().create_task(self._until_gone(answering), name="watch-caller")
+            self._watches = True
+            self._scope["extensions"][WATCH](partial(self._leave, answering))
 
     def unwatch(self) -> None:
         """Stop watching."""
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        if self._watches:
+            self._watches = False
+            self._scope["extensions"][WATCH](None)
 
-    async def _until_gone(self, answering: asyncio.Task[Any]) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self, answering: asyncio.Task[Any]) -> None:
         self.gone = True
         answering.cancel()
 
     async def start(self, status: int, headers: Sequence[Header]) -> None:
-        """Send the answer's head."""
+        """Send the answer's head; it leaves with the first piece of the body, be it an empty one."""
         self.started = True
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -9,10 +9,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import cast
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from gateway.proxy.cycle import Cycle
 
 
 class DrainState(ServerState):
@@ -30,11 +35,40 @@ class DrainingProtocol(HttpToolsProtocol):
         if self._is_draining():
             self.await_request()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever answers that the caller has left."""
+        super().connection_lost(exc)
+        if isinstance(self.cycle, Cycle) and self.cycle.disconnected:
+            self.cycle.gone()
+
     def on_headers_complete(self) -> None:
-        """Let the answer to a request that came during the drain be this connection's last."""
-        super().on_headers_complete()
-        if self._is_draining():
-            self.cycle.keep_alive = False
+        """Start the application; during the drain its answer is this connection's last."""
+        parser = cast("httptools.HttpRequestParser", self.parser)
+        version = parser.get_http_version()
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        self.scope["method"] = parser.get_method().decode("ascii")
+        self.scope["http_version"] = version
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"] = target.path
+        self.scope["query_string"] = target.query or b""
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._is_draining(),
+            on_response=self.on_response_complete,
+        )
+        running = self.cycle.run_asgi(self.app)  # pyright: ignore - uvicorn types applications more widely than it calls them
+        task = self.loop.create_task(running)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def shutdown(self) -> None:
         """Begin the drain: an answer that has not begun is the last; a connection without one waits for a request."""

@@ -16,7 +16,7 @@ import msgspec
 
 from analytics.pricing import Price
 from analytics.record import Frame, Opened, Record
-from gateway.proxy.caller import Connection, Header
+from gateway.proxy.caller import WATCH, Connection, Header
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.entry import Entry
 from gateway.proxy.queueing import Throttle
@@ -197,6 +197,7 @@ class Caller:
         self._moments = moments
         self._inbox: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
         moments.leave = self.leave
+        self._on_gone: Callable[[], None] | None = None
         for at, piece in enumerate(pieces, start=1):
             self._inbox.put_nowait({"type": "http.request", "body": piece, "more_body": is_cut or at < len(pieces)})
         if is_cut:
@@ -207,10 +208,16 @@ class Caller:
             "raw_path": path.encode(),
             "query_string": query,
             "headers": list(headers),
+            "extensions": {WATCH: self.watch},
         }
 
     def leave(self) -> None:
         self._inbox.put_nowait({"type": "http.disconnect"})
+        if self._on_gone is not None:
+            self._on_gone()
+
+    def watch(self, on_gone: Callable[[], None] | None) -> None:
+        self._on_gone = on_gone
 
     async def receive(self) -> Mapping[str, Any]:
         return await self._inbox.get()
@@ -219,7 +226,8 @@ class Caller:
         if message["type"] == "http.response.start":
             await self._moments.reach("start")
         elif message["more_body"]:
-            await self._moments.reach("write")
+            if message["body"]:
+                await self._moments.reach("write")
         else:
             await self._moments.reach("finish")
         self.sent.append(message)

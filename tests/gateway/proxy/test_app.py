@@ -9,6 +9,7 @@ import pytest
 from litestar import Litestar
 
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.caller import WATCH
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
@@ -168,7 +169,11 @@ async def serving(worker: Worker) -> AsyncIterator[httpx.AsyncClient]:
         lived.append("ended")
 
     app = create_app(worker.surface, [lifespan])
-    transport = httpx.ASGITransport(app)  # pyright: ignore[reportArgumentType] - Litestar types ASGI more narrowly
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "extensions": {WATCH: lambda _: None}}, receive, send)  # type: ignore[arg-type] # Litestar types ASGI more narrowly
+
+    transport = httpx.ASGITransport(served)
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://w") as client:
         yield client
     assert lived == ["started", "ended"]

@@ -115,8 +115,8 @@ async def test_whoever_answers_is_cancelled_as_soon_as_the_caller_leaves():
     assert connection.gone
 
 
-async def test_a_late_piece_of_body_is_no_disconnect():
-    caller, connection = connected(b"late", b"later")
+async def test_who_stopped_watching_is_not_cancelled():
+    caller, connection = connected()
 
     async def answer() -> str:
         connection.watch()
@@ -166,9 +166,10 @@ async def test_a_refusal_is_openais_envelope_with_its_length():
 async def test_a_refusal_is_not_interrupted_by_the_caller_leaving():
     caller, connection = connected()
     connection.watch()
-    caller.leave()
 
     await connection.refuse(UnauthorizedError("No."), [])
+    caller.leave()
 
     await asyncio.sleep(0)
+    assert not connection.gone
     assert caller.is_finished
