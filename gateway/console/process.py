@@ -74,7 +74,7 @@ def _published(state_dir: Path, watch: ConfigWatch, environment: Mapping[str, st
 class ConfigWatch:
     """Notices a changed configuration file and judges it whole; a bad one is said, and the last good one stays.
 
-    `problems` are those of the last look at a bad one. The first look finds it changed.
+    `problems` are those of the file as it was looked at last. The first look finds it changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,6 +90,7 @@ class ConfigWatch:
         self._seen = mark
         try:
             definitions, warnings = load_checked(self.path, None)
+            self.problems = ()
         except SettingsError as error:
             self.problems = error.problems
             for problem in error.problems:
@@ -130,11 +131,13 @@ async def _reload(watch: ConfigWatch, installation: Installation) -> None:
             continue
         try:
             definitions = await asyncio.to_thread(watch.changed)
+            installation.control.refused = tuple(str(problem) for problem in watch.problems)
             if definitions is not None:
                 await asyncio.to_thread(installation.control.reload_definitions, definitions)
                 _log.info("configuration taken up")
         except ApiError as error:
             watch.try_again()
+            installation.control.refused = (error.message,)
             _log.error("configuration not taken up yet; it is tried again", extra={"reason": error.message})
         except Exception:  # noqa: BLE001 - the task's outermost loop: logged, and it goes on
             _log.exception("watching the configuration failed; it goes on")

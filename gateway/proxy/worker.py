@@ -21,13 +21,13 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from analytics.journal.status import StatusError, StatusPage, read
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder, View
@@ -79,28 +79,19 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
     boot = secrets.token_hex(8)
     writer = Writer(state_dir / "journal", name, boot)
-    status_page = state_dir / "run" / f"{name}.status"
-    tally = StatusTally(StatusPage.create(status_page, boot=boot, pid=os.getpid()))
+    page_file = PageFile(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
+    tally = StatusTally(page_file.page)
     guard = Guard(place.limits)
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
-            lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard)
+            lifespan = partial(_running, holder=holder, tally=tally, writer=writer, guard=guard, page_file=page_file)
             chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
             uvloop.run(_serve(listener, holder, chat, guard, lifespan, place.on_ready))
     finally:
         # The server ends by SystemExit.
         writer.close()
         tally.tell(writer)
-        _remove_page(status_page, boot)
-
-
-def _remove_page(path: Path, boot: str) -> None:
-    """Remove this worker's page, unless another one has taken the name meanwhile."""
-    try:
-        if read(path).boot == boot:
-            path.unlink()
-    except (OSError, StatusError) as error:
-        _log.warning("status page not removed", extra={"path": str(path), "reason": str(error)})
+        page_file.end()
 
 
 @contextmanager
@@ -187,10 +178,17 @@ async def _serve(
 
 @asynccontextmanager
 async def _running(
-    _: Litestar, *, holder: Holder, tally: StatusTally, writer: Writer, guard: Guard, upstream: Upstream
+    _: Litestar,
+    *,
+    holder: Holder,
+    tally: StatusTally,
+    writer: Writer,
+    guard: Guard,
+    page_file: PageFile,
+    upstream: Upstream,
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
-    refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    refreshing = asyncio.create_task(_refresh(holder, tally, writer, page_file), name="refresh-status")
     guarding = asyncio.create_task(guard.watch(), name="watch-connections")
     _spare_collections()
     try:
@@ -208,8 +206,9 @@ def _spare_collections() -> None:
     gc.set_threshold(YOUNG_OBJECTS)
 
 
-async def _refresh(holder: Holder, tally: StatusTally, writer: Writer) -> None:
+async def _refresh(holder: Holder, tally: StatusTally, writer: Writer, page_file: PageFile) -> None:
     while True:
         writer.tend()
+        page_file.tend()
         tally.refresh(holder, writer)
         await asyncio.sleep(REFRESH_S)
