@@ -18,6 +18,7 @@ from gateway.console.installation import Installation, master_keys, newest_snaps
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
 from gateway.settings.load import load_checked
+from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
 
@@ -39,7 +40,9 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
     """
     watch = ConfigWatch(config)
     definitions = watch.changed()
-    installation = open_installation(state_dir, definitions or _published(state_dir, watch, environment), environment)
+    in_force = definitions or _published(state_dir, watch, environment)
+    set_level(in_force.logs.level)
+    installation = open_installation(state_dir, in_force, environment)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
@@ -134,6 +137,7 @@ async def _reload(watch: ConfigWatch, installation: Installation) -> None:
             installation.control.refused = tuple(str(problem) for problem in watch.problems)
             if definitions is not None:
                 await asyncio.to_thread(installation.control.reload_definitions, definitions)
+                set_level(definitions.logs.level)
                 _log.info("configuration taken up")
         except ApiError as error:
             watch.try_again()

@@ -1,4 +1,4 @@
-"""What an operator should be warned of, in sentences with their remedy. Pure: pages, version and file in, words out."""
+"""What an operator should be warned of, in sentences with their remedy. No I/O: facts in, words out."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.last_good import LastGood
+from gateway.settings.logs import set_level
 from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
@@ -211,4 +212,5 @@ async def _refresh(holder: Holder, tally: StatusTally, writer: Writer, page_file
         writer.tend()
         page_file.tend()
         tally.refresh(holder, writer)
+        set_level(holder.view.decisions.snapshot.log_level)
         await asyncio.sleep(REFRESH_S)

@@ -8,7 +8,7 @@ from gateway.console.warnings import warnings_for
 
 
 def worker(name: str = "worker-0", **facts: object) -> WorkerView:
-    return WorkerView(**{"worker": name, "snapshot": "1.7", "in_flight": 0, **facts})  # type: ignore[arg-type]
+    return WorkerView(**{"worker": name, "snapshot": "1.7", "in_flight": 0, **facts})  # type: ignore[arg-type] - each test knows the fields that it names
 
 
 def test_nothing_wrong_is_no_warning():
