@@ -85,6 +85,8 @@ class Upstream(_Section, frozen=True, kw_only=True):
     api_key: SecretRef | None = None
     stream_usage: Literal["inject", "leave"] = "inject"
     models: Literal["*"] | None = None
+    forward_headers: Annotated[tuple[Header, ...], Meta(max_length=32)] = ()
+    """Of the caller's, beside those that every upstream is sent."""
 
 
 class Model(_Section, frozen=True, kw_only=True):
