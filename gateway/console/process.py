@@ -21,6 +21,8 @@ from gateway.settings.load import load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
+from gateway.settings.secrets import SecretError
+from rollout.stores.ledger import LedgerError
 
 GRACE_S = 10
 WATCH_S = 0.5
@@ -65,6 +67,18 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
         server.run(sockets=[listener])
     finally:
         installation.close()
+
+
+def can_open(state_dir: Path, config: Path, environment: Mapping[str, str]) -> bool:
+    """Tell whether a console that could not start may be started again: the ledger opens, or is not what is wrong."""
+    watch = ConfigWatch(config)
+    try:
+        open_installation(state_dir, watch.changed() or _published(state_dir, watch, environment), environment).close()
+    except (LedgerError, ApiError):
+        return False
+    except (SettingsError, SecretError):
+        return True
+    return True
 
 
 def _published(state_dir: Path, watch: ConfigWatch, environment: Mapping[str, str]) -> Configuration:
