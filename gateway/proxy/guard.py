@@ -12,12 +12,12 @@ import time
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.errors import ApiError, BadRequestError, RequestTimeoutError
 from gateway.proxy.drain import DrainingProtocol
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.head import END, authority, head_fault, leading, malformed, unfinished_fault, without_upgrade
+from gateway.proxy.refusal import parsers_words, refusal
 from gateway.proxy.rounds import Guard, Stage
 
 _OVERHEAD_BYTES = 64 * 1024
@@ -42,6 +42,8 @@ class GuardedProtocol(DrainingProtocol):
         self._held = bytearray()
         self._arrived_bytes = 0
         self._overhead_bytes = 0
+        self._body_bytes = 0
+        self._is_followed = False
         self._unsent_bytes = 0
         self._stalled_at: float | None = None
         self._hosts: list[bytes] = []
@@ -63,7 +65,10 @@ class GuardedProtocol(DrainingProtocol):
         if self._stage is Stage.BODY:
             self._arrived_bytes += len(data)
             self._overhead_bytes += len(data)
+            before = self._body_bytes
             self._feed(data)
+            if self._is_followed:
+                self._go_on(data, before)
             if self._overhead_bytes > _OVERHEAD_BYTES:
                 self._refuse(malformed("its chunks carry more framing than content"))
         elif self._stage is Stage.ANSWER:
@@ -100,8 +105,19 @@ class GuardedProtocol(DrainingProtocol):
     def _begin(self, received: bytes, end: int) -> None:
         if (fault := head_fault(received, end, self._guard.limits)) is not None:
             return self._refuse(fault)
-        self._overhead_bytes = 0
+        self._overhead_bytes = self._body_bytes = 0
         return self._feed(received)
+
+    def _go_on(self, received: bytes, before: int) -> None:
+        """Take the request that came together with the end of a body whose answer was given before it had come.
+
+        Where that body ended is known by its length; the caller of a chunked one finds its connection closed.
+        """
+        self._is_followed = False
+        if self._coding is not None:
+            return self._end()
+        self.parser = httptools.HttpRequestParser(self)
+        return self._take_head(received[self._body_bytes - before :])
 
     def _feed(self, received: bytes) -> None:
         try:
@@ -118,11 +134,11 @@ class GuardedProtocol(DrainingProtocol):
         if self._stage is Stage.ANSWER:
             self.cycle.keep_alive = False
         elif isinstance(reason, _NextRequestError):
-            self._end()
+            self._is_followed = True
         elif isinstance(reason, ApiError):
             self._refuse(reason)
         elif reason is None or isinstance(reason, httptools.HttpParserError):
-            self._refuse(malformed(_said(error)))
+            self._refuse(malformed(parsers_words(error)))
         else:
             raise reason
 
@@ -186,6 +202,7 @@ class GuardedProtocol(DrainingProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of the body on."""
+        self._body_bytes += len(body)
         self._overhead_bytes = max(0, self._overhead_bytes - _OVERHEAD_TIMES * len(body))
         if self._stage is Stage.BODY:
             super().on_body(body)
@@ -271,22 +288,9 @@ class GuardedProtocol(DrainingProtocol):
         self._enter(Stage.CLOSING)
         self._held.clear()
         self.flow.resume_reading()
-        self.transport.write(_answer(error))
+        self.transport.write(refusal(error, new_request_id(time.time_ns() // 1000)))
         self.transport.write_eof()
 
     def _end(self) -> None:
         self._enter(Stage.CLOSING)
         self.transport.close()
-
-
-def _answer(error: ApiError) -> bytes:
-    body = error.envelope()
-    request_id = new_request_id(time.time_ns() // 1000).encode()
-    fixed = b"content-type: application/json\r\nconnection: close\r\nx-request-id: " + request_id
-    return STATUS_LINE[error.status] + fixed + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-
-
-def _said(error: Exception) -> str:
-    """Return the parser's own words: fixed phrases, nothing of what was sent."""
-    known = not isinstance(error, httptools.HttpParserCallbackError)
-    return str(error).rstrip(".") if known else "its target cannot be read"

@@ -17,7 +17,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """Run an installation, and search all that it has written once the tests are over."""
     folder = tmp_path_factory.mktemp("bad-input")
     client = httpx.Client(trust_env=False, timeout=PATIENCE_S)
-    with client, installed(folder, config=QUIET_CONFIG) as installation:
+    with installed(folder, config=QUIET_CONFIG) as installation, client:
         front = Front(installation, client)
         yield front
         assert not _found_in(folder, CANARY.encode())

@@ -49,8 +49,8 @@ def test_a_body_that_ends_too_early_is_recorded_as_cancelled(front: Front):
     address = urlsplit(front.installation.gateway)
     before = {frame.request_id for frame in front.frames()}
     with socket.create_connection((address.hostname, address.port)) as connection:
-        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {front.key}\r\nContent-Length: 500\r\n\r\n"
-        connection.sendall(head.encode() + encoded())
+        head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {front.key}\r\n"
+        connection.sendall(head.encode() + b"Content-Length: 500\r\n\r\n" + encoded())
 
     until(lambda: bool({frame.request_id for frame in front.frames()} - before), "the record is there")
 

@@ -97,8 +97,8 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def used(once: Path, tmp_path: Path) -> Path:
-    """Return a copy of a folder that was in use, after a clean end."""
-    return shutil.copytree(once, tmp_path / "used")
+    """Return a copy of a folder that is in use: files, no sockets."""
+    return shutil.copytree(once, tmp_path / "used", ignore=shutil.ignore_patterns("*.sock"))
 
 
 Spoil = Callable[[Path, ExitStack], None]

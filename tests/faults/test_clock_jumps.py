@@ -100,6 +100,7 @@ def test_a_worker_whose_clock_jumps_by_days_measures_no_negative_duration(
         for number, offset in zip(range(REQUESTS), cycle(JUMPS), strict=False):
             wall_clock.turn(offset)
             ask(client, number)
+        client.close()
         worker.terminate()
         assert worker.wait(20) == 0
 

@@ -56,6 +56,12 @@ def dripping(connections: list[socket.socket], text: bytes) -> Iterator[None]:
         thread.join()
 
 
+def outcomes(front: Front, tag: str) -> list[str]:
+    """Return how the requests ended that carry this tag."""
+    found = [frame for frame in front.frames() if isinstance(frame, Record)]
+    return [record.outcome for record in found if record.tags == {"it": tag}]
+
+
 def assert_others_succeed(front: Front, count: int = 40) -> None:
     assert [front.post().status for _ in range(count)] == [200] * count
 
@@ -112,27 +118,19 @@ def test_a_caller_that_stops_reading_is_recorded_as_gone(front: Front):
         )
         connection.sendall(b"X-Turnout-Tags: it=stalled\r\n\r\n" + ENDLESS)
 
-        def records() -> list[Record]:
-            found = [frame for frame in front.frames() if isinstance(frame, Record)]
-            return [record for record in found if record.tags == {"it": "stalled"}]
-
-        until(lambda: bool(records()), "it is recorded")
-        assert [record.outcome for record in records()] == ["client_cancelled"]
+        until(lambda: bool(outcomes(front, "stalled")), "it is recorded")
+        assert outcomes(front, "stalled") == ["client_cancelled"]
 
 
 def test_a_second_request_hides_no_disconnect(front: Front):
-    before = len(front.frames())
     body = encoded(stream=True)
     with connected(front) as connection:
-        request = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (front.key.encode(), len(ENDLESS))
-        connection.sendall(request + ENDLESS + HEAD + b"\r\n" + body)
+        head = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n" % (front.key.encode(), len(ENDLESS))
+        connection.sendall(head + b"X-Turnout-Tags: it=first\r\n\r\n" + ENDLESS + HEAD + b"\r\n" + body)
         connection.recv(1000)
 
-    def outcomes() -> list[str]:
-        return [frame.outcome for frame in front.frames()[before:] if isinstance(frame, Record)]
-
-    until(lambda: bool(outcomes()), "the first request is recorded")
-    assert outcomes() == ["client_cancelled"]
+    until(lambda: bool(outcomes(front, "first")), "the first request is recorded")
+    assert outcomes(front, "first") == ["client_cancelled"]
 
 
 def test_refusals_are_logged_at_most_once_a_second(front: Front):

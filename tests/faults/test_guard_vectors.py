@@ -185,6 +185,13 @@ def _more(connection: socket.socket) -> bytes:
     return received
 
 
+def _whole(connection: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"}}"):
+        received += _more(connection)
+    return received
+
+
 @pytest.mark.parametrize(("sent", "expected"), VECTORS.values(), ids=VECTORS)
 def test_each_head_has_its_answer(front: Front, sent: bytes, expected: tuple[int, str, bool]):
     sent = sent.replace(b"KEY", front.key.encode())
@@ -233,7 +240,24 @@ def test_a_connection_serves_one_request_after_the_other(front: Front):
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
         for _ in range(20):
             connection.sendall(head())
-            received = connection.recv(65536)
-            while not received.endswith(b"}}"):
-                received += _more(connection)
-            assert received.startswith(b"HTTP/1.1 401")
+            assert _whole(connection).startswith(b"HTTP/1.1 401")
+
+
+def test_what_comes_together_with_the_end_of_a_body_that_was_answered_before_is_answered(front: Front):
+    address = urlsplit(front.installation.gateway)
+    first = framed(b"Content-Length: 4000", body=b"")
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+        for begun in (b"", b"x" * 100, b"x" * 3999):
+            connection.sendall(first + begun)
+            assert _whole(connection).startswith(b"HTTP/1.1 401")
+            connection.sendall(b"x" * (4000 - len(begun)) + head())
+            assert _whole(connection).startswith(b"HTTP/1.1 401")
+
+
+def test_behind_a_chunked_body_that_was_answered_before_the_connection_ends(front: Front):
+    address = urlsplit(front.installation.gateway)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+        connection.sendall(framed(b"Transfer-Encoding: chunked", body=b""))
+        assert _whole(connection).startswith(b"HTTP/1.1 401")
+        connection.sendall(CHUNKS + head())
+        assert connection.recv(65536) == b""

@@ -1,0 +1,21 @@
+"""The answer to what is no request, as the bytes of a whole HTTP answer; the connection's last."""
+
+from __future__ import annotations
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from gateway.errors import ApiError
+
+
+def refusal(error: ApiError, request_id: str) -> bytes:
+    """Return head and body of an answer with the error's envelope."""
+    body = error.envelope()
+    fixed = b"content-type: application/json\r\nconnection: close\r\nx-request-id: " + request_id.encode()
+    return STATUS_LINE[error.status] + fixed + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+def parsers_words(error: httptools.HttpParserError) -> str:
+    """Return the parser's own words: fixed phrases, nothing of what was sent."""
+    known = not isinstance(error, httptools.HttpParserCallbackError)
+    return str(error).rstrip(".") if known else "its target cannot be read"
