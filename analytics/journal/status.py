@@ -2,6 +2,7 @@
 
 One process writes, any number read. Each value is eight aligned bytes, stored at once; a counter that is odd while a
 group of values changes keeps a reader from taking half of the group. Nothing here is durable or exact to the moment.
+A page without a file, because the disk refused one, counts all the same; it can be given its file later.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import mmap
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+
+from analytics.journal.writer import Trouble
 
 MAGIC = int.from_bytes(b"TNSTAT01", "little")
 _BOOT_BYTES = 64
@@ -29,6 +33,8 @@ _CELLS = (
     "updated_at",
     "journal_trouble",
 )
+TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
+"""`journal_trouble` is the place in this tuple."""
 _layout = struct.Struct(f"<2Q{len(_CELLS)}q{_BOOT_BYTES}s")
 _CHANGES, _FIRST = 1, 2
 _TRIES = 100
@@ -77,13 +83,7 @@ class _Cell:
 
 
 class StatusPage:
-    """The writer's side: `page.in_flight += 1`; values that belong together go through `change`.
-
-    `path` is replaced if it exists: a reader of the former page keeps what it saw last.
-
-    Raises:
-        OSError: the file cannot be made.
-    """
+    """The writer's side: `page.in_flight += 1`; values that belong together go through `change`."""
 
     requests = _Cell(_FIRST + 1)
     in_flight = _Cell(_FIRST + 2)
@@ -94,20 +94,45 @@ class StatusPage:
     journal_trouble = _Cell(_FIRST + 11)
 
     def __init__(self, page: mmap.mmap) -> None:
+        self._take(page)
+
+    def _take(self, page: mmap.mmap) -> None:
         self._page = page
         self.cells = memoryview(page)[: 8 * (_FIRST + len(_CELLS))].cast("q")
 
     @classmethod
     def create(cls, path: Path, *, boot: str, pid: int) -> StatusPage:
-        """Make the file, all counts 0."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        zeros = [0] * (len(_CELLS) - 1)
-        unfinished = path.with_name(path.name + ".tmp")
-        unfinished.write_bytes(_layout.pack(MAGIC, 0, pid, *zeros, boot.encode()))
-        with unfinished.open("rb+") as file:
-            page = mmap.mmap(file.fileno(), _layout.size)
-        unfinished.replace(path)
+        """Make the page and its file, all counts 0; raises as `publish`."""
+        page = cls.unpublished(boot=boot, pid=pid)
+        page.publish(path)
+        return page
+
+    @classmethod
+    def unpublished(cls, *, boot: str, pid: int) -> StatusPage:
+        """Make a page in this process's own memory, which nobody else can read yet."""
+        page = mmap.mmap(-1, _layout.size)
+        page[:] = _layout.pack(MAGIC, 0, pid, *([0] * (len(_CELLS) - 1)), boot.encode())
         return cls(page)
+
+    def publish(self, path: Path) -> None:
+        """Move the page, with its counts, to a file, which is replaced: a reader of the former page keeps what it saw.
+
+        Raises:
+            OSError: the file cannot be made; the page stays as it was.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".tmp")
+        try:
+            unfinished.write_bytes(self._page[:])
+            with unfinished.open("rb+") as file:
+                page = mmap.mmap(file.fileno(), _layout.size)
+            unfinished.replace(path)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
+        self.close()
+        self._take(page)
 
     def change(self, **values: int) -> None:
         """Assign several values of `Status` by name so that a reader sees all of them or none."""

@@ -1,7 +1,7 @@
 """The shipper's process: `python -m analytics.lake --state-dir DIR --lake DIR --seal-every-s N`.
 
 SIGTERM (and SIGINT) ends it after everything left is shipped; any other end loses nothing. Its standard error is one
-JSON object a line.
+JSON object a line, or short lines where it is a terminal.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 import msgspec
 
 from analytics.lake.layout import lake_directory
-from analytics.lake.shipper import Shipper, ShipperRunningError
+from analytics.lake.shipper import Log, Shipper, ShipperRunningError
+from analytics.logline import LogLevel, as_json, as_short, passes
 
 _GARBAGE_THRESHOLD = 100_000
 """Rows are many, short-lived and without cycles: looking for garbage every 700 of them costs a tenth of the time."""
@@ -31,12 +34,13 @@ _TAKE_OVER_S = 10.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the shipper until it is told to stop; return 0, or 1 if another one keeps the journal."""
     arguments = _parser().parse_args(argv)
+    log = partial(write_line, arguments.log_level)
     stop = SignalStop()
     state: Path = arguments.state_dir
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
-        shipper = _take_over(state / "journal", arguments.lake or state / "lake", stop)
+        shipper = _take_over(state / "journal", arguments.lake or state / "lake", stop, log)
     except ShipperRunningError as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
@@ -50,11 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def log(level: str, event: str, fields: dict[str, object]) -> None:
-    """Write one line to standard error."""
+def write_line(least: LogLevel, level: str, event: str, fields: dict[str, object]) -> None:
+    """Write one line to standard error, if its level is `least` or above."""
+    if not passes(level, least):
+        return
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = {"at": at, "level": level, "process": "shipper", "event": event, **fields}
-    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stderr.write((as_short(line) if sys.stderr.isatty() else as_json(line)) + "\n")
     sys.stderr.flush()
 
 
@@ -63,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", type=Path, required=True, help="where the journal lies")
     parser.add_argument("--lake", type=lake_directory, help="where Parquet goes; default: lake in the state directory")
     parser.add_argument("--seal-every-s", type=float, default=1.0, help="how often, in seconds")
+    parser.add_argument("--log-level", choices=get_args(LogLevel), default="info", help="default: %(default)s")
     return parser
 
 
@@ -85,7 +92,7 @@ class SignalStop:
         self._is_set = True
 
 
-def _take_over(journal: Path, lake: Path, stop: SignalStop) -> Shipper:
+def _take_over(journal: Path, lake: Path, stop: SignalStop, log: Log) -> Shipper:
     give_up_s = time.monotonic() + _TAKE_OVER_S
     while True:
         try:

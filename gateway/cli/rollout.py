@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from analytics.record import Arm
@@ -81,6 +81,7 @@ def _list(console: Console, arguments: argparse.Namespace) -> int:
         for one in rollouts
     ]
     write_table(headings, rows)
+    _write_warnings(rollouts)
     return 0
 
 
@@ -106,9 +107,9 @@ def _show(console: Console, arguments: argparse.Namespace) -> int:
     _write_facts(facts)
     for hash_digits, arm in sorted(one.forced.items()):
         sys.stdout.write(f"forced      {hash_digits} to {arm}\n")
-    for worker in one.workers:
+    for worker in (worker for worker in one.workers if worker.ended_page is None):
         sys.stdout.write(f"worker      {worker.worker}: snapshot {worker.snapshot}, {worker.in_flight} in flight\n")
-    _write_warnings(one)
+    _write_warnings([one])
     return 0
 
 
@@ -133,7 +134,7 @@ def _set(console: Console, arguments: argparse.Namespace) -> int:
         write_json(after)
     else:
         _write_move(before, after)
-        _write_warnings(before)
+        _write_warnings([before])
     return 0
 
 
@@ -232,6 +233,6 @@ def _write_facts(facts: Mapping[str, object]) -> None:
             sys.stdout.write(f"{name:<12}{value}\n")
 
 
-def _write_warnings(view: RolloutView) -> None:
-    for warning in view.warnings:
+def _write_warnings(views: Sequence[RolloutView]) -> None:
+    for warning in dict.fromkeys(warning for view in views for warning in view.warnings):
         sys.stderr.write(f"warning: {warning}\n")

@@ -6,9 +6,12 @@ import argparse
 import logging
 import socket
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from gateway.console.process import run
+from gateway.console.process import can_open, run
+from gateway.console.standby import stand_by
 from gateway.errors import ApiError
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
@@ -16,6 +19,8 @@ from gateway.settings.problem import SettingsError
 from gateway.settings.secrets import SecretError
 from gateway.settings.signals import end_cleanly
 from rollout.stores.ledger import LedgerError
+
+_log = logging.getLogger("turnout.console")
 
 
 def main() -> int:
@@ -27,12 +32,28 @@ def main() -> int:
     arguments = parser.parse_args()
     configure("console")
     end_cleanly()
+    listener, environment = socket.socket(fileno=arguments.fd), process_environment()
     try:
-        run(socket.socket(fileno=arguments.fd), arguments.state_dir, arguments.config, process_environment())
-    except (SettingsError, SecretError, LedgerError, ApiError) as error:
-        logging.getLogger("turnout.console").critical("console cannot start", extra={"reason": str(error)})
+        while (trouble := _served(listener, arguments, environment)) is not None:
+            _log.critical("the console answers nothing but 503", extra={"reason": str(trouble)})
+            stand_by(listener, trouble, partial(can_open, arguments.state_dir, arguments.config, environment))
+    except (SettingsError, SecretError) as error:
+        _log.critical("console cannot start", extra={"reason": str(error)})
         return 1
     return 0
+
+
+def _served(
+    listener: socket.socket, arguments: argparse.Namespace, environment: Mapping[str, str]
+) -> ApiError | str | None:
+    """Serve until the end; return what is wrong with the ledger if it keeps the console from that."""
+    try:
+        run(listener, arguments.state_dir, arguments.config, environment)
+    except ApiError as error:
+        return error
+    except LedgerError as error:
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":

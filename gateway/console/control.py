@@ -15,6 +15,7 @@ from gateway.console.errors import answered
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
+from gateway.console.warnings import warnings_for
 from gateway.console.words import plain_words, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
@@ -32,13 +33,13 @@ OLD_COPY = (
     "the ledger is an older copy than what the workers saw last: later keys, revocations and lower percents are kept"
 )
 _USER_HASH_DIGITS = 32
-_ANONYMOUS_SHARE_WARNED = 0.5
 
 
 class Control:
     """The ledger, the definitions and the secrets of one installation; may be called from any thread.
 
-    `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base.
+    `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base. `refused`
+    is what was wrong with the configuration file at the last look, as long as an older one is in force.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Control:
         self._secrets = secrets
         self._workers = workers
         self._killed = killed
+        self.refused: Sequence[str] = ()
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
 
@@ -80,16 +82,18 @@ class Control:
         return self._publication.reload(definitions, actor=actor, reason=reason)
 
     def list_rollouts(self, *, with_salt: bool = False) -> list[RolloutView]:
-        """Return the configured rollouts in the file's order."""
+        """Return the configured rollouts in the file's order, each with what an operator should be warned of."""
         state = self._state()
-        return [self._view(state, name, with_salt=with_salt) for name in _live_names(state, self._publication)]
+        warnings = self._warnings(self._workers(), _order(state))
+        views = [self._view(state, name, with_salt=with_salt) for name in _live_names(state, self._publication)]
+        return [replace(view, warnings=warnings) for view in views]
 
     def show(self, name: str, *, with_salt: bool = False) -> RolloutView:
         """Return one rollout with the workers that decide by it, and what an operator should be warned of."""
         state = self._state()
         view = self._view(state, self._resolved(state, name), with_salt=with_salt)
         workers = tuple(self._workers())
-        return replace(view, workers=workers, warnings=_warnings(workers, view.snapshot, killed=self._killed()))
+        return replace(view, workers=workers, warnings=self._warnings(workers, view.snapshot))
 
     def set_percent(
         self, name: str, percent: str | float, seen_version: int, *, actor: str, reason: str = ""
@@ -148,8 +152,11 @@ class Control:
             compiled_at=compiled.compiled_at if compiled is not None else None,
             read_only=self._ledger.read_only,
             workers=workers,
-            warnings=_warnings(workers, order, killed=self._killed()),
+            warnings=self._warnings(workers, order),
         )
+
+    def _warnings(self, workers: Sequence[WorkerView], snapshot: str) -> tuple[str, ...]:
+        return tuple(warnings_for(workers, snapshot, killed=self._killed(), refused=self.refused))
 
     def _state(self) -> State:
         with answered():
@@ -246,20 +253,3 @@ def _whois(held: Held, key: bytes, hashed: bytes, *, killed: bool) -> WhoisView:
 
 def _entry(entry: Entry) -> EntryView:
     return EntryView(**{name: getattr(entry, name) for name in EntryView.__struct_fields__})
-
-
-def _warnings(workers: Sequence[WorkerView], snapshot: str, *, killed: bool) -> tuple[str, ...]:
-    warnings: list[str] = []
-    if killed:
-        warnings.append("a force-base file lies in the state directory: every user gets base until it is removed")
-    late = [worker.worker for worker in workers if worker.snapshot != snapshot]
-    if late:
-        warnings.append(f"worker {', '.join(late)} does not decide by snapshot {snapshot} yet")
-    split = sum(worker.split_requests for worker in workers)
-    anonymous = sum(worker.split_without_user_key for worker in workers)
-    if split and anonymous / split > _ANONYMOUS_SHARE_WARNED:
-        warnings.append(
-            f"{anonymous} of {split} split requests carried no user key and got base: set user_header for the "
-            "application, or let it send safety_identifier or user"
-        )
-    return tuple(warnings)

@@ -18,8 +18,11 @@ from gateway.console.installation import Installation, master_keys, newest_snaps
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
 from gateway.settings.load import load_checked
+from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
+from gateway.settings.secrets import SecretError
+from rollout.stores.ledger import LedgerError
 
 GRACE_S = 10
 WATCH_S = 0.5
@@ -39,7 +42,9 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
     """
     watch = ConfigWatch(config)
     definitions = watch.changed()
-    installation = open_installation(state_dir, definitions or _published(state_dir, watch, environment), environment)
+    in_force = definitions or _published(state_dir, watch, environment)
+    set_level(in_force.logs.level)
+    installation = open_installation(state_dir, in_force, environment)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
@@ -64,6 +69,18 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
         installation.close()
 
 
+def can_open(state_dir: Path, config: Path, environment: Mapping[str, str]) -> bool:
+    """Tell whether a console that could not start may be started again: the ledger opens, or is not what is wrong."""
+    watch = ConfigWatch(config)
+    try:
+        open_installation(state_dir, watch.changed() or _published(state_dir, watch, environment), environment).close()
+    except (LedgerError, ApiError):
+        return False
+    except (SettingsError, SecretError):
+        return True
+    return True
+
+
 def _published(state_dir: Path, watch: ConfigWatch, environment: Mapping[str, str]) -> Configuration:
     snapshot = newest_snapshot(state_dir, master_keys(state_dir, environment, create=False))
     if snapshot is None:
@@ -74,7 +91,7 @@ def _published(state_dir: Path, watch: ConfigWatch, environment: Mapping[str, st
 class ConfigWatch:
     """Notices a changed configuration file and judges it whole; a bad one is said, and the last good one stays.
 
-    `problems` are those of the last look at a bad one. The first look finds it changed.
+    `problems` are those of the file as it was looked at last. The first look finds it changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,6 +107,7 @@ class ConfigWatch:
         self._seen = mark
         try:
             definitions, warnings = load_checked(self.path, None)
+            self.problems = ()
         except SettingsError as error:
             self.problems = error.problems
             for problem in error.problems:
@@ -119,6 +137,10 @@ class Uptake:
         self._untaken: Configuration | None = None
         self._trouble: str | None = None
 
+    def refused(self) -> Sequence[str]:
+        """Return why the file as it stands is not in force; nothing when it is."""
+        return (self._trouble,) if self._trouble else tuple(str(problem) for problem in self._watch.problems)
+
     def look(self) -> None:
         """Look at the file, and take up what is new or left over."""
         definitions = self._watch.changed() or self._untaken
@@ -147,12 +169,17 @@ async def _watching(_: Litestar, *, watch: ConfigWatch, installation: Installati
 
 
 async def _reload(watch: ConfigWatch, installation: Installation) -> None:
-    uptake = Uptake(watch, installation.control.reload_definitions)
+    def take(definitions: Configuration) -> None:
+        installation.control.reload_definitions(definitions)
+        set_level(definitions.logs.level)
+
+    uptake = Uptake(watch, take)
     while True:
         await asyncio.sleep(WATCH_S)
         if installation.ledger.read_only:
             continue
         try:
             await asyncio.to_thread(uptake.look)
+            installation.control.refused = uptake.refused()
         except Exception:  # noqa: BLE001 - the task's outermost loop: logged, and it goes on
             _log.exception("watching the configuration failed; it goes on")

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.journal.writer import Trouble
 from analytics.record import Arm
 from rollout.assignment import Reason
 from rollout.keys import Role
@@ -16,13 +17,20 @@ class _View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerView(_View, frozen=True):
-    """One worker as its status page shows it; `snapshot` reads `epoch.version`."""
+    """One worker as its status page shows it; `snapshot` reads `epoch.version`.
+
+    `lost` counts frames that its journal will never hold. `ended_page` is the page's file when the worker is gone: such
+    a worker is shown for the trouble of its journal alone.
+    """
 
     worker: str
     snapshot: str
     in_flight: int
     split_requests: int = 0
     split_without_user_key: int = 0
+    lost: int = 0
+    journal_trouble: Trouble = "none"
+    ended_page: str | None = None
 
 
 class RolloutView(_View, frozen=True):

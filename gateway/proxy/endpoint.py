@@ -12,6 +12,7 @@ from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknow
 from gateway.proxy.caller import Connection, GoneError, Header
 from gateway.proxy.choice import Choice, check_standing, choose, exposed
 from gateway.proxy.entry import Entry, Journal, Tally
+from gateway.proxy.forwarding import forwarded
 from gateway.proxy.identity import identify
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.relay import Passing, is_stream, relay_stream, relay_whole, unanswered
@@ -19,7 +20,6 @@ from gateway.proxy.snapshot import Caller, Holder, View
 from gateway.proxy.upstream import Call, Fault, Upstream
 
 _log = logging.getLogger("turnout.proxy")
-_FORWARDED = (b"accept", b"openai-beta", b"idempotency-key")
 
 
 class ChatCompletions:
@@ -119,7 +119,7 @@ def _admitted(connection: Connection, view: View, entry: Entry) -> Caller:
 
 def _call(connection: Connection, choice: Choice, body: bytes, *, stream: bool) -> Call:
     limits = choice.deployment.limits
-    sent = {name.decode(): value.decode("latin-1") for name in _FORWARDED if (value := connection.headers.get(name))}
+    sent = forwarded(connection.headers, choice.deployment.forwards)
     query = f"?{connection.query.decode('ascii')}" if connection.query else ""
     return Call(
         method="POST",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,13 @@ Clock = Callable[[], float]
 """Monotonic seconds."""
 
 _MICROSECONDS = 1_000_000
+_TOLD = (
+    *("request_id", "application", "rollout", "model_requested", "model_served", "arm_served", "stream"),
+    *("outcome", "status", "error_class", "latency_ms", "ttft_ms"),
+)
+"""What a log at level debug tells of each request; never its user, its key or its words."""
+
+_log = logging.getLogger("turnout.proxy")
 
 
 class Journal(Protocol):
@@ -92,9 +100,17 @@ class Entry:
         record = self.exchange.settle(outcome, self._clock(), status=status, error_class=error_class)
         self._journal.append(record)
         self._tally.ended()
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("request", extra=_told(record))
         return record
 
     def _number(self) -> None:
         """Give the request its number with its first frame: one that dies before it has any leaves no gap."""
         if "seq" not in self.exchange.facts:
             self.exchange.learn(seq=self._journal.next_seq())
+
+
+def _told(record: Record) -> dict[str, object]:
+    told = {name: getattr(record, name) for name in _TOLD}
+    shown = {name: round(value, 1) if isinstance(value, float) else value for name, value in told.items()}
+    return {name: value for name, value in shown.items() if value is not None}

@@ -25,7 +25,10 @@ _UNLISTED = "*"
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """One model at one upstream, ready to be called; `headers` holds our credential for this upstream alone."""
+    """One model at one upstream, ready to be called; `headers` holds our credential for this upstream alone.
+
+    `forwards` are names of the caller's headers that it is sent beside the usual ones.
+    """
 
     model: str
     upstream: str
@@ -34,6 +37,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None
     limits: Model
     injects_usage: bool
+    forwards: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         """Name the deployment, without its credential."""
@@ -153,6 +157,7 @@ def _deploy(name: str, model: Model, snapshot: Snapshot, credentials: Mapping[st
         price=model.price,
         limits=model,
         injects_usage=upstream.stream_usage == "inject",
+        forwards=tuple(name.encode() for name in upstream.forward_headers),
     )
 
 

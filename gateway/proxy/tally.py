@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from analytics.journal.status import StatusPage
+from analytics.journal.status import TROUBLES, StatusPage
 from analytics.journal.writer import Trouble, Writer
 from gateway.proxy.snapshot import Holder, Source
 
@@ -17,8 +17,6 @@ WARN_REQUESTS = 50
 WARN_EVERY_S = 60.0
 """Of at least 50 requests that a rollout decided, more than half without a user key: said once a minute."""
 
-TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
-"""A status page's `journal_trouble` is the place in this tuple."""
 _REMEDY = "Make room for the state directory's 'journal', or mend its disk."
 _ALARMS: dict[Trouble, tuple[int, str]] = {
     "none": (logging.WARNING, "the journal takes records again"),

@@ -21,13 +21,13 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from analytics.journal.status import StatusError, StatusPage, read
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder, View
@@ -35,6 +35,7 @@ from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.last_good import LastGood
+from gateway.settings.logs import set_level
 from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
@@ -79,13 +80,19 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
     boot = secrets.token_hex(8)
     writer = Writer(state_dir / "journal", name, boot)
-    status_page = state_dir / "run" / f"{name}.status"
-    tally = StatusTally(StatusPage.create(status_page, boot=boot, pid=os.getpid()))
+    page_file = PageFile(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
+    tally = StatusTally(page_file.page)
     guard = Guard(place.limits)
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
             lifespan = partial(
-                _running, holder=holder, tally=tally, writer=writer, guard=guard, throttle=place.throttle
+                _running,
+                holder=holder,
+                tally=tally,
+                writer=writer,
+                guard=guard,
+                throttle=place.throttle,
+                page_file=page_file,
             )
             chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
             uvloop.run(_serve(listener, holder, chat, guard, lifespan, place.on_ready))
@@ -93,17 +100,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
         # The server ends by SystemExit.
         writer.close()
         tally.tell(writer)
-        if not writer.lost:
-            _remove_page(status_page, boot)
-
-
-def _remove_page(path: Path, boot: str) -> None:
-    """Remove this worker's page, which tells of no loss, unless another one has taken the name meanwhile."""
-    try:
-        if read(path).boot == boot:
-            path.unlink()
-    except (OSError, StatusError) as error:
-        _log.warning("status page not removed", extra={"path": str(path), "reason": str(error)})
+        page_file.end()
 
 
 @contextmanager
@@ -197,10 +194,11 @@ async def _running(
     writer: Writer,
     guard: Guard,
     throttle: Throttle,
+    page_file: PageFile,
     upstream: Upstream,
 ) -> AsyncGenerator[None]:
     """Keep the status page while requests are served; afterwards let go of what they used."""
-    refreshing = asyncio.create_task(_refresh(holder, tally, writer), name="refresh-status")
+    refreshing = asyncio.create_task(_refresh(holder, tally, writer, page_file), name="refresh-status")
     guarding = asyncio.create_task(guard.watch(), name="watch-connections")
     tending = asyncio.create_task(throttle.tend(), name="tend-limits")
     _spare_collections()
@@ -220,8 +218,10 @@ def _spare_collections() -> None:
     gc.set_threshold(YOUNG_OBJECTS)
 
 
-async def _refresh(holder: Holder, tally: StatusTally, writer: Writer) -> None:
+async def _refresh(holder: Holder, tally: StatusTally, writer: Writer, page_file: PageFile) -> None:
     while True:
         writer.tend()
+        page_file.tend()
         tally.refresh(holder, writer)
+        set_level(holder.view.decisions.snapshot.log_level)
         await asyncio.sleep(REFRESH_S)

@@ -46,7 +46,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     def shipper(self, lake: str) -> Child:
         """Return the shipper, which writes to this lake."""
-        words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s)]
+        level = self.definitions.logs.level
+        words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
         return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
 
     def console(self, listener: socket.socket) -> Child:

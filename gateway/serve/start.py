@@ -28,6 +28,7 @@ from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_
 from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
 from gateway.settings.load import load_checked
+from gateway.settings.logs import set_level
 from gateway.settings.problem import dotted
 from gateway.settings.schema import Configuration, Server
 from gateway.settings.secrets import SecretError, resolve
@@ -104,6 +105,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         simulated = {name: bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
+        set_level(definitions.logs.level)
         _require_secrets(definitions, environment)
         inheritance = _inherited(state_dir, held) if options.takeover else None
         trouble = _open(state_dir, definitions, environment, notes)

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.settings.headers import has_meaning
 from gateway.settings.problem import Problem, error_at, quoted, shown, warning_at
 from gateway.settings.schema import Application, Configuration, SecretRef
-
-_TAKEN_HEADERS = frozenset(
-    {
-        *("authorization", "x-api-key", "cookie", "host", "accept", "accept-encoding", "user-agent", "cache-control"),
-        *("content-type", "content-length", "content-encoding", "openai-beta", "idempotency-key", "date"),
-        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"),
-        *("traceparent", "tracestate", "x-request-id"),
-    }
-)
-"""Headers with a meaning of their own: hop by hop (RFC 9110, 7.6.1), credentials, and those passed to the upstream."""
-
-_TAKEN_PREFIXES = ("x-turnout-", "proxy-", "sec-", "x-forwarded-")
 
 
 def application_problems(configuration: Configuration) -> Iterator[Problem]:
@@ -33,7 +22,7 @@ def application_problems(configuration: Configuration) -> Iterator[Problem]:
 
 def _headers(name: str, application: Application) -> Iterator[Problem]:
     for key, header in (("user_header", application.user_header), ("session_header", application.session_header)):
-        if header is not None and (header in _TAKEN_HEADERS or header.startswith(_TAKEN_PREFIXES)):
+        if header is not None and has_meaning(header):
             message = f"{shown(header)} has a meaning of its own in HTTP or in Turnout; use another, such as x-user-id"
             yield error_at(("applications", name, key), message)
     if application.anonymous == "session" and application.user_header == application.session_header:

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.settings.address import base_url_faults, is_loopback
 from gateway.settings.applications import application_problems
+from gateway.settings.headers import forwarding_problems
 from gateway.settings.problem import Keys, Problem, dotted, error_at, nearest, quoted, shown, warning_at
 from gateway.settings.rollouts import rollout_problems
 from gateway.settings.schema import Configuration, Model, SecretRef, Server, Upstream
@@ -44,6 +45,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *_server(configuration.server),
         *_lake(configuration),
         *_upstreams(configuration),
+        *forwarding_problems(configuration),
         *_models(configuration),
         *rollout_problems(configuration),
         *application_problems(configuration),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from gateway.settings.schema import Application, Configuration, RolloutDefinition, Server
+from gateway.settings.schema import Application, Configuration, Logs, RolloutDefinition, Server
 from gateway.settings.snapshot import SCHEMA, Admission, Snapshot, SplitEntry
 from rollout.audit import canonical
 from rollout.change import Change, Held, State
@@ -55,6 +55,7 @@ def compile_snapshot(definitions: Configuration, state: State, now_us: int) -> S
         price_version=price_version(definitions),
         max_body_bytes=definitions.server.max_body_bytes,
         admission=admission(definitions.server),
+        log_level=definitions.logs.level,
         upstreams=definitions.upstreams,
         models=definitions.models,
         rollouts={
@@ -71,6 +72,7 @@ def definitions_of(snapshot: Snapshot) -> Configuration:
     """Return the definitions that a snapshot was compiled from, as far as they compile."""
     return Configuration(
         server=Server(max_body_bytes=snapshot.max_body_bytes, **msgspec.structs.asdict(snapshot.admission)),
+        logs=Logs(level=snapshot.log_level),
         upstreams=snapshot.upstreams,
         models=snapshot.models,
         rollouts={
@@ -107,6 +109,7 @@ def definitions_hash(definitions: Configuration) -> str:
         "schema": SCHEMA,
         "max_body_bytes": definitions.server.max_body_bytes,
         "admission": admission(definitions.server),
+        "log_level": definitions.logs.level,
         "upstreams": definitions.upstreams,
         "models": definitions.models,
         "rollouts": definitions.rollouts,

@@ -1,46 +1,51 @@
 """How every process writes its log: one JSON object a line on standard error, control characters escaped, no bodies.
 
-Of an exception the log has the type and the place: its text may quote a caller's or an upstream's words.
+A person at a terminal gets short lines instead. Of an exception the log has the type and the place: its text may quote
+a caller's or an upstream's words. Libraries have no say below a warning, whatever the level.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
-import msgspec
+from analytics.logline import LogLevel, Render, as_json, as_short
 
-_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-"""What JSON lets stand in a string, and a terminal or a reader of lines does not take for a character."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_TALKATIVE = "asyncio"
+"""Puts what it knows of a failed task, its exception's text among it, into further lines of its message."""
+
+_log = logging.getLogger("turnout")
 
 
-class JsonLines(logging.Formatter):
+class Lines(logging.Formatter):
     """Formats a record as `{"at", "level", "process", "event", ...}`; `extra` fields stand beside them."""
 
-    def __init__(self, process: str) -> None:
+    def __init__(self, process: str, render: Render = as_json) -> None:
         super().__init__()
-        self._process = process
+        self._process, self._render = process, render
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line break."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        event = record.getMessage()
         line: dict[str, Any] = {
             "at": f"{at}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "process": self._process,
-            "event": record.getMessage(),
+            "event": event.partition("\n")[0] if record.name == _TALKATIVE else event,
         }
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
             line["traceback"] = "".join(_frames(record.exc_info[1]))
-        return _encode(line).translate(_ESCAPES)
+        return self._render(line)
 
 
 def _frames(error: BaseException | None) -> Iterator[str]:
@@ -53,25 +58,32 @@ def _frames(error: BaseException | None) -> Iterator[str]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _encode(line: dict[str, Any]) -> str:
-    try:
-        return msgspec.json.encode(line, enc_hook=str).decode()
-    except Exception:  # noqa: BLE001 - whatever an extra's value is, its line is written
-        return json.dumps(
-            {name: value if isinstance(value, str | int) else _shown(value) for name, value in line.items()}
-        )
-
-
-def _shown(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - see above
-        return f"<{type(value).__name__}>"
-
-
-def configure(process: str, level: str = "INFO") -> None:
-    """Make this process log in JSON lines to standard error."""
+def configure(process: str, level: LogLevel = "info") -> None:
+    """Make this process log to standard error, also what ends it or one of its threads unforeseen."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(process))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel("WARNING")
+    handler.setFormatter(Lines(process, as_short if sys.stderr.isatty() else as_json))
+    logging.basicConfig(level="WARNING", handlers=[handler], force=True)
+    set_level(level)
+    sys.excepthook = _tell_uncaught
+    threading.excepthook = _tell_uncaught_in_thread
+
+
+def set_level(level: LogLevel) -> None:
+    """Write lines of this level and above from here on."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    if _log.level != number:
+        _log.setLevel(number)
+        logging.getLogger().setLevel(max(number, logging.WARNING))
+
+
+def _tell_uncaught(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, at)
+    else:
+        _log.critical("the process ends by an error", exc_info=(kind, error, at))
+
+
+def _tell_uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None:
+        extra = {"stopped": failed.thread.name if failed.thread is not None else None}
+        _log.critical("a thread ends by an error", exc_info=failed.exc_value, extra=extra)

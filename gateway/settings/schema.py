@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from analytics.logline import LogLevel
 from analytics.pricing import Price
 from analytics.record import Purpose
 
@@ -71,6 +72,12 @@ class Lake(_Section, frozen=True, kw_only=True):
     seal_every_s: Seconds = 5.0
 
 
+class Logs(_Section, frozen=True, kw_only=True):
+    """What the processes' logs hold: lines of `level` and above."""
+
+    level: LogLevel = "info"
+
+
 class Upstream(_Section, frozen=True, kw_only=True):
     """Where requests go. `models = "*"` lets model names that the file does not list through to this upstream."""
 
@@ -78,6 +85,8 @@ class Upstream(_Section, frozen=True, kw_only=True):
     api_key: SecretRef | None = None
     stream_usage: Literal["inject", "leave"] = "inject"
     models: Literal["*"] | None = None
+    forward_headers: Annotated[tuple[Header, ...], Meta(max_length=32)] = ()
+    """Of the caller's, beside those that every upstream is sent."""
 
 
 class Model(_Section, frozen=True, kw_only=True):
@@ -124,6 +133,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
 
     server: Server = Server()
     lake: Lake = Lake()
+    logs: Logs = Logs()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
     rollouts: dict[str, RolloutDefinition] = {}

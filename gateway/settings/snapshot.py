@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from analytics.logline import LogLevel
 from gateway.settings.schema import Application, Model, Upstream
 from rollout.flag import Flag
 from rollout.keys import Key
@@ -54,6 +55,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     applications: dict[str, Application]
     keys: Sequence[Key]
     admission: Admission = Admission()
+    log_level: LogLevel = "info"
 
     @property
     def order(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.settings.logs import configure
 from gateway.simulate.config import BadSimulationError, load
 from gateway.simulate.server import announcement, listen, run
 
@@ -19,6 +20,7 @@ from gateway.simulate.server import announcement, listen, run
 def main() -> int:
     """Serve until a signal; 2 when the configuration or the address is refused."""
     arguments = _parser().parse_args()
+    configure("simulate")
     try:
         config = load(arguments.config)
         if arguments.port is not None:

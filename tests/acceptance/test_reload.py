@@ -155,6 +155,23 @@ def test_a_secret_that_the_workers_cannot_resolve_is_said_and_the_last_good_stay
     assert not one.show()["warnings"]
 
 
+def test_a_changed_log_level_is_followed_without_a_restart(one: Installation):
+    def ids_logged() -> set[str]:
+        return {line["request_id"] for line in logged(one, "request")}
+
+    quiet = one.config.read_text()
+    take_up(one, f'{quiet}\n[logs]\nlevel = "debug"\n')
+    told = chat(one, USERS[0]).headers["x-request-id"]
+    until(lambda: told in ids_logged(), "the request is a line of the log")
+
+    take_up(one, quiet)
+    # A worker follows the level of its snapshot at its next look, a tenth of a second later.
+    time.sleep(0.5)
+    untold = chat(one, USERS[0]).headers["x-request-id"]
+    one.record(untold)
+    assert untold not in ids_logged()
+
+
 def test_a_rollout_that_leaves_and_returns_keeps_its_state(one: Installation):
     before, text = one.show(), one.config.read_text()
 

@@ -52,6 +52,11 @@ class Served:
         except (OSError, httpx.HTTPError):
             return False
 
+    def list_rollouts(self) -> str:
+        """Return what the command says that asks the console."""
+        asked = command("rollout", "list", "--state-dir", str(self.state_dir))
+        return subprocess.run(asked, capture_output=True, text=True, check=False, timeout=PATIENCE_S).stderr
+
     def ask(self) -> httpx.Response:
         keys = dict(line.split() for line in (self.state_dir / "first-keys").read_text().splitlines())
         headers = {"authorization": f"Bearer {keys['application']}"}
@@ -150,6 +155,7 @@ def test_an_unusable_ledger_is_said_and_the_last_good_snapshot_serves(used: Path
         spoil(used / "state" / LEDGER_FILE, held)
         with serving(used) as served:
             assert served.ask().status_code == 200
+            until(lambda: words in served.list_rollouts(), "the command says why")
             first = served.said().splitlines()[:2]
 
     assert first[0].startswith(f"turnout: ledger {used / 'state' / LEDGER_FILE} ")

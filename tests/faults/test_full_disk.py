@@ -8,14 +8,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway.proxy.tally import TROUBLES
+from analytics.journal.status import TROUBLES, read
 from tests.acceptance.harness import BASE, PATIENCE_S, Installation, installed, until
 
 DISK_BYTES = 256 * 1024
@@ -23,10 +23,9 @@ BEFORE, DURING, AFTER = 60, 240, 60
 ALARM, ALL_CLEAR = "THE JOURNAL'S DISK REFUSES RECORDS", "the journal takes records again"
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Path]:
-    """Put the journal of an installation in `tmp_path` on a disk of its own."""
-    place = tmp_path / "state/journal"
+@contextmanager
+def small_disk(place: Path) -> Iterator[Path]:
+    """Put a directory of an installation's state on a disk of its own."""
     place.mkdir(parents=True, mode=0o700)
     place.parent.chmod(0o700)
     options = ["-o", f"size={DISK_BYTES},mode=700"]
@@ -36,8 +35,23 @@ def journal(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("not exercised: there is no mount here")
     if mounted.returncode:
         pytest.skip("not exercised: a small disk cannot be mounted here")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "state/journal") as place:
+        yield place
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Path]:
+    """Where status pages and last good snapshots lie."""
+    with small_disk(tmp_path / "state/run") as place:
+        yield place
 
 
 def fill(journal: Path) -> Path:
@@ -69,7 +83,8 @@ def troubles(one: Installation) -> set[str]:
 
 
 def lost(one: Installation) -> int:
-    return sum(page.lost for page in one.pages().values())
+    ended = [read(path) for path in (one.state_dir / "run").glob("*.ended")]
+    return sum(page.lost for page in (*one.pages().values(), *ended))
 
 
 def test_callers_notice_nothing_and_no_record_is_lost_when_there_is_room_again(journal: Path, tmp_path: Path):
@@ -112,6 +127,41 @@ def test_a_stop_while_there_is_no_room_loses_exactly_what_is_counted(journal: Pa
     assert lost(one) > 0
     assert written + lost(one) == 2 * (BEFORE + DURING)
     assert (found.duplicate_request_ids, found.duplicate_seqs, found.quarantined) == (0, 0, 0)
+
+
+def test_workers_that_start_while_there_is_no_room_serve_and_lose_nothing(journal: Path, run: Path, tmp_path: Path):
+    numbers = count()
+    with installed(tmp_path) as one:
+        ask(one, BEFORE, numbers)
+        one.settle()
+        former = one.pages()
+        # It would make room by carrying to the lake what the killed workers left.
+        shipper = one.pid("shipper")
+        os.kill(shipper, signal.SIGSTOP)
+        ballast = [fill(journal), fill(run)]
+        for name in former:
+            one.kill(name)
+        until(lambda: len(starts_without_page(one)) == len(former), "all workers run without a page")
+        ask(one, DURING, numbers)
+        for file in ballast:
+            file.unlink()
+        os.kill(shipper, signal.SIGCONT)
+        until(lambda: pids(one).isdisjoint(page.pid for page in former.values()), "the pages are made at last")
+        until(lambda: troubles(one) == {"none"}, "all that waited is written")
+        ask(one, AFTER, numbers)
+
+        found = one.settle()
+        assert found.sound
+        assert found.outcomes == {"ok": BEFORE + DURING + AFTER}
+        assert lost(one) == 0
+
+
+def starts_without_page(one: Installation) -> list[str]:
+    return [line["process"] for line in one.log() if line["event"].startswith("no status page can be made")]
+
+
+def pids(one: Installation) -> set[int]:
+    return {page.pid for page in one.pages().values()}
 
 
 def wake_after_workers(one: Installation, shipper: int) -> None:

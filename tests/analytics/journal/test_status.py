@@ -66,6 +66,22 @@ def test_a_file_that_is_no_page_is_refused(tmp_path: Path, content: bytes) -> No
         read(path)
 
 
+def test_a_page_without_a_file_counts_and_takes_its_counts_along(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    page = StatusPage.unpublished(boot="b1", pid=4711)
+    page.requests += 5
+    with pytest.raises(OSError, match="run"):
+        page.publish(tmp_path / "run" / "worker-0.status")
+    page.lost += 1
+
+    page.publish(tmp_path / "worker-0.status")
+    page.requests += 1
+
+    assert read(tmp_path / "worker-0.status") == Status(boot="b1", pid=4711, requests=6, lost=1)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == ["worker-0.status"]
+    page.close()
+
+
 CHANGING = """
 import sys, time
 from pathlib import Path

@@ -129,6 +129,19 @@ def test_show_prints_state_salt_workers_and_warnings(turnout: Turnout, console: 
     assert "warning: 4 of 4 split requests carried no user key" in error
 
 
+def test_list_prints_each_warning_once_and_has_them_in_json(turnout: Turnout, console: RunningConsole):
+    console.control.refused = ["rollouts.a: unknown key"]
+
+    code, _, error = turnout("list")
+    as_json = json.loads(turnout("list", "--json")[1])
+
+    refused, *others = as_json[0]["warnings"]
+    assert code == 0
+    assert others
+    assert error.splitlines() == [f"warning: {warning}" for warning in (refused, *others)]
+    assert refused.endswith("stays in force: rollouts.a: unknown key")
+
+
 def test_history_tells_who_why_and_that_the_chain_is_whole(turnout: Turnout):
     turnout("set", SALES, "10", "--reason", "step one", "--force", "alice=base")
 

@@ -145,9 +145,13 @@ def test_a_bad_file_is_said_and_the_last_good_one_stays(start: Callable[[], Cons
     console.config.write_text(bad)
     until(lambda: console.has_said("configuration refused; the last good one stays"))
     stayed = rollouts(console, key)
+    until(lambda: console.ask("rollouts", key)[0]["warnings"])
+    (warning,) = console.ask("rollouts", key)[0]["warnings"]
     console.config.write_text(CONFIG + SECOND)
     until(lambda: console.has_said("configuration taken up"))
 
+    assert "the configuration file was refused and the last good one stays in force: " in warning
+    assert console.ask("status", key)["warnings"] == []
     assert stayed == ["sales-companion"]
     assert rollouts(console, key) == ["sales-companion", "second"]
 

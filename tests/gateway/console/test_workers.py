@@ -30,3 +30,19 @@ def test_pages_of_dead_workers_and_other_files_are_passed_over(tmp_path: Path):
 
     assert read_workers(tmp_path) == []
     assert read_workers(tmp_path / "nowhere") == []
+
+
+def test_a_worker_that_is_gone_is_shown_if_its_journal_was_in_trouble(tmp_path: Path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    died = StatusPage.create(tmp_path / "w1.status", boot="b", pid=process.pid)
+    died.change(lost=3, journal_trouble=2)
+    ended = StatusPage.create(tmp_path / "w0.b.ended", boot="b", pid=os.getpid())
+    ended.lost = 1
+
+    shown = [(view.worker, view.lost, view.journal_trouble, view.ended_page) for view in read_workers(tmp_path)]
+
+    assert shown == [
+        ("w1", 3, "losing", str(tmp_path / "w1.status")),
+        ("w0.b", 1, "none", str(tmp_path / "w0.b.ended")),
+    ]

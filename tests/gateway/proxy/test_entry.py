@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import logging
 import uuid
 
-from analytics.record import Opened
+import pytest
+
+from analytics.record import Opened, Record
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.exchange import Called
 from tests.fakes.proxy import Counts, Journal, Moments, entry_of
@@ -61,6 +64,37 @@ def test_durations_come_from_the_clock_that_was_given():
 
     assert entry.now() == 0.01
     assert entry.close("ok", status=200).latency_ms == 20.0
+
+
+def test_at_level_debug_a_request_is_one_line_without_its_user(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG, "turnout.proxy")
+    entry = entry_of(Journal(moments=Moments()), Counts())
+    entry.exchange.learn(model_requested="sales", application="shop", user_hash=b"u" * 16, tags={"team": "a"})
+    entry.open(CALLED, 600.0)
+    entry.close("ok", status=200)
+    entry.close("ok", status=200)
+
+    (line,) = caplog.records
+    told = {name: value for name, value in vars(line).items() if name in Record.__struct_fields__}
+    assert line.getMessage() == "request"
+    assert told == {
+        "request_id": entry.request_id,
+        "application": "shop",
+        "model_requested": "sales",
+        "model_served": "gpt",
+        "stream": False,
+        "outcome": "ok",
+        "status": 200,
+        "latency_ms": told["latency_ms"],
+    }
+
+
+def test_at_level_info_a_request_is_no_line(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, "turnout.proxy")
+
+    entry_of(Journal(moments=Moments()), Counts()).close("ok", status=200)
+
+    assert not caplog.records
 
 
 def test_a_request_id_is_a_uuid_of_version_7():

@@ -80,7 +80,7 @@ def test_only_the_cores_that_this_process_may_use_are_counted():
 def test_the_shipper_knows_its_lake_and_inherits_no_socket():
     shipper = family().shipper("/lake")
 
-    assert words(shipper) == "analytics.lake --state-dir /state --lake /lake --seal-every-s 0.5"
+    assert words(shipper) == "analytics.lake --state-dir /state --lake /lake --seal-every-s 0.5 --log-level info"
     assert shipper.sockets == []
 
 

@@ -3,8 +3,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import pty
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.settings.logs import JsonLines
+from gateway.settings.logs import Lines
 
 CANARY = "what a caller said"
 
@@ -20,7 +24,7 @@ CANARY = "what a caller said"
 def logged(message: str, *arguments: object, exception: BaseException | None = None, **extra: object) -> str:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines("worker-0"))
+    handler.setFormatter(Lines("worker-0"))
     error = (type(exception), exception, exception.__traceback__) if exception is not None else None
     log = logging.Logger("turnout.test")  # noqa: LOG001 - below no root, whose handlers report what no report may carry
     log.addHandler(handler)
@@ -84,24 +88,102 @@ def test_of_an_exception_type_and_place_are_logged_and_never_its_text():
     assert CANARY not in text
 
 
-def test_a_process_logs_to_standard_error_alone():
-    program = "import logging; from gateway.settings.logs import configure; configure('console'); logging.info('hello')"
-
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
+def said(program: str, *, level: str = "info") -> list[dict[str, Any]]:
+    """Run a program in a process that logs, and return its lines."""
+    start = f"import logging, threading; from gateway.settings.logs import configure; configure('console', '{level}')\n"
+    done = subprocess.run([sys.executable, "-c", start + program], capture_output=True, text=True, check=False)
     assert done.stdout == ""
-    assert read(done.stderr)["process"] == "console"
+    return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-def test_uvicorns_everyday_words_are_left_out():
+TALK = """
+for name in ("turnout.console", "uvicorn.error", "aiohttp.client"):
+    for level in ("debug", "info", "warning", "error"):
+        getattr(logging.getLogger(name), level)(f"{name} {level}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "ours", "theirs"), [("debug", 4, 2), ("info", 3, 2), ("warning", 2, 2), ("error", 1, 1)]
+)
+def test_the_level_counts_for_us_and_libraries_are_quiet_below_warnings(level: str, ours: int, theirs: int):
+    events = [line["event"].split()[0] for line in said(TALK, level=level)]
+
+    assert Counter(events) == {"turnout.console": ours, "uvicorn.error": theirs, "aiohttp.client": theirs}
+
+
+def test_the_level_can_be_changed_while_a_process_runs():
+    program = """
+from gateway.settings.logs import set_level
+log = logging.getLogger("turnout.console")
+for level in ("warning", "debug", "debug", "error"):
+    set_level(level)
+    log.debug(f"debug at {level}")
+    log.error(f"error at {level}")
+"""
+
+    events = [line["event"] for line in said(program)]
+
+    wanted = ["error at warning", *["debug at debug", "error at debug"] * 2, "error at error"]
+    assert events == wanted
+
+
+def test_what_ends_a_process_or_a_thread_is_told_without_its_text():
+    program = f"""
+def fail():
+    raise ValueError("{CANARY}")
+thread = threading.Thread(target=fail, name="watch")
+thread.start()
+thread.join()
+fail()
+"""
+
+    in_thread, at_the_end = said(program)
+
+    assert (in_thread["level"], in_thread["exception"], in_thread["stopped"]) == ("critical", "ValueError", "watch")
+    assert (at_the_end["event"], at_the_end["exception"]) == ("the process ends by an error", "ValueError")
+    assert "in fail" in at_the_end["traceback"]
+    assert CANARY not in f"{in_thread} {at_the_end}"
+
+
+def test_a_failed_task_is_told_without_its_exceptions_text():
+    program = f"""
+import asyncio, gc
+async def fail():
+    raise ValueError("{CANARY}")
+async def main():
+    asyncio.create_task(fail())
+    await asyncio.sleep(0.01)
+    gc.collect()
+asyncio.run(main())
+"""
+
+    (line,) = said(program)
+
+    assert (line["event"], line["exception"]) == ("Task exception was never retrieved", "ValueError")
+    assert CANARY not in f"{line}"
+
+
+def test_a_person_at_a_terminal_reads_short_lines():
+    master, slave = pty.openpty()
     program = (
-        "import logging; from gateway.settings.logs import configure; configure('console');"
-        "logging.getLogger('uvicorn.error').info('Started'); logging.getLogger('uvicorn.error').warning('Bad')"
+        "import logging; from gateway.settings.logs import configure; configure('worker-0');"
+        "logging.getLogger('turnout.proxy').warning('the disk \\x1b[31m refuses', extra={'lost': 3})"
     )
+    subprocess.run([sys.executable, "-c", program], stderr=slave, check=True)
+    line = os.read(master, 4096).decode()
+    os.close(slave)
+    os.close(master)
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d warning worker-0: the disk \\u001b\[31m refuses \(lost=3\)\r\n", line)
 
-    assert [read(f"{line}\n")["event"] for line in done.stderr.splitlines()] == ["Bad"]
+
+def test_ctrl_c_is_no_error_of_ours():
+    start = "from gateway.settings.logs import configure; configure('serve')\nraise KeyboardInterrupt"
+
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=False)
+
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 class Unprintable:
@@ -145,4 +227,4 @@ def test_exceptions_that_cause_each_other_end():
 def test_no_exception_at_all_adds_nothing():
     record = logging.makeLogRecord({"msg": "said", "exc_info": (None, None, None)})
 
-    assert "exception" not in json.loads(JsonLines("worker-0").format(record))
+    assert "exception" not in json.loads(Lines("worker-0").format(record))
