@@ -13,9 +13,7 @@ cancelled request closes its connection at once, and nothing of the environment 
 from __future__ import annotations
 
 import asyncio
-import functools
 import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -30,6 +28,7 @@ Header = tuple[bytes, bytes]
 
 _POOLED_IDLE_S = 15.0
 """Shorter than the idle limit of common upstreams and balancers (60 s and more): we close first (promise 13)."""
+_NAMES_S = 10
 _MAX_HEADERS, _MAX_HEADER_BYTES = 128, 16 * 1024
 _PLAIN_CODINGS = {b"content-encoding": (b"identity", b""), b"transfer-encoding": (b"chunked", b"identity", b"")}
 _PIECE_BYTES = 256 * 1024
@@ -114,11 +113,12 @@ class Upstream(Protocol):
 class AiohttpUpstream:
     """`Upstream` on aiohttp; one per worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pooled_idle_s: float = _POOLED_IDLE_S, names_s: int = _NAMES_S) -> None:
+        self._connector = _Connector(pooled_idle_s, names_s)
         self._session = aiohttp.ClientSession(
-            connector=_Connector(),
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_once,),
+            middlewares=(self._once,),
             auto_decompress=False,
             trust_env=False,
             skip_auto_headers=("accept-encoding", "user-agent", "accept", "content-type"),
@@ -138,7 +138,7 @@ class AiohttpUpstream:
                     URL(call.url, encoded=True),
                     headers=call.headers,
                     data=call.body if len(call.body) <= _PIECE_BYTES else io.BytesIO(call.body),
-                    timeout=aiohttp.ClientTimeout(connect=call.connect_s, ceil_threshold=math.inf),
+                    timeout=aiohttp.ClientTimeout(connect=call.connect_s, ceil_threshold=float("inf")),
                     allow_redirects=False,
                 )
         except TimeoutError as error:
@@ -154,6 +154,15 @@ class AiohttpUpstream:
     async def close(self) -> None:
         """See `Upstream`."""
         await self._session.close()
+
+    async def _once(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Keep aiohttp from sending again (idempotent requests), and from a host's old addresses if it is not there."""
+        try:
+            return await send(request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ConnectionTimeoutError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                self._connector.clear_dns_cache(request.url.raw_host, request.url.port)
+            raise (error if isinstance(error, TimeoutError) else _fault(error)) from None
 
 
 class _Connection(ResponseHandler):
@@ -183,11 +192,11 @@ class _Connection(ResponseHandler):
 class _Connector(aiohttp.TCPConnector):
     """aiohttp's pool, of our connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, pooled_idle_s: float, names_s: int) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type of its own open
-            limit=0, keepalive_timeout=_POOLED_IDLE_S, ttl_dns_cache=10
+            limit=0, keepalive_timeout=pooled_idle_s, ttl_dns_cache=names_s
         )
-        self._factory = functools.partial(_Connection, loop=asyncio.get_running_loop())
+        self._factory = lambda: _Connection(self._loop)
 
 
 class _Clock:
@@ -266,14 +275,6 @@ class _AiohttpAnswer:
     def close(self) -> None:
         """See `Answer`."""
         self._response.close()
-
-
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending again, as it does when the connection of an idempotent request was lost."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _fault(error) from None
 
 
 def _unusable(answer: Answer) -> str | None:

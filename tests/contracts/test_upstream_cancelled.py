@@ -12,12 +12,13 @@ import pytest
 
 from gateway.proxy.upstream import Upstream
 from tests.fakes.peer import Peer, head
-from tests.fakes.upstream import CHUNKED, FakeUpstream, Script, call_to, chunk, hanging_listener, serving, whole
+from tests.fakes.upstream import CHUNKED, FakeUpstream, Script, call_to, chunk, hanging_listener, serving, until, whole
 
 pytestmark = pytest.mark.anyio
 
 STORM = 300
-PROMPT_S = 1.0
+PROMPT_S = 5.0
+"""Room for a busy machine: the promise is 0.1 s at the 99th percentile; what nobody closes stays for ten seconds."""
 Record = Callable[[str, object], None]
 
 
@@ -48,10 +49,10 @@ def storm_then(script: Script) -> list[Script]:
     return [*[script] * STORM, echo]
 
 
-async def begun(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20.0):
-        while not condition():  # noqa: ASYNC110 - it changes in another thread
-            await asyncio.sleep(0.01)
+async def no_more_descriptors_than(count: int) -> bool:
+    """Tell whether it comes to that: the other side of a connection, in another thread, closes a little later."""
+    await until(lambda: abs(descriptors() - count) <= 5)
+    return True
 
 
 async def ended(tasks: list[asyncio.Task[bytes]]) -> float:
@@ -90,18 +91,17 @@ async def test_a_storm_of_cancellations_closes_every_upstream_and_leaves_the_cli
         await asyncio.sleep(0.05)
         before, tasks_before = descriptors(), asyncio.all_tasks()
         tasks = [asyncio.create_task(send_and_read(upstream, fake.url)) for _ in range(STORM)]
-        await begun(lambda: len(fake.requests) == STORM)
+        await until(lambda: len(fake.requests) == STORM)
         await asyncio.sleep(0.2)
         asked_at = await ended(tasks)
 
-        assert await fake.all_closed(within_s=5.0)
+        assert await fake.all_closed(within_s=PROMPT_S)
         assert_prompt(fake, asked_at, record_testsuite_property, script.__name__)
         assert not asyncio.all_tasks() - tasks_before
         assert await all_succeed(upstream, fake) == 100
         await upstream.close()
-        assert await fake.all_closed(within_s=1.0)
-        await asyncio.sleep(0.1)
-        assert abs(descriptors() - before) <= 5
+        assert await fake.all_closed(within_s=PROMPT_S)
+        assert await no_more_descriptors_than(before)
 
 
 async def test_a_storm_over_tls_handshakes_ends_every_one_of_them(
@@ -112,16 +112,15 @@ async def test_a_storm_over_tls_handshakes_ends_every_one_of_them(
         before = descriptors()
         secure = fake.url.replace("http:", "https:")
         tasks = [asyncio.create_task(send_and_read(upstream, secure)) for _ in range(STORM)]
-        await begun(lambda: len(fake.peers) == STORM)
+        await until(lambda: len(fake.peers) == STORM)
         asked_at = await ended(tasks)
 
-        assert await fake.all_closed(within_s=5.0)
+        assert await fake.all_closed(within_s=PROMPT_S)
         assert_prompt(fake, asked_at, record_testsuite_property, "in the handshake")
         assert await all_succeed(upstream, fake) == 100
         await upstream.close()
-        assert await fake.all_closed(within_s=1.0)
-        await asyncio.sleep(0.1)
-        assert abs(descriptors() - before) <= 5
+        assert await fake.all_closed(within_s=PROMPT_S)
+        assert await no_more_descriptors_than(before)
 
 
 async def test_a_storm_while_connecting_leaves_no_socket(upstream: Upstream):
@@ -129,13 +128,10 @@ async def test_a_storm_while_connecting_leaves_no_socket(upstream: Upstream):
         await asyncio.sleep(0.05)
         before, tasks_before = descriptors(), asyncio.all_tasks()
         tasks = [asyncio.create_task(send_and_read(upstream, f"http://127.0.0.1:{port}")) for _ in range(STORM)]
-        await asyncio.sleep(0.3)
-        during = descriptors()
+        await until(lambda: descriptors() - before >= STORM)
         await ended(tasks)
-        await asyncio.sleep(0.1)
 
-        assert during - before >= STORM
-        assert abs(descriptors() - before) <= 5
+        assert await no_more_descriptors_than(before)
         assert not asyncio.all_tasks() - tasks_before
         assert await all_succeed(upstream, fake) == 100
 
@@ -152,15 +148,13 @@ async def test_a_storm_in_mid_body_drops_what_was_not_taken(upstream: Upstream):
         before = descriptors()
         body = b"x" * 16_000_000
         tasks = [asyncio.create_task(send_and_read(upstream, fake.url, body)) for _ in range(20)]
-        await begun(lambda: len(fake.peers) == 20)
+        await until(lambda: len(fake.peers) == 20)
         await asyncio.sleep(0.2)
         await ended(tasks)
-        await asyncio.sleep(0.1)
-        held = descriptors() - before
+        await until(lambda: descriptors() - before <= 20 + 5)
         gate.open()
 
         assert await fake.all_closed(within_s=PROMPT_S)
-        assert held <= 20 + 5
         assert max(peer.received_bytes for peer in fake.peers) < len(body)
 
 
@@ -170,6 +164,7 @@ async def test_cancelling_one_read_closes_its_upstream_and_no_other(upstream: Up
         reading = asyncio.create_task(whole(answers[0]))
         await asyncio.sleep(0.1)
         await ended([reading])
+        await until(lambda: len(fake.open_peers()) < 3)
         await asyncio.sleep(0.2)
 
         assert [peer.closed_at is not None for peer in fake.peers].count(True) == 1

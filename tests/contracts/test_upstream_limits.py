@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.proxy.upstream import Answer, StalledFault, Upstream
+from gateway.proxy.upstream import Answer, BrokenFault, StalledFault, Upstream
 from tests.fakes.peer import Gate, Peer, head
 from tests.fakes.upstream import CHUNKED, Script, call_to, chunk, serving, whole
 
@@ -63,6 +63,13 @@ async def flooding(peer: Peer) -> None:
         await peer.send(piece)
 
 
+async def extending_a_chunk_for_ever(peer: Peer) -> None:
+    await peer.read()
+    await peer.send(head(CHUNKED), b"3;")
+    while True:
+        await peer.send(b"y" * 4096, pause_s=0.001)
+
+
 async def never_reading(peer: Peer) -> None:
     peer.stop_reading()
     await peer.gone()
@@ -113,7 +120,11 @@ async def stalled(upstream: Upstream, url: str, limits: dict[str, Any], body: by
     return caught.value.limit, asyncio.get_running_loop().time() - started
 
 
-@pytest.mark.parametrize(("script", "kind", "limit"), STALLS)
+def stall_names() -> list[str]:
+    return [f"{script.__name__}-{'whole' if kind else 'stream'}-{limit}" for script, kind, limit in STALLS]
+
+
+@pytest.mark.parametrize(("script", "kind", "limit"), STALLS, ids=stall_names())
 async def test_a_stall_ends_at_its_limit_with_the_connection_closed_and_no_task_left(
     upstream: Upstream, script: Script, kind: dict[str, Any], limit: str
 ):
@@ -122,13 +133,17 @@ async def test_a_stall_ends_at_its_limit_with_the_connection_closed_and_no_task_
     with serving(script) as fake:
         passed, took_s = await stalled(upstream, fake.url, kind | {f"{limit}_s": LIMIT_S})
 
-        assert await fake.all_closed(within_s=2.0)
+        assert await fake.all_closed(within_s=LATE_S)
     assert passed == limit
     assert LIMIT_S * 0.9 <= took_s <= LIMIT_S + LATE_S
     assert asyncio.all_tasks() == before
 
 
-@pytest.mark.parametrize(("kind", "limit"), [(STREAM, "first_byte"), (STREAM, "total"), (WHOLE, "answer")])
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [(STREAM, "first_byte"), (STREAM, "total"), (WHOLE, "answer")],
+    ids=["first_byte", "total", "answer"],
+)
 async def test_an_upstream_that_never_reads_ends_at_the_limit_and_what_it_did_not_take_is_dropped(
     upstream: Upstream, kind: dict[str, Any], limit: str
 ):
@@ -147,11 +162,24 @@ async def test_an_upstream_that_never_reads_ends_at_the_limit_and_what_it_did_no
         left = asyncio.all_tasks() - before
         gates[0].open()
 
-        assert await fake.all_closed(within_s=1.0)
+        assert await fake.all_closed(within_s=LATE_S)
         assert fake.peers[0].received_bytes < BODY_BYTES
     assert passed == limit
     assert LIMIT_S * 0.9 <= took_s <= LIMIT_S + LATE_S
     assert not left
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(STREAM, "first_byte"), (WHOLE, "idle"), (WHOLE, "answer")])
+async def test_a_chunks_extension_without_end_is_broken_or_ends_at_the_limit(
+    upstream: Upstream, kind: dict[str, Any], limit: str
+):
+    with serving(extending_a_chunk_for_ever) as fake:
+        call = call_to(fake.url, b"{}", **kind | {f"{limit}_s": LIMIT_S})
+        answer = await upstream.send(call)
+        with pytest.raises((BrokenFault, StalledFault)):
+            await asyncio.wait_for(read_on(answer), LIMIT_S + LATE_S)
+
+        assert await fake.all_closed(within_s=LATE_S)
 
 
 async def test_a_limit_over_five_seconds_is_kept_to_the_same_half_second(upstream: Upstream):
@@ -169,12 +197,12 @@ async def test_a_limit_over_five_seconds_is_kept_to_the_same_half_second(upstrea
 
 
 async def test_the_narrowest_limit_is_the_one_that_is_named(upstream: Upstream):
-    limits = {"connect_s": 0.7, "first_byte_s": LIMIT_S, "idle_s": 0.6, "total_s": 0.8}
+    limits = {"connect_s": 7.0, "first_byte_s": 4.0, "idle_s": 5.0, "total_s": 8.0}
 
     with serving(silent) as fake:
-        assert (await stalled(upstream, fake.url, limits))[0] == "first_byte"
+        assert (await stalled(upstream, fake.url, limits | {"first_byte_s": LIMIT_S}))[0] == "first_byte"
     with serving(silent_in_mid_chunk) as fake:
-        assert (await stalled(upstream, fake.url, limits))[0] == "idle"
+        assert (await stalled(upstream, fake.url, limits | {"idle_s": LIMIT_S}))[0] == "idle"
 
 
 async def test_a_slow_reader_is_not_blamed_on_the_upstream(upstream: Upstream):
@@ -183,8 +211,8 @@ async def test_a_slow_reader_is_not_blamed_on_the_upstream(upstream: Upstream):
         await peer.send(head(CHUNKED), chunk(b"abc"), chunk(b""))
 
     with serving(script) as fake:
-        answer = await upstream.send(call_to(fake.url, first_byte_s=0.2, idle_s=0.2))
-        await asyncio.sleep(0.5)
+        answer = await upstream.send(call_to(fake.url, first_byte_s=1.5, idle_s=1.5))
+        await asyncio.sleep(1.7)
 
         assert await whole(answer) == b"abc"
 
@@ -195,8 +223,8 @@ async def test_bytes_that_wait_for_longer_than_the_whole_answer_may_take_are_not
         await peer.send(head(CHUNKED), chunk(b"abc"))
 
     with serving(script) as fake:
-        answer = await upstream.send(call_to(fake.url, total_s=0.2))
-        await asyncio.sleep(0.5)
+        answer = await upstream.send(call_to(fake.url, total_s=1.5))
+        await asyncio.sleep(1.7)
         with pytest.raises(StalledFault) as caught:
             await answer.chunk()
         answer.close()

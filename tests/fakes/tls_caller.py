@@ -1,11 +1,12 @@
-"""`python -m tests.fakes.tls_caller PORT`: call a TLS server by its address and by its name; print what came of it."""
+"""`python -m tests.fakes.tls_caller CLIENT PORT`: call a TLS server by address and by name; say what came."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 
-from gateway.proxy.upstream import AiohttpUpstream, Fault, Upstream
+from gateway.proxy.upstream import Fault, Upstream
+from tests.fakes.clients import CLIENTS
 from tests.fakes.upstream import call_to
 
 
@@ -19,9 +20,9 @@ async def called(upstream: Upstream, base: str) -> str:
 
 
 async def main() -> None:
-    upstream = AiohttpUpstream()
+    upstream = CLIENTS[sys.argv[1]]()
     for host in ("127.0.0.1", "localhost"):
-        sys.stdout.write(f"{host}: {await called(upstream, f'https://{host}:{sys.argv[1]}')}\n")
+        sys.stdout.write(f"{host}: {await called(upstream, f'https://{host}:{sys.argv[2]}')}\n")
     await upstream.close()
 
 

@@ -55,13 +55,14 @@ class FakeUpstream:
     loop: asyncio.AbstractEventLoop
     port: int
     scheme: str
+    host: str
     peers: list[Peer] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     """What scripts raised, other than that the other side was gone."""
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def requests(self) -> list[Request]:
@@ -128,15 +129,24 @@ async def _serve(
 
 
 @contextlib.contextmanager
-def serving(*scripts: Script, tls: bool = False, receive_buffer_bytes: int | None = None) -> Iterator[FakeUpstream]:
+def serving(
+    *scripts: Script,
+    tls: bool = False,
+    receive_buffer_bytes: int | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> Iterator[FakeUpstream]:
     """Run a fake for the length of a test; a script's own mistake fails the test at the end."""
     loop = asyncio.new_event_loop()
     listener = socket.socket()
     if receive_buffer_bytes is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
     port = listener.getsockname()[1]
-    fake = FakeUpstream(scripts=scripts or (echoing,), loop=loop, port=port, scheme="https" if tls else "http")
+    fake = FakeUpstream(
+        scripts=scripts or (echoing,), loop=loop, port=port, scheme="https" if tls else "http", host=host
+    )
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -191,6 +201,13 @@ def call_to(base: str, body: bytes = b'{"model":"m"}', **changes: Any) -> Call:
         total_s=10.0,
     )
     return msgspec.structs.replace(call, **changes)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Wait for what another thread, or another task, brings about."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - it changes in another thread
+            await asyncio.sleep(0.01)
 
 
 async def whole(answer: Answer) -> bytes:

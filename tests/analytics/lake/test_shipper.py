@@ -137,9 +137,9 @@ def test_the_clock_is_the_wall_in_microseconds() -> None:
     assert abs(wall_clock() - time.time() * 1e6) < 5e6
 
 
-def shipping(state: Path) -> subprocess.Popen[bytes]:
+def shipping(state: Path, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "analytics.lake", "--state-dir", str(state), "--seal-every-s", "0.005"]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, stderr=errors)
 
 
 def write_some(writer: Writer, numbers: Iterator[int], chance: random.Random) -> int:
@@ -218,9 +218,14 @@ def test_a_shipper_killed_again_and_again_loses_nothing_and_doubles_nothing(
         shippers[-1].wait()
         shippers.append(shipping(state))
     writer.close()
-    time.sleep(0.5)
-    shippers[-1].send_signal(signal.SIGTERM)
-    assert shippers[-1].wait(timeout=30) == 0
+    shippers[-1].kill()
+    shippers[-1].wait()
+    with shipping(state, subprocess.PIPE) as last:
+        assert last.stderr is not None
+        assert b"shipper_started" in last.stderr.readline()
+        last.send_signal(signal.SIGTERM)
+        last.stderr.read()
+    assert last.returncode == 0
     found = verify(state / "lake", state / "journal")
 
     assert found.sound

@@ -15,8 +15,8 @@ import uvicorn
 from gateway.proxy.drain import DrainingProtocol, DrainingServer
 
 pytestmark = pytest.mark.anyio
-PATIENCE_S = 10.0
-KEEP_ALIVE_S = 1
+PATIENCE_S = 30.0
+KEEP_ALIVE_S = 2
 QUIET_S = 0.3
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 

@@ -32,8 +32,8 @@ async def test_a_silent_stream_is_kept_alive_until_its_end():
 async def test_a_stream_that_is_written_to_gets_no_comment():
     caller = Caller(Moments())
 
-    with Pulse(caller.connection(), asyncio.get_running_loop().time, 0.5) as pulse:
-        for _ in range(12):
+    with Pulse(caller.connection(), asyncio.get_running_loop().time, 2.0) as pulse:
+        for _ in range(25):
             await asyncio.sleep(0.1)
             pulse.wrote_at = asyncio.get_running_loop().time()
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.proxy.upstream import AiohttpUpstream, StalledFault
 from tests.fakes.peer import Peer
-from tests.fakes.upstream import call_to, closed_port, serving, whole
+from tests.fakes.upstream import call_to, closed_port, serving, until, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -32,12 +32,15 @@ async def test_a_kept_connection_that_its_upstream_closed_is_not_used_again():
         await peer.answer(b"ok")
         await asyncio.sleep(0.05)
         peer.close()
+        ended.append(peer)
 
+    ended: list[Peer] = []
     upstream = AiohttpUpstream()
     with serving(script) as fake:
-        for _ in range(3):
+        for number in range(3):
             assert await whole(await upstream.send(call_to(fake.url))) == b"ok"
-            await asyncio.sleep(0.3)
+            await until(lambda count=number + 1: len(ended) == count)
+            await asyncio.sleep(0.1)
     await upstream.close()
 
 

@@ -23,7 +23,7 @@ from gateway.serve.handover import PATIENCE_S, SOCKET_FILE, Estate, HandoverErro
 from gateway.serve.roll import Crew
 from gateway.serve.running import Child, Running
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 PROGRAM = """
 import os, sys, time
 os.write(int(sys.argv[sys.argv.index("--ready-fd") + 1]), b".")

@@ -13,7 +13,7 @@ import pytest
 from gateway.serve.roll import PATIENCE_S, Crew, Roll
 from gateway.serve.running import Child, Running
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 PROGRAM = """
 import os, pathlib, signal, sys, time
 name, fd = (sys.argv[sys.argv.index(word) + 1] for word in ("--name", "--ready-fd"))

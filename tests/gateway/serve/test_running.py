@@ -11,7 +11,7 @@ import pytest
 
 from gateway.serve.running import Child, Running, free_name
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 TELL = "import os, sys, time; fd = int(sys.argv[sys.argv.index('--ready-fd') + 1])\n"
 READY = f"{TELL}os.write(fd, b'.'); os.close(fd); time.sleep(60)"
 UNREADY = f"{TELL}time.sleep(60)"
