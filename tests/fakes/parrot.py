@@ -67,7 +67,8 @@ async def _not_http(peer: Peer, request: Request) -> None:
 async def _cut(peer: Peer, request: Request) -> None:
     delta = {"id": "1", "choices": [{"index": 0, "delta": {"content": _said(request)}, "finish_reason": None}]}
     await peer.send(head(CHUNKED, b"content-type: text/event-stream", *LEAKY))
-    await peer.send(chunk(b"data: " + json.dumps(delta).encode() + b"\n\n"))
+    # A reset takes what was not read yet with it.
+    await peer.send(chunk(b"data: " + json.dumps(delta).encode() + b"\n\n"), pause_s=0.3)
     peer.reset()
 
 

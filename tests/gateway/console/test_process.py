@@ -236,9 +236,14 @@ def test_a_bad_file_at_a_restart_leaves_operators_what_was_published(
 def test_a_damaged_ledger_is_one_critical_line(start: Callable[[], Console], key: str, tmp_path: Path):
     (tmp_path / "state" / LEDGER_FILE).write_bytes(b"not a ledger" * 1000)
     console = start()
+    until(lambda: any(line["level"] == "critical" for line in console.events()))
+    time.sleep(2.5)
 
-    assert console.process.wait(PATIENCE_S) == 1
-    assert "is not a Turnout ledger" in console.events()[-1]["reason"]
+    console.process.terminate()
+
+    assert console.process.wait(PATIENCE_S) == 0
+    (critical,) = [line for line in console.events() if line["level"] == "critical"]
+    assert "is not a Turnout ledger" in critical["reason"]
 
 
 def test_the_first_look_finds_the_file_and_the_next_finds_no_change(tmp_path: Path):
