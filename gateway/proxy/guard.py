@@ -13,7 +13,7 @@ from typing import Any
 
 import httptools
 
-from gateway.errors import ApiError, BadRequestError, RequestTimeoutError
+from gateway.errors import ApiError, BadRequestError, RequestTimeoutError, ShedError
 from gateway.proxy.drain import DrainingProtocol
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.head import END, authority, head_fault, leading, malformed, unfinished_fault, without_upgrade
@@ -52,11 +52,12 @@ class GuardedProtocol(DrainingProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Begin to be watched."""
         super().connection_made(transport)
-        self._guard.connections.add(self)
+        if not self._guard.admit(self):
+            self._refuse(ShedError("The gateway has as many connections as it may; try again in a moment."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Be watched no longer."""
-        self._guard.connections.discard(self)
+        self._guard.connections.pop(self, None)
         self._enter(Stage.CLOSING)
         super().connection_lost(exc)
 
@@ -235,6 +236,15 @@ class GuardedProtocol(DrainingProtocol):
 
     def await_request(self) -> None:
         """Leave a silent connection to the rounds, drain or not."""
+
+    def make_way(self) -> bool:
+        """End, unless a request is under way."""
+        if self._stage is not Stage.HEAD and self._stage is not Stage.IDLE:
+            return False
+        self._guard.refused["made_way"] += 1
+        self._enter(Stage.CLOSING)
+        self.transport.abort()
+        return True
 
     def look(self, now: float) -> None:
         """End what takes too long; called about once a second with a monotonic time."""

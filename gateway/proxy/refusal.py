@@ -11,8 +11,10 @@ from gateway.errors import ApiError
 def refusal(error: ApiError, request_id: str) -> bytes:
     """Return head and body of an answer with the error's envelope."""
     body = error.envelope()
-    fixed = b"content-type: application/json\r\nconnection: close\r\nx-request-id: " + request_id.encode()
-    return STATUS_LINE[error.status] + fixed + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    own = dict(error.headers) | {b"content-type": b"application/json", b"connection": b"close"}
+    own |= {b"x-request-id": request_id.encode(), b"content-length": b"%d" % len(body)}
+    lines = b"".join(b"%b: %b\r\n" % line for line in own.items())
+    return STATUS_LINE[error.status] + lines + b"\r\n" + body
 
 
 def parsers_words(error: httptools.HttpParserError) -> str:

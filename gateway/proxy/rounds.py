@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections import Counter
 from enum import Enum
@@ -42,14 +43,19 @@ class Watched(Protocol):
         """End what takes too long; `now` is monotonic seconds."""
         ...
 
+    def make_way(self) -> bool:
+        """End, and return True, unless a request is under way."""
+        ...
+
 
 class Guard:
-    """A worker's limits, its connections, and the count of what it refused."""
+    """A worker's limits, its connections in the order in which they came, and the count of what it refused."""
 
-    def __init__(self, limits: Server) -> None:
+    def __init__(self, limits: Server, max_connections: int = sys.maxsize) -> None:
         self.limits = limits
         self.hosts = Hosts(limits.hosts)
-        self.connections: set[Watched] = set()
+        self.connections: dict[Watched, None] = {}
+        self._max_connections = max_connections
         self.refused: Counter[str] = Counter()
         self.allowed_s: dict[Stage, float | None] = {
             Stage.HEAD: limits.head_timeout_s,
@@ -61,6 +67,13 @@ class Guard:
         shortest_s = min(limits.head_timeout_s, limits.body_timeout_s, limits.write_timeout_s)
         self._pause_s = min(1.0, max(0.05, shortest_s / 4))
         self._said_at = 0.0
+
+    def admit(self, connection: Watched) -> bool:
+        """Count a connection in; if there are too many, the oldest without a request goes, and without any: False."""
+        self.connections[connection] = None
+        if len(self.connections) <= self._max_connections:
+            return True
+        return any(other.make_way() for other in list(self.connections) if other is not connection)
 
     async def watch(self) -> None:
         """Look at every connection about once a second, until cancelled."""

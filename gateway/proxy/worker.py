@@ -34,6 +34,7 @@ from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import AiohttpUpstream, Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
+from gateway.settings.files import max_connections
 from gateway.settings.last_good import LastGood
 from gateway.settings.logs import set_level
 from gateway.settings.schema import Server
@@ -82,7 +83,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     writer = Writer(state_dir / "journal", name, boot)
     page_file = PageFile(state_dir / "run" / f"{name}.status", boot=boot, pid=os.getpid())
     tally = StatusTally(page_file.page)
-    guard = Guard(place.limits)
+    guard = Guard(place.limits, max_connections())
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
             lifespan = partial(

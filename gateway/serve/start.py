@@ -27,6 +27,7 @@ from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, in
 from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
 from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
+from gateway.settings.files import FEW, max_connections, raise_open_files
 from gateway.settings.load import load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import dotted
@@ -102,6 +103,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
     with ExitStack() as held:
         state_dir = options.state_dir.absolute()
         lock, notes = _claimed(state_dir, held, options)
+        notes += _few_files(raise_open_files())
         simulated = {name: bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_checked(config, set(environment))
@@ -130,6 +132,13 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
             supervisor=Supervisor(children, offer=offer, inheritance=inheritance),
             held=held.pop_all(),
         )
+
+
+def _few_files(allowed: int) -> list[str]:
+    if allowed >= FEW:
+        return []
+    remedy = "raise the limit of open files (LimitNOFILE= in systemd, --ulimit nofile= for a container)"
+    return [f"each worker may have only {allowed} files open, about {max_connections()} callers at once; {remedy}"]
 
 
 def _refuse_impossible(options: Options) -> None:
