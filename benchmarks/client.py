@@ -113,7 +113,7 @@ def chat(server: Server, *, user: int, query: str = "") -> bytes:
         asked |= {"stream": True, "stream_options": {"include_usage": True}}
     body = json.dumps(asked, separators=(",", ":")).encode()
     head = (
-        f"POST /v1/chat/completions{query} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {server.key}\r\n"
+        f"POST /v1/chat/completions{query} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {server.key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

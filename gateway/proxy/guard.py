@@ -13,7 +13,7 @@ from typing import Any
 
 import httptools
 
-from gateway.errors import ApiError, BadRequestError, RequestTimeoutError, ShedError
+from gateway.errors import ApiError, RequestTimeoutError, ShedError
 from gateway.proxy.drain import DrainingProtocol
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.head import END, authority, head_fault, leading, malformed, unfinished_fault, without_upgrade
@@ -184,14 +184,8 @@ class GuardedProtocol(DrainingProtocol):
         return None
 
     def _host_fault(self) -> ApiError | None:
-        if len(self._hosts) == 1 and self._guard.hosts.allow(self._hosts[0], self._address()):
-            return None
-        if self.url.partition(b"?")[0] in _UNASKED:
-            return None
-        if len(self._hosts) != 1:
-            return malformed("it needs exactly one Host header", "invalid_host")
-        message = "This gateway does not answer under that Host; the operator can add it to [server] hosts."
-        return BadRequestError(message, code="invalid_host")
+        fault = self._guard.hosts.fault(self._hosts, self._address())
+        return fault if fault is not None and self.url.partition(b"?")[0] not in _UNASKED else None
 
     def _coding_fault(self) -> ApiError | None:
         if self._coding is None or (self._coding == b"chunked" and self.parser.get_http_version() == "1.1"):

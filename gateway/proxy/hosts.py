@@ -7,8 +7,10 @@ A page in a browser can make any name lead to this address (DNS rebinding), but 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+from gateway.errors import ApiError, BadRequestError
+from gateway.proxy.head import malformed
 from gateway.settings.address import is_loopback
 
 _HOST = re.compile(r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?")
@@ -36,6 +38,15 @@ class Hosts:
                 self._judged.add(sent)
             return True
         return False
+
+    def fault(self, sent: Sequence[bytes], address: str) -> ApiError | None:
+        """Return what is wrong with a request's `Host` headers: there is exactly one, and it is answered."""
+        if len(sent) != 1:
+            return malformed("it needs exactly one Host header", "invalid_host")
+        if self.allow(sent[0], address):
+            return None
+        message = "This gateway does not answer under that Host; the operator can add it to [server] hosts."
+        return BadRequestError(message, code="invalid_host")
 
 
 def _plain(name: str) -> str:

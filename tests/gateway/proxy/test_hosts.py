@@ -65,3 +65,11 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(asked: list[bytes]):
     hosts = Hosts(["a"])
     for sent in (*asked, *asked):
         assert hosts.allow(sent, "10.0.0.5") == Hosts(["a"]).allow(sent, "10.0.0.5")
+
+
+@pytest.mark.parametrize("sent", [[], [b"localhost", b"localhost"], [b"evil.example"]])
+def test_exactly_one_host_that_is_answered_is_no_fault(sent: list[bytes]):
+    fault = Hosts([]).fault(sent, "127.0.0.1")
+
+    assert Hosts([]).fault([b"localhost"], "127.0.0.1") is None
+    assert (fault.status, fault.code) == (400, "invalid_host") if fault is not None else False
