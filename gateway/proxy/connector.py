@@ -38,6 +38,7 @@ class Http1Upstream:
         self._open: set[Connection] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._trust: ssl.SSLContext | None = None
+        self._is_closed = False
 
     async def send(self, call: Call) -> Answer:
         """See `Upstream`."""
@@ -61,6 +62,7 @@ class Http1Upstream:
 
     async def close(self) -> None:
         """See `Upstream`."""
+        self._is_closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._names.close()
@@ -80,11 +82,15 @@ class Http1Upstream:
         return None
 
     async def _connected(self, origin: Origin, call: Call, clock: Clock) -> Connection:
+        if self._is_closed:
+            message = "this client was closed"
+            raise RuntimeError(message)
         due_at, limit = min(clock.connect(call.connect_s), clock.head())
         try:
             async with asyncio.timeout_at(due_at):
                 return await self._dialled(origin, due_at)
         except TimeoutError:
+            self._names.forget(origin.host)
             raise StalledFault(limit) from None
         except UnknownHostError:
             raise RefusedFault(_UNKNOWN_HOST) from None
