@@ -12,6 +12,9 @@ from analytics.usage import Usage, reported
 from gateway.proxy import wire
 
 _MS = 1000.0
+MAX_ID_CHARACTERS = 256
+"""A longer id is not kept: nobody could name it, and a record has its bounds."""
+MAX_REASON_CHARACTERS = 64
 FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
 """4xx answers that are the upstream's or our credential's fault, not the caller's (a revoked key, a deleted model)."""
 
@@ -154,8 +157,10 @@ class Exchange:
         )
 
     def _read(self, answer: wire.Answer) -> None:
-        self._response_id = self._response_id or answer.id
-        self._finish_reason = answer.finish_reason or self._finish_reason
+        if self._response_id is None and answer.id is not None and len(answer.id) <= MAX_ID_CHARACTERS:
+            self._response_id = answer.id
+        if (reason := answer.finish_reason) is not None:
+            self._finish_reason = reason[:MAX_REASON_CHARACTERS]
         if answer.usage is not None:
             self._usage = reported(answer.usage) or self._usage
 

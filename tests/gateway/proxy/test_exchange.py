@@ -228,3 +228,12 @@ def test_the_clock_may_start_at_zero():
 )
 def test_an_answers_status_says_whose_fault_it_was(status: int, expected: tuple[str, str | None]):
     assert outcome_of(status) == expected
+
+
+def test_a_record_keeps_no_more_of_an_answer_than_it_has_bounds_for():
+    exchange = begun()
+    exchange.saw_answer(answer(id="x" * 257, choices=[{"finish_reason": "y" * 999}]))
+
+    record = exchange.settle("ok", 102.0, status=200)
+
+    assert (record.response_id, record.finish_reason) == (None, "y" * 64)
