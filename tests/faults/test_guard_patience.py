@@ -86,9 +86,10 @@ def code(received: bytes) -> str:
 )
 def test_a_hundred_that_send_a_byte_a_second_are_refused_and_hurt_nobody(front: Front, before: bytes):
     with ExitStack() as held:
-        slow = [held.enter_context(connected(front)) for _ in range(CROWD)]
-        for connection in slow:
-            connection.sendall(before.replace(b"KEY", front.key.encode()))
+        slow: list[socket.socket] = []
+        for _ in range(CROWD):
+            slow.append(held.enter_context(connected(front)))
+            slow[-1].sendall(before.replace(b"KEY", front.key.encode()))
         with dripping(slow, HEAD if not before else b" " * 60):
             assert_others_succeed(front)
             assert {code(ended(connection)) for connection in slow} == {"request_timeout"}

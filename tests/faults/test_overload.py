@@ -55,7 +55,7 @@ class Bounds:
     """What is measured for how long, and what it may be at worst.
 
     Shares are of what can be done at once, and of what was done by as many callers as there are places. Who is let in
-    may take so many times as long as those did. A refusal's times are the caller's, 99 of 100, and the worker's, all.
+    may take so many times as long as those did, and a refusal so many milliseconds: 99 of 100, by any clock.
     """
 
     for_s: float
@@ -63,16 +63,11 @@ class Bounds:
     goodput_share: float
     times_as_long: float
     rejected_p99_ms: float
-    rejected_within_ms: float
 
 
-BUSY = Bounds(
-    for_s=3.0, peak_share=0.4, goodput_share=0.4, times_as_long=10, rejected_p99_ms=4_000, rejected_within_ms=1_000
-)
+BUSY = Bounds(for_s=3.0, peak_share=0.4, goodput_share=0.4, times_as_long=10, rejected_p99_ms=1_000)
 """With room for a busy machine: a line that does not move, or places that are lost, miss it by far."""
-PROMISED = Bounds(
-    for_s=20.0, peak_share=0.9, goodput_share=0.9, times_as_long=2, rejected_p99_ms=10, rejected_within_ms=10
-)
+PROMISED = Bounds(for_s=20.0, peak_share=0.9, goodput_share=0.9, times_as_long=2, rejected_p99_ms=10)
 
 
 async def ask(one: Installation, key: str, model: str = BASE) -> Seen:
@@ -182,7 +177,7 @@ def test_four_times_the_load_is_refused_at_once_and_what_is_let_in_is_as_good_as
     assert p99_ms(flood.admitted) <= bounds.times_as_long * p99_ms(peak.admitted)
     assert p99_ms(flood.shed) <= bounds.rejected_p99_ms
     assert recorded(one) - before == {"ok": len(flood.admitted), "shed": len(flood.shed)}
-    assert slowest_refusal_ms(one) <= bounds.rejected_within_ms
+    assert p99_of_refusals_ms(one) <= bounds.rejected_p99_ms
 
 
 def told(peak: Load, flood: Load) -> None:
@@ -201,14 +196,12 @@ def recorded(one: Installation) -> Counter[str]:
     )
 
 
-def slowest_refusal_ms(one: Installation) -> float:
-    """Return the longest that a worker took to refuse whom the line had no room for."""
-    [row] = one.lake(
-        "SELECT max(latency_ms) AS longest, quantile_disc(latency_ms, 0.99) AS p99 FROM records "
-        "WHERE error_class = 'queue_full'"
-    )
-    log.info("refused, by the workers' clocks: p99 %.2f, max %.2f ms", row["p99"], row["longest"])
-    return row["longest"]
+def p99_of_refusals_ms(one: Installation) -> float:
+    """Return within what time workers refused 99 of 100 for whom the line had no room."""
+    took_ms = [row["latency_ms"] for row in one.lake("SELECT latency_ms FROM records WHERE error_class = 'queue_full'")]
+    late = sum(each > PROMISED.rejected_p99_ms for each in took_ms)
+    log.info("refused, by the workers' clocks: %s; %d later than promised", spread(took_ms), late)
+    return quantile(took_ms, 0.99)
 
 
 def test_after_the_flood_every_place_is_free_again(one: Installation):
