@@ -214,7 +214,7 @@ def test_after_the_flood_every_place_is_free_again(one: Installation):
 def test_an_application_sends_no_more_than_its_rate_allows(one: Installation):
     key = one.new_key("metered")
     began = time.monotonic()
-    seen = asyncio.run(open_loop(one, key, 60.0, 3.0))
+    seen = asyncio.run(open_loop(one, key, 60.0, 2.0))
     lasted_s = time.monotonic() - began
 
     limited = [answer for answer in seen if answer.status == 429]

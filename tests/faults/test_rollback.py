@@ -126,7 +126,7 @@ def locked(ledger: Path, program: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("program", "times", "within_ms"),
     [
-        pytest.param(LOCKING, 3, 500, id="3-writers"),
+        pytest.param(LOCKING, 2, 500, id="2-writers"),
         pytest.param(LOCKING, 20, 300, id="20-writers", marks=SLOW),
         pytest.param(LOCKING_READERS, 20, 300, id="20-readers", marks=SLOW),
     ],
