@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ import pytest
 
 from analytics.journal import status
 from analytics.lake.verify import Verification, verify
+from tests.fakes.plain import PLAIN
 
 ROOT = Path(__file__).parent.parent.parent
 BASE = "gpt-4o-mini"
@@ -36,8 +36,6 @@ ROLLOUT = "sales-companion"
 SECRET = "acceptance-5f0c2d9be8417a36c1d2-fixed-secret"
 """The same salts and buckets in every run, so that what is said of shares and chance does not depend on chance."""
 PATIENCE_S = 30.0
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Here all is plain HTTP; a client that is told so does not read the system's certificates, which takes longer."""
 
 BEHAVIOUR = """ttft_ms = 1
 ttft_sigma = 0
