@@ -30,7 +30,7 @@ demo: .venv/.ready-run  ## play a rollout with simulated models and users
 test: check  ## all checks, all tests but the slow ones, and what they must cover
 	@echo "Running the tests (a few minutes) ..."
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo "Adding up the coverage ..."
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/python tests/coverage_walls.py

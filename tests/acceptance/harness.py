@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ import pytest
 
 from analytics.journal import status
 from analytics.lake.verify import Verification, verify
+from tests.fakes.plain import PLAIN
 
 ROOT = Path(__file__).parent.parent.parent
 BASE = "gpt-4o-mini"
@@ -95,10 +97,11 @@ class SimulatedServer:
 
     def reset(self) -> None:
         """Count from 0 again."""
-        httpx.post(self._url("reset"), trust_env=False).raise_for_status()
+        httpx.post(self._url("reset"), trust_env=False, verify=PLAIN).raise_for_status()
 
     def _get(self, name: str) -> Any:
-        return httpx.get(self._url(name), trust_env=False, timeout=PATIENCE_S).raise_for_status().json()
+        asked = httpx.get(self._url(name), trust_env=False, verify=PLAIN, timeout=PATIENCE_S)
+        return asked.raise_for_status().json()
 
     def _url(self, name: str) -> str:
         return f"{self.base_url.removesuffix('/v1')}/simulate/{name}"
@@ -139,7 +142,8 @@ class Installation:
         """Ask the console."""
         headers = {"authorization": f"Bearer {key or self.keys['admin']}"}
         url = f"{self.console}/api/v1/{path}"
-        return httpx.request(method, url, json=body, headers=headers, trust_env=False, timeout=PATIENCE_S)
+        sent = {"json": body, "headers": headers, "timeout": PATIENCE_S}
+        return httpx.request(method, url, **sent, trust_env=False, verify=PLAIN)
 
     def show(self, rollout: str = ROLLOUT) -> dict[str, Any]:
         """Return a rollout as ops see it."""
@@ -258,9 +262,12 @@ def installed(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
     known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state"), **(environment or {})}
     with ExitStack() as running:
-        servers = {
-            name: running.enter_context(simulating(folder / f"{name}.toml", simulated[name])) for name in simulated
-        }
+
+        def simulate(name: str) -> SimulatedServer:
+            return running.enter_context(simulating(folder / f"{name}.toml", simulated[name]))
+
+        with ThreadPoolExecutor() as starting:
+            servers = dict(zip(simulated, starting.map(simulate, simulated), strict=True))
         addresses = {name: server.base_url for name, server in servers.items()}
         (folder / "turnout.toml").write_text(Template(config).substitute(addresses))
         with (folder / "serve.log").open("wb") as log:
@@ -334,7 +341,7 @@ def _started(folder: Path, process: subprocess.Popen[bytes]) -> None:
         try:
             found = json.loads((folder / "state/addresses.json").read_text())
             asked = (f"{found['gateway']}/readyz", f"{found['console']}/healthz")
-            return all(httpx.get(url, trust_env=False, timeout=1).status_code == 200 for url in asked)
+            return all(httpx.get(url, trust_env=False, verify=PLAIN, timeout=1).status_code == 200 for url in asked)
         except (OSError, httpx.HTTPError):
             return False
 

@@ -18,6 +18,7 @@ import pytest
 from rollout.stores.ledger import LEDGER_FILE
 from tests.acceptance.harness import CONFIG, SIMULATED, command, simulating, until
 from tests.bad_input.front import BODY
+from tests.fakes.plain import PLAIN
 
 PATIENCE_S = 30.0
 
@@ -48,7 +49,7 @@ class Served:
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.said()
         try:
-            return httpx.get(f"{self.gateway()}/readyz", trust_env=False, timeout=1).status_code == 200
+            return httpx.get(f"{self.gateway()}/readyz", trust_env=False, verify=PLAIN, timeout=1).status_code == 200
         except (OSError, httpx.HTTPError):
             return False
 
@@ -61,7 +62,9 @@ class Served:
         keys = dict(line.split() for line in (self.state_dir / "first-keys").read_text().splitlines())
         headers = {"authorization": f"Bearer {keys['application']}"}
         url = f"{self.gateway()}/v1/chat/completions"
-        return httpx.post(url, json={**BODY, "user": "ann"}, headers=headers, trust_env=False, timeout=PATIENCE_S)
+        return httpx.post(
+            url, json={**BODY, "user": "ann"}, headers=headers, trust_env=False, verify=PLAIN, timeout=PATIENCE_S
+        )
 
 
 @contextmanager

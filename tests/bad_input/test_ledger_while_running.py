@@ -16,6 +16,7 @@ import pytest
 from rollout.stores.ledger import LEDGER_FILE
 from tests.acceptance.harness import ROLLOUT, Installation, installed, until
 from tests.bad_input.front import BODY
+from tests.fakes.plain import PLAIN
 
 HOLD = """
 import sqlite3, sys
@@ -39,6 +40,7 @@ def ask(one: Installation) -> httpx.Response:
         json={**BODY, "user": "ann"},
         headers={"authorization": f"Bearer {one.keys['application']}"},
         trust_env=False,
+        verify=PLAIN,
         timeout=20,
     )
 

@@ -175,9 +175,12 @@ async def test_a_chunks_extension_without_end_is_broken_or_ends_at_the_limit(
 ):
     with serving(extending_a_chunk_for_ever) as fake:
         call = call_to(fake.url, b"{}", **kind | {f"{limit}_s": LIMIT_S})
-        answer = await upstream.send(call)
+
+        async def ask() -> None:
+            await read_on(await upstream.send(call))
+
         with pytest.raises((BrokenFault, StalledFault)):
-            await asyncio.wait_for(read_on(answer), LIMIT_S + LATE_S)
+            await asyncio.wait_for(ask(), LIMIT_S + LATE_S)
 
         assert await fake.all_closed(within_s=LATE_S)
 

@@ -21,6 +21,7 @@ from gateway.console.views import WorkerView
 from gateway.settings.schema import Configuration, Model, RolloutDefinition, Upstream
 from gateway.settings.secrets import Derived, derived, load_master
 from rollout.stores.sqlite import open_ledger
+from tests.fakes.plain import PLAIN
 
 SALES = "sales-companion"
 
@@ -94,7 +95,7 @@ class RunningConsole:
     def client(self, key: str | None) -> httpx.Client:
         """Return a client that sends a key, or none."""
         headers = {"authorization": f"Bearer {key}"} if key is not None else {}
-        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, verify=PLAIN, timeout=10)
 
 
 @contextlib.contextmanager

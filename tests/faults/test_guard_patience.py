@@ -17,6 +17,7 @@ from tests.acceptance.harness import CANDIDATE, until
 from tests.bad_input.front import Front, encoded
 
 CROWD = 100
+NEVER_READ = 50
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
 ENDLESS = encoded(model=CANDIDATE, stream=True, metadata={"simulate_output_tokens": "1000000"})
 
@@ -86,28 +87,29 @@ def code(received: bytes) -> str:
 )
 def test_a_hundred_that_send_a_byte_a_second_are_refused_and_hurt_nobody(front: Front, before: bytes):
     with ExitStack() as held:
-        slow = [held.enter_context(connected(front)) for _ in range(CROWD)]
-        for connection in slow:
-            connection.sendall(before.replace(b"KEY", front.key.encode()))
+        slow: list[socket.socket] = []
+        for _ in range(CROWD):
+            slow.append(held.enter_context(connected(front)))
+            slow[-1].sendall(before.replace(b"KEY", front.key.encode()))
         with dripping(slow, HEAD if not before else b" " * 60):
             assert_others_succeed(front)
             assert {code(ended(connection)) for connection in slow} == {"request_timeout"}
 
 
-def test_a_hundred_that_never_read_are_cut_off_and_hurt_nobody(front: Front):
+def test_fifty_that_never_read_are_cut_off_and_hurt_nobody(front: Front):
     before = front.installation.log()
     head = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (front.key.encode(), len(ENDLESS))
     with ExitStack() as held:
-        for _ in range(CROWD):
+        for _ in range(NEVER_READ):
             connection = held.enter_context(connected(front, reads_bytes=4096))
             connection.sendall(head + ENDLESS)
         assert_others_succeed(front)
 
         def are_cut() -> bool:
             lines = front.installation.log()[len(before) :]
-            return sum(line.get("codes", {}).get("write_stall", 0) for line in lines) == CROWD
+            return sum(line.get("codes", {}).get("write_stall", 0) for line in lines) == NEVER_READ
 
-        until(are_cut, "all are cut off")
+        until(are_cut, "all are cut off", within_s=90)
         until(lambda: all(page.in_flight == 0 for page in front.installation.pages().values()), "none is in flight")
 
 

@@ -17,20 +17,22 @@ from tests.faults.laboratory import laboratory
 
 log = logging.getLogger("faults")
 pytestmark = pytest.mark.timeout(300)
-LIMITS = """connect_timeout_s = 2.0
-first_byte_timeout_s = 2.0
-answer_timeout_s = 2.0
-idle_timeout_s = 2.0
+LIMITS = """connect_timeout_s = {limit_s}
+first_byte_timeout_s = {limit_s}
+answer_timeout_s = {limit_s}
+idle_timeout_s = {limit_s}
 total_timeout_s = 6.0
 """
-LONGEST_S = 3.0
-"""Longer than the limits, so that what is swallowed runs into them."""
-happenings = pytest.mark.parametrize("count", [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+OUTLASTING = 1.5
+"""The longest fault is so many times as long as the limits, so that what is swallowed runs into them."""
+happenings = pytest.mark.parametrize(
+    ("count", "longest_s"), [(5, 1.5), pytest.param(50, 3.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 
 
 @happenings
 def test_faults_between_gateway_and_model_are_recorded_as_the_caller_saw_them(
-    count: int, fault_seed: int, tmp_path: Path
+    count: int, longest_s: float, fault_seed: int, tmp_path: Path
 ):
     with ExitStack() as running:
         links = []
@@ -39,9 +41,11 @@ def test_faults_between_gateway_and_model_are_recorded_as_the_caller_saw_them(
             links.append(running.enter_context(linked(port)))
             return links[0].port
 
-        lab = running.enter_context(laboratory(tmp_path, limits=LIMITS, link=link))
+        lab = running.enter_context(
+            laboratory(tmp_path, limits=LIMITS.format(limit_s=longest_s / OUTLASTING), link=link)
+        )
         with asking(lab.target, fault_seed) as asked:
-            play(draw_happenings(fault_seed, count=count, longest_s=LONGEST_S), links[0])
+            play(draw_happenings(fault_seed, count=count, longest_s=longest_s), links[0])
 
         found = lab.verify(asked, unfinished={"upstream_error", "timeout", "malformed"})
 
@@ -54,11 +58,13 @@ def test_faults_between_gateway_and_model_are_recorded_as_the_caller_saw_them(
 
 
 @happenings
-def test_faults_between_caller_and_gateway_lose_no_record(count: int, fault_seed: int, tmp_path: Path):
+def test_faults_between_caller_and_gateway_lose_no_record(
+    count: int, longest_s: float, fault_seed: int, tmp_path: Path
+):
     with laboratory(tmp_path) as lab, linked(lab.port) as link:
         spoiled = replace(lab.target, url=f"http://127.0.0.1:{link.port}")
         with asking(spoiled, fault_seed) as asked:
-            play(draw_happenings(fault_seed, count=count, longest_s=LONGEST_S), link)
+            play(draw_happenings(fault_seed, count=count, longest_s=longest_s), link)
 
         found = lab.verify(asked, unfinished={"client_cancelled"})
 

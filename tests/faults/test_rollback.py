@@ -92,7 +92,7 @@ def awake(candidate: Candidate) -> None:
     until(lambda: candidate.is_busy(began), "the candidate is asked")
 
 
-@pytest.mark.parametrize(("times", "within_ms"), [(8, 500), pytest.param(100, 300, marks=SLOW)])
+@pytest.mark.parametrize(("times", "within_ms"), [(5, 500), pytest.param(100, 300, marks=SLOW)])
 def test_after_a_percent_of_0_the_candidate_is_asked_no_more(
     times: int, within_ms: float, one: Installation, candidate: Candidate
 ):
@@ -126,7 +126,7 @@ def locked(ledger: Path, program: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("program", "times", "within_ms"),
     [
-        pytest.param(LOCKING, 3, 500, id="3-writers"),
+        pytest.param(LOCKING, 2, 500, id="2-writers"),
         pytest.param(LOCKING, 20, 300, id="20-writers", marks=SLOW),
         pytest.param(LOCKING_READERS, 20, 300, id="20-readers", marks=SLOW),
     ],

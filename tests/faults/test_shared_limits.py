@@ -16,6 +16,9 @@ from tests.acceptance.harness import PATIENCE_S, SERVER, Installation, installed
 log = logging.getLogger("faults")
 AT_ONCE = 6
 PER_MINUTE = 40
+WORKERS = 2
+"""Several that ask in the same microseconds may find the same last one."""
+QUICK_S = 0.01
 ANSWER_S = 0.15
 LONG_S = 30.0
 FREE_WITHIN_S = 5.0
@@ -52,7 +55,7 @@ def behaviour(answer_s: float) -> str:
 
 
 SIMULATED = {
-    "fast": f"[models.fast]\n{behaviour(ANSWER_S)}[models.single]\n{behaviour(ANSWER_S)}",
+    "fast": f"[models.fast]\n{behaviour(QUICK_S)}[models.single]\n{behaviour(ANSWER_S)}",
     "slow": f"[models.slow]\n{behaviour(LONG_S)}",
 }
 
@@ -89,7 +92,7 @@ def test_one_connection_gets_the_whole_rate_and_no_other_one_gets_more(one: Inst
 
     statuses, late, lasted_s = asyncio.run(play())
     assert statuses == {200: PER_MINUTE}
-    assert late[200] <= PER_MINUTE * lasted_s / 60
+    assert late[200] <= PER_MINUTE * lasted_s / 60 + WORKERS - 1
     assert late[200] + late[429] == 2 * PER_MINUTE
 
 

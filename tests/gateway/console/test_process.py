@@ -26,6 +26,7 @@ from gateway.settings.load import load
 from gateway.settings.schema import Configuration
 from rollout.stores.ledger import LEDGER_FILE
 from tests.fakes.configuration import CONFIG
+from tests.fakes.plain import PLAIN
 
 PATIENCE_S = 20.0
 SECOND = '\n[rollouts.second]\nbase = "gpt"\ncandidate = "tuned"\n'
@@ -57,13 +58,13 @@ class Console:
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log_file.read_text()
         try:
-            return httpx.get(f"{self.url}/healthz", trust_env=False, timeout=1).status_code == 200
+            return httpx.get(f"{self.url}/healthz", trust_env=False, verify=PLAIN, timeout=1).status_code == 200
         except httpx.HTTPError:
             return False
 
     def ask(self, path: str, key: str) -> Any:
         headers = {"authorization": f"Bearer {key}"}
-        return httpx.get(f"{self.url}/api/v1/{path}", headers=headers, trust_env=False, timeout=10).json()
+        return httpx.get(f"{self.url}/api/v1/{path}", headers=headers, trust_env=False, verify=PLAIN, timeout=10).json()
 
 
 @pytest.fixture

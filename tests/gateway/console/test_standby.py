@@ -13,6 +13,7 @@ from gateway.console.installation import open_installation
 from gateway.settings.load import load
 from rollout.stores.ledger import LEDGER_FILE
 from tests.fakes.configuration import CONFIG
+from tests.fakes.plain import PLAIN
 from tests.gateway.console.test_process import PATIENCE_S, Console, until
 
 
@@ -28,7 +29,7 @@ def console(tmp_path: Path) -> Iterator[Console]:
 
 
 def answer(console: Console, path: str) -> httpx.Response:
-    return httpx.get(f"{console.url}{path}", trust_env=False, timeout=PATIENCE_S)
+    return httpx.get(f"{console.url}{path}", trust_env=False, verify=PLAIN, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/rollouts", "/healthz"])

@@ -16,20 +16,22 @@ from uvicorn.server import ServerState
 from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.rounds import Guard
 from gateway.settings.schema import Server
+from tests.fakes.upstream import until
 
-LIMITS = Server(head_timeout_s=0.5, body_timeout_s=0.5, write_timeout_s=0.5)
+SHORT = Server(head_timeout_s=0.5, body_timeout_s=0.5, write_timeout_s=0.5)
+LONG = Server()
 POST = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Gateway:
     """What a served application saw, and how to speak to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Server) -> None:
         self.seen: list[tuple[dict[bytes, bytes], bytes]] = []
         self.gone = 0
         self.hold = asyncio.Event()
         self.hold.set()
-        self.guard = Guard(LIMITS)
+        self.guard = Guard(limits)
         self.port = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -47,19 +49,20 @@ class Gateway:
         await send({"type": "http.response.body", "body": b"ok", "more_body": False})
 
     async def exchange(self, *sent: bytes) -> bytes:
-        """Send pieces; return everything until the connection is closed."""
+        """Send pieces, then let the application answer; return everything until the connection is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         for piece in sent:
             writer.write(piece)
             await asyncio.sleep(0.02)
+        self.hold.set()
         received = await asyncio.wait_for(reader.read(), 10)
         writer.close()
         return received
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Gateway]:
-    gateway = Gateway()
+async def serving(limits: Server = LONG) -> AsyncIterator[Gateway]:
+    gateway = Gateway(limits)
     config = uvicorn.Config(cast("Any", gateway), lifespan="off", log_config=None)
     config.load()
     making = partial(GuardedProtocol, gateway.guard, config=config, server_state=ServerState(), app_state={})
@@ -80,20 +83,19 @@ def error(received: bytes) -> tuple[bytes, str]:
 @pytest.mark.anyio
 @pytest.mark.parametrize("sent", [b"", b"POST", POST, POST + b"Content-Length: 9\r\n\r\n", b"\r\n"])
 async def test_what_does_not_come_in_time_is_refused(sent: bytes):
-    async with serving() as gateway:
+    async with serving(SHORT) as gateway:
         assert error(await gateway.exchange(sent)) == (b"408", "request_timeout")
         assert gateway.seen == []
-        await asyncio.sleep(0.5)
-        assert not gateway.guard.connections
+        await until(lambda: not gateway.guard.connections)
 
 
 @pytest.mark.anyio
 async def test_a_body_that_comes_too_slowly_is_refused_and_the_application_told():
-    async with serving() as gateway:
+    async with serving(SHORT) as gateway:
         received = await gateway.exchange(POST + b"Content-Length: 9000\r\n\r\n", *[b"a"] * 10)
 
         assert error(received) == (b"408", "request_timeout")
-        assert gateway.gone == 1
+        await until(lambda: gateway.gone == 1)
 
 
 @pytest.mark.anyio
@@ -131,7 +133,6 @@ async def test_a_second_request_before_the_answer_is_never_seen(apart: bool):  #
     request = POST + b"Content-Length: 2\r\n\r\nab"
     async with serving() as gateway:
         gateway.hold.clear()
-        asyncio.get_running_loop().call_later(0.2, gateway.hold.set)
         received = await gateway.exchange(*([request, request] if apart else [request + request]))
 
     assert received.count(b"HTTP/1.1 200") == 1

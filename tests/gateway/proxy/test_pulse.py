@@ -8,6 +8,7 @@ from gateway.proxy.pulse import COMMENT, Pulse
 from gateway.proxy.sse import payload
 from gateway.settings.snapshot import Admission
 from tests.fakes.proxy import DONE, EVENTS, STREAMED, Caller, Moments, ScriptedAnswer, delta, request
+from tests.fakes.upstream import until
 
 pytestmark = pytest.mark.anyio
 
@@ -17,25 +18,27 @@ def written(caller: Caller) -> list[bytes]:
 
 
 async def test_a_silent_stream_is_kept_alive_until_its_end():
-    caller = Caller(Moments())
+    caller, clock = Caller(Moments()), asyncio.get_running_loop().time
+    began = clock()
 
-    with Pulse(caller.connection(), asyncio.get_running_loop().time, 0.05):
-        await asyncio.sleep(0.6)
+    with Pulse(caller.connection(), clock, 0.05):
+        await until(lambda: len(written(caller)) >= 3)
+        lasted_s = clock() - began
     seen = len(written(caller))
     await asyncio.sleep(0.2)
 
-    assert 3 <= seen <= 12
+    assert seen <= lasted_s / 0.05
     assert set(written(caller)) == {COMMENT}
     assert len(written(caller)) == seen
 
 
 async def test_a_stream_that_is_written_to_gets_no_comment():
-    caller = Caller(Moments())
+    caller, now = Caller(Moments()), 0.0
 
-    with Pulse(caller.connection(), asyncio.get_running_loop().time, 2.0) as pulse:
-        for _ in range(25):
-            await asyncio.sleep(0.1)
-            pulse.wrote_at = asyncio.get_running_loop().time()
+    with Pulse(caller.connection(), lambda: now, 0.02) as pulse:
+        for _ in range(10):
+            await asyncio.sleep(0.05)
+            pulse.wrote_at = now = now + 0.05
 
     assert not written(caller)
 
@@ -45,7 +48,8 @@ async def test_comments_do_not_pile_up_before_a_caller_who_does_not_read():
     caller = Caller(moments)
 
     with Pulse(caller.connection(), asyncio.get_running_loop().time, 0.02):
-        await asyncio.sleep(0.5)
+        await until(lambda: bool(moments.seen))
+        await asyncio.sleep(0.2)
 
     assert moments.seen == ["write"]
 

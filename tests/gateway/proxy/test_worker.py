@@ -27,6 +27,7 @@ from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import LEDGER_FILE, StoreUnavailableError
 from tests.fakes.console import SALES, opened
+from tests.fakes.plain import PLAIN
 from tests.fakes.proxy import SECRETS, snapshot
 
 PATIENCE_S = 20.0
@@ -133,7 +134,7 @@ class Worker:
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=0.5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", trust_env=False, verify=PLAIN, timeout=0.5).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -183,7 +184,9 @@ def test_a_worker_serves_follows_the_ledger_and_ends_cleanly(tmp_path: Path, sta
         newest = control.status().snapshot
         until(lambda: f"{worker.status().snapshot_epoch}.{worker.status().snapshot_version}" == newest)
 
-        with httpx.Client(base_url=worker.url, headers={"authorization": f"Bearer {key}"}, trust_env=False) as client:
+        with httpx.Client(
+            base_url=worker.url, headers={"authorization": f"Bearer {key}"}, trust_env=False, verify=PLAIN
+        ) as client:
             answer = client.post("/v1/chat/completions", json={"model": SALES, "user": "ann"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
@@ -252,7 +255,11 @@ def test_force_base_is_obeyed_from_the_first_request_on(tmp_path: Path, start: C
 
         headers = {"authorization": f"Bearer {key}"}
         answer = httpx.post(
-            f"{worker.url}/v1/chat/completions", json={"model": SALES, "user": "ann"}, headers=headers, trust_env=False
+            f"{worker.url}/v1/chat/completions",
+            json={"model": SALES, "user": "ann"},
+            headers=headers,
+            trust_env=False,
+            verify=PLAIN,
         )
 
     assert answer.headers["x-turnout-arm"] == "base"
