@@ -252,10 +252,8 @@ def _refuse_look_alikes(fields: Mapping[str, Raw]) -> None:
     """Raise when a field differs only in its letters' case from one that is read here: two readers could disagree."""
     for name in fields:
         if not (name.isascii() and name.islower()) and (meant := name.casefold()) in _READ_HERE:
-            message = (
-                f"The field {name[:_SHOWN_CHARACTERS]!r} looks like {meant!r}; some servers would take it for that."
-            )
-            raise BadRequestError(message, param=name[:_SHOWN_CHARACTERS], code="ambiguous_field")
+            message = f"The field {name!r} looks like {meant!r}; some servers would take it for that."
+            raise BadRequestError(message, param=name, code="ambiguous_field")
 
 
 def _typed(decoder: msgspec.json.Decoder[_T], raw: Raw, name: str, wanted: str) -> _T:
