@@ -37,7 +37,7 @@ _TIERS = {"batches": "batch", "flex": "flex", "priority": "priority", "ultrafast
 _KEY = re.compile(rf"({'|'.join(_RATES)})(?:_above_(\d{{1,4}})k_tokens)?(?:_({'|'.join(_TIERS)}))?")
 _OTHER_UNIT = re.compile(
     r"(?!.*_per_token)\w+_per_(second|minute|hour|character|image|pixel|query|queries|request|page|credit|session|call|"
-    r"text_message|unit|gb|video|1k)(_\w+)?|(in|out)put_dbu_cost_per_token|citation_cost_per_token|"
+    r"text_message|unit|gb|video|1k)(_.+)?|(in|out)put_dbu_cost_per_token|citation_cost_per_token|"
     r"cache_\w+_input_(audio|image)_token_cost\w*|\w+_above_1hr\w*|explicit_cache_\w+|web_search_billing_unit|"
     rf"({'|'.join(_RATES)})\w*_(decisions|balanced|cache_hit)"
 )
@@ -86,13 +86,6 @@ def indexed(prices: Mapping[str, Price]) -> dict[str, Price]:
     """Return a table in which `price_of` also finds what dated `ft:` entries agree on."""
     agreed = {name: next(iter(found.values())) for name, found in _dated(prices) if len(set(found.values())) == 1}
     return {**{name + _ANY_DATE: price for name, price in agreed.items()}, **prices}
-
-
-def disagreeing(model: str, prices: Mapping[str, Price]) -> tuple[str, ...]:
-    """Return the dated entries between which a fine-tuned model's price cannot be chosen; mostly none."""
-    if price_of(model, indexed(prices)) is not None:
-        return ()
-    return next((tuple(sorted(found)) for name, found in _dated(prices) if name == _base(model)), ())
 
 
 def read_table(content: bytes) -> dict[str, Price]:

@@ -38,7 +38,8 @@ Part = Literal[
 ]
 
 _MILLION = 1_000_000
-_STANDARD = frozenset({"", "default", "auto", "standard"})
+STANDARD_TIERS = frozenset({"", "default", "auto", "standard"})
+"""What an answer calls the tier whose rates stand in the price itself."""
 _SAME_TIER = {"fast": "priority"}
 """OpenAI's fast mode is billed, and usually reported, as priority."""
 
@@ -155,11 +156,11 @@ def parts(usage: Usage, rates: Rates) -> Mapping[Part, int]:
 
 def _rates(price: Price, tier: str, input_tokens: int) -> tuple[Rates | None, Unknown]:
     """Return the rates in force, or None; and the reason to give for what they lack."""
-    if not price.when and tier in _STANDARD:
+    if not price.when and tier in STANDARD_TIERS:
         return price, "no_price"
     standard = _longest(price, None, input_tokens)
     is_long = standard is not None and standard.above_tokens is not None
-    if tier in _STANDARD:
+    if tier in STANDARD_TIERS:
         return (standard, "no_long_context_price") if standard is not None else (price, "no_price")
     at_tier = _longest(price, tier, input_tokens)
     if at_tier is not None and is_long and at_tier.above_tokens is None:
