@@ -123,13 +123,24 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+class _Response(msgspec.Struct):
+    id: str | None = None
+    usage: WireUsage | None = None
+    service_tier: str | None = None
+
+
 class Answer(msgspec.Struct):
-    """What is read of a whole answer or of one streamed chunk; `error` is raw JSON, `null` when there is none."""
+    """What is read of a whole answer or of one streamed chunk; `error` is raw JSON, `null` when there is none.
+
+    `response` is what the events of a streamed response wrap, such as `response.completed`.
+    """
 
     id: str | None = None
     choices: list[_Choice] | None = None
     usage: WireUsage | None = None
     error: Raw = _ABSENT
+    service_tier: str | None = None
+    response: _Response | None = None
 
     @property
     def failed(self) -> bool:
@@ -177,6 +188,8 @@ def _known_parts(body: bytes) -> Answer | None:
         choices=_or_none(list[_Choice], fields.get("choices"), strict=True),
         usage=_or_none(WireUsage, fields.get("usage"), strict=False),
         error=fields.get("error", _ABSENT),
+        service_tier=_or_none(str, fields.get("service_tier"), strict=True),
+        response=_or_none(_Response, fields.get("response"), strict=False),
     )
 
 

@@ -162,7 +162,7 @@ def test_a_model_without_a_price_costs_an_unknown_sum():
 
     record = exchange.settle("ok", 101.0, status=200)
 
-    assert (record.cost_usd, record.cost_unknown, record.price_version) == (None, "no_price", None)
+    assert (record.cost_usd, record.cost_unknown, record.price_version) == (None, "no_price", "v1")
     assert record.attempts[0].cost_usd is None
 
 
