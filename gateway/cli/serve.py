@@ -7,6 +7,8 @@ import sys
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from shlex import quote
+from shutil import which
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -119,15 +121,27 @@ class Announcement:
             lines.append(f"  keys      {host.state_dir / FIRST_KEYS}")
         if host.public_name is not None and "application" in keys:
             lines += ["", "Try it:", "", _curl(gateway, keys["application"], host.public_name)]
-            lines += ["", _next(host.public_name)]
+            lines += ["", _next(host.public_name, _command(), _place(host.state_dir))]
         return "\n".join([*lines, "", ""])
 
 
-def _next(name: str) -> str:
+def _command() -> str:
+    """Return how this program is called from the folder that it was started in."""
+    if which("turnout") is not None:
+        return "turnout"
+    own = Path(sys.argv[0]).absolute()
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+
+
+def _place(used: Path) -> str:
+    return "" if used == state_dir(process_environment()).absolute() else f"--state-dir {quote(str(used))} "
+
+
+def _next(name: str, command: str, place: str) -> str:
     return f"""Then give the candidate 10 % of the users, and ask who gets which:
 
-  .venv/bin/turnout rollout set {name} 10
-  .venv/bin/turnout rollout whois alice
+  {command} rollout set {place}{name} 10
+  {command} rollout whois {place}alice
 
 Ctrl-C ends it; what was recorded stays."""
 
