@@ -26,6 +26,7 @@ FORBIDDEN_STARTS = ("do_", "handle_")
 FOREIGN_NAMES: dict[str, str] = {
     "data_received": "asyncio.Protocol's method",
     "data_version": "SQLite's pragma",
+    "service_tier": "OpenAI's field of an answer",
     "data": "the argument in which Litestar hands over a body, and the key under which OpenAI lists",
 }
 """Names that somebody else gave, and who."""

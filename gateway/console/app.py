@@ -57,6 +57,7 @@ def create_app(control: Control, *, lifespan: Sequence[Lifespan] = ()) -> Litest
             ApiError: _refused,
             HTTPException: _refused_by_litestar,
             RecursionError: _too_deep,
+            UnicodeDecodeError: _no_text,
             Exception: _failed,
         },
         openapi_config=_openapi(),
@@ -94,6 +95,11 @@ def _refused_by_litestar(request: Request[Any, Any, Any], error: HTTPException) 
 def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[bytes]:
     """Answer for msgspec, which reads nested JSON by recursion; nothing of ours recurses."""
     return _refused(request, BadRequestError("the request cannot be read: its JSON is nested too deeply"))
+
+
+def _no_text(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[bytes]:
+    """Answer for msgspec, which reads strings that are no UTF-8 with an error of Python's."""
+    return _refused(request, BadRequestError(f"the request cannot be read: it is no UTF-8 ({error.reason})"))
 
 
 def _sentence(request: Request[Any, Any, Any], error: HTTPException) -> str:

@@ -17,7 +17,7 @@ from gateway.console.app import create_app
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
-from gateway.settings.load import load_checked
+from gateway.settings.load import files_beside, load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
@@ -98,13 +98,15 @@ class ConfigWatch:
         self.path = path
         self.problems: Sequence[Problem] = ()
         self._seen: object = _NEVER
+        self._beside: Sequence[Path] = ()
 
     def changed(self) -> Configuration | None:
         """Return the new definitions if the file has changed and is right."""
         mark = self._mark()
         if mark == self._seen:
             return None
-        self._seen = mark
+        self._beside = files_beside(self.path) or self._beside
+        self._seen = self._mark()
         try:
             definitions, warnings = load_checked(self.path, None)
             self.problems = ()
@@ -120,12 +122,16 @@ class ConfigWatch:
     def _said(self, problem: Problem) -> dict[str, str]:
         return {"path": str(self.path), "reason": str(problem)}
 
-    def _mark(self) -> tuple[int, int, int] | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return (status.st_ino, status.st_size, status.st_mtime_ns)
+    def _mark(self) -> Sequence[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in (self.path, *self._beside)]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class Uptake:

@@ -46,11 +46,12 @@ class DrainingProtocol(HttpToolsProtocol):
         parser = cast("httptools.HttpRequestParser", self.parser)
         version = parser.get_http_version()
         target = httptools.parse_url(self.url)
-        path = target.path.decode("ascii")
+        raw_path = cast("bytes | None", target.path) or b"/"
+        path = raw_path.decode("ascii")
         self.scope["method"] = parser.get_method().decode("ascii")
         self.scope["http_version"] = version
         self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"] = target.path
+        self.scope["raw_path"] = raw_path
         self.scope["query_string"] = target.query or b""
         self.cycle = Cycle(
             scope=self.scope,

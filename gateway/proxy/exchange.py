@@ -12,6 +12,9 @@ from analytics.usage import Usage, reported
 from gateway.proxy import wire
 
 _MS = 1000.0
+MAX_ID_CHARACTERS = 256
+"""A longer id is not kept: nobody could name it, and a record has its bounds."""
+MAX_REASON_CHARACTERS = 64
 FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
 """4xx answers that are the upstream's or our credential's fault, not the caller's (a revoked key, a deleted model)."""
 
@@ -39,6 +42,7 @@ class Exchange:
         "_received_at",
         "_response_id",
         "_started",
+        "_tier",
         "_usage",
         "facts",
         "record",
@@ -57,6 +61,7 @@ class Exchange:
         self._last_at: float | None = None
         self._deltas = 0
         self._usage: Usage | None = None
+        self._tier: str | None = None
         self._finish_reason: str | None = None
         self._response_id: str | None = None
 
@@ -112,7 +117,7 @@ class Exchange:
         upstream_ms = self._upstream_ms(now)
         latency_ms = self.latency_ms(now)
         price = called.price if called is not None else None
-        spent = cost(self._usage, price) if called is not None else cost(None, None)
+        spent = cost(self._usage, price, self._tier) if called is not None else cost(None, None)
         attempt = None if called is None else self._attempt(called, error_class, upstream_ms, spent.usd)
         self.record = Record(
             **self.facts,
@@ -133,7 +138,7 @@ class Exchange:
             else (self._last_at - self._first_at) * _MS,
             cost_usd=spent.usd,
             cost_unknown=spent.unknown if called is not None else "no_usage",
-            price_version=called.price_version if called is not None and price is not None else None,
+            price_version=called.price_version if called is not None else None,
             finish_reason=self._finish_reason,
             usage_source=self._usage_source(),
             **self._tokens(),
@@ -154,10 +159,15 @@ class Exchange:
         )
 
     def _read(self, answer: wire.Answer) -> None:
-        self._response_id = self._response_id or answer.id
-        self._finish_reason = answer.finish_reason or self._finish_reason
-        if answer.usage is not None:
-            self._usage = reported(answer.usage) or self._usage
+        if (reason := answer.finish_reason) is not None:
+            self._finish_reason = reason[:MAX_REASON_CHARACTERS]
+        for part in (answer, answer.response):
+            if part is not None:
+                if self._response_id is None and part.id is not None and len(part.id) <= MAX_ID_CHARACTERS:
+                    self._response_id = part.id
+                self._tier = part.service_tier or self._tier
+                if part.usage is not None:
+                    self._usage = reported(part.usage) or self._usage
 
     def _upstream_ms(self, now: float) -> float | None:
         if self._dispatched_at is None:
@@ -174,6 +184,8 @@ class Exchange:
         usage = self._usage
         if usage is None:
             return {"output_tokens": self._deltas or None}
+        if usage.input is None:
+            return {}
         return {
             "input_tokens": usage.input,
             "cached_tokens": usage.cached,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from analytics.pricetable import indexed, price_of
 from analytics.pricing import Price
 from gateway.settings.schema import Application, Model, Upstream
 from gateway.settings.secrets import Derived, resolve
@@ -82,6 +83,7 @@ class Decisions:
         self._models = {name: _deploy(name, model, snapshot, credentials) for name, model in snapshot.models.items()}
         self._rollouts = dict(_split_routes(snapshot, self._models))
         self._unlisted = _unlisted(snapshot, credentials)
+        self._prices = indexed(snapshot.prices)
 
     def caller(self, token: str) -> Caller | None:
         """Return the application that this key stands for, or None."""
@@ -101,7 +103,8 @@ class Decisions:
         if deployment := self._models.get(model):
             return Route(base=deployment)
         if self._unlisted is not None and model not in self._rollouts:
-            return Route(base=msgspec.structs.replace(self._unlisted, model=model))
+            price = price_of(model, self._prices)
+            return Route(base=msgspec.structs.replace(self._unlisted, model=model, price=price))
         return None
 
     def names(self) -> list[str]:

@@ -18,6 +18,11 @@ from gateway.errors import BadRequestError
 FORBIDDEN_FIELDS = ("api_base", "base_url", "api_key", "extra_headers")
 """Top-level fields by which other gateways let a caller redirect a request (CVE-2024-6587, CVE-2025-66405)."""
 
+_READ_HERE = frozenset(
+    {*FORBIDDEN_FIELDS, "metadata", "model", "safety_identifier", "stream", "stream_options", "user"}
+)
+"""Fields that decide something here. Some servers (all that read JSON with Go's library) take `Model` for `model`."""
+
 MAX_MODEL_CHARACTERS = 256
 """Longer than any real name: a name stands in records and headers."""
 
@@ -71,6 +76,7 @@ def read(body: bytes) -> Reading:
         if name in fields:
             message = f"The field {name!r} is not accepted in a request; upstreams are configured by the operator."
             raise BadRequestError(message, param=name, code="field_not_allowed")
+    _refuse_look_alikes(fields)
     model = _text(fields.get("model", _ABSENT), "model")
     if not model:
         message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
@@ -117,13 +123,24 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+class _Response(msgspec.Struct):
+    id: str | None = None
+    usage: WireUsage | None = None
+    service_tier: str | None = None
+
+
 class Answer(msgspec.Struct):
-    """What is read of a whole answer or of one streamed chunk; `error` is raw JSON, `null` when there is none."""
+    """What is read of a whole answer or of one streamed chunk; `error` is raw JSON, `null` when there is none.
+
+    `response` is what the events of a streamed response wrap, such as `response.completed`.
+    """
 
     id: str | None = None
     choices: list[_Choice] | None = None
     usage: WireUsage | None = None
     error: Raw = _ABSENT
+    service_tier: str | None = None
+    response: _Response | None = None
 
     @property
     def failed(self) -> bool:
@@ -171,6 +188,8 @@ def _known_parts(body: bytes) -> Answer | None:
         choices=_or_none(list[_Choice], fields.get("choices"), strict=True),
         usage=_or_none(WireUsage, fields.get("usage"), strict=False),
         error=fields.get("error", _ABSENT),
+        service_tier=_or_none(str, fields.get("service_tier"), strict=True),
+        response=_or_none(_Response, fields.get("response"), strict=False),
     )
 
 
@@ -240,6 +259,14 @@ def _refuse_duplicates(body: bytes, fields: Mapping[str, Raw]) -> None:
             raise BadRequestError(message, param=name[:_SHOWN_CHARACTERS], code="duplicate_field")
         seen.add(name)
         at = end.end()
+
+
+def _refuse_look_alikes(fields: Mapping[str, Raw]) -> None:
+    """Raise when a field differs only in its letters' case from one that is read here: two readers could disagree."""
+    for name in fields:
+        if not (name.isascii() and name.islower()) and (meant := name.casefold()) in _READ_HERE:
+            message = f"The field {name!r} looks like {meant!r}; some servers would take it for that."
+            raise BadRequestError(message, param=name, code="ambiguous_field")
 
 
 def _typed(decoder: msgspec.json.Decoder[_T], raw: Raw, name: str, wanted: str) -> _T:

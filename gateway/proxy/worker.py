@@ -24,6 +24,7 @@ from litestar import Litestar
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.guard import GuardedProtocol
@@ -32,7 +33,7 @@ from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.tally import StatusTally
-from gateway.proxy.upstream import AiohttpUpstream, Upstream
+from gateway.proxy.upstream import Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.files import max_connections
 from gateway.settings.last_good import LastGood
@@ -170,7 +171,7 @@ async def _serve(
     running: Callable[..., AbstractAsyncContextManager[None]],
     on_ready: Callable[[], None],
 ) -> None:
-    upstream = AiohttpUpstream()
+    upstream = Http1Upstream()
     surface = Surface(holder, chat(upstream))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),

@@ -6,18 +6,16 @@ are resolved as they are: rollouts first, then models, then the upstream with `m
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from urllib.parse import urlsplit
 
-import msgspec
-
 from gateway.settings.address import base_url_faults, is_loopback
 from gateway.settings.applications import application_problems
 from gateway.settings.headers import forwarding_problems
 from gateway.settings.problem import Keys, Problem, dotted, error_at, nearest, quoted, shown, warning_at
+from gateway.settings.rates import rate_problems
 from gateway.settings.rollouts import rollout_problems
 from gateway.settings.schema import Configuration, Model, SecretRef, Server, Upstream
 
@@ -30,9 +28,6 @@ _RESERVED: Mapping[str, Collection[str]] = {"rollouts": ("base", "candidate"), "
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[?[0-9A-Fa-f:.]+\]?")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
-
-_PER_TOKEN = 0.0005
-"""The cheapest hosted models cost a hundred times as much per million tokens; the dearest, per token, less."""
 
 
 def check(configuration: Configuration, environment_names: AbstractSet[str] | None) -> tuple[Problem, ...]:
@@ -47,6 +42,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *_upstreams(configuration),
         *forwarding_problems(configuration),
         *_models(configuration),
+        *rate_problems(configuration),
         *rollout_problems(configuration),
         *application_problems(configuration),
         *_secrets(configuration, environment_names),
@@ -137,26 +133,9 @@ def _models(configuration: Configuration) -> Iterator[Problem]:
             yield error_at(
                 ("models", name, "upstream"), f"{shown(model.upstream)} is not a configured upstream{remedy}"
             )
-        yield from _prices(name, model)
         yield from _timeouts(name, model)
     if configuration.upstreams and not configuration.models and not _catches_all(configuration):
         yield warning_at(("models",), 'no model is configured, so every request is refused; add [models."NAME"]')
-
-
-def _prices(name: str, model: Model) -> Iterator[Problem]:
-    prices: dict[str, float | None] = msgspec.structs.asdict(model.price) if model.price is not None else {}
-    for part, price in prices.items():
-        place = ("models", name, "price", part)
-        if price is None:
-            continue
-        if not math.isfinite(price):
-            yield error_at(place, f"{price} is not finite; write the price in USD per million tokens, or leave it out")
-        elif price < 0:
-            yield error_at(place, f"{price:g} is below 0; write the price in USD per million tokens, 0 or more")
-        elif 0 < price < _PER_TOKEN:
-            yield warning_at(
-                place, f"{price:g} looks like USD per token; write USD per million tokens: {price * 1e6:g}"
-            )
 
 
 def _timeouts(name: str, model: Model) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from gateway.settings.schema import Application, Configuration, Logs, RolloutDefinition, Server
+from gateway.settings.schema import Application, Configuration, Logs, Prices, RolloutDefinition, Server
 from gateway.settings.snapshot import SCHEMA, Admission, Snapshot, SplitEntry
 from rollout.audit import canonical
 from rollout.change import Change, Held, State
@@ -58,6 +58,7 @@ def compile_snapshot(definitions: Configuration, state: State, now_us: int) -> S
         log_level=definitions.logs.level,
         upstreams=definitions.upstreams,
         models=definitions.models,
+        prices=definitions.prices.table,
         rollouts={
             name: SplitEntry(flag=state.rollouts[name].flag, also_for=definition.also_for)
             for name, definition in definitions.rollouts.items()
@@ -75,6 +76,7 @@ def definitions_of(snapshot: Snapshot) -> Configuration:
         logs=Logs(level=snapshot.log_level),
         upstreams=snapshot.upstreams,
         models=snapshot.models,
+        prices=Prices(table=snapshot.prices),
         rollouts={
             name: RolloutDefinition(
                 base=entry.flag.base, candidate=entry.flag.candidate, flag=entry.flag.flag, also_for=entry.also_for
@@ -98,8 +100,9 @@ def restored_state(snapshot: Snapshot) -> State:
 
 
 def price_version(definitions: Configuration) -> str:
-    """Return 12 hex digits that change whenever a price does."""
-    prices = {name: model.price for name, model in definitions.models.items() if model.price is not None}
+    """Return the hash, 12 hex digits, of every price in force: it changes whenever one does."""
+    own = {name: model.price for name, model in definitions.models.items() if model.price is not None}
+    prices = {"models": own, "table": definitions.prices.table}
     return hashlib.sha256(canonical(msgspec.to_builtins(prices))).hexdigest()[:12]
 
 
@@ -112,6 +115,7 @@ def definitions_hash(definitions: Configuration) -> str:
         "log_level": definitions.logs.level,
         "upstreams": definitions.upstreams,
         "models": definitions.models,
+        "prices": definitions.prices.table,
         "rollouts": definitions.rollouts,
         "applications": applications(definitions),
     }

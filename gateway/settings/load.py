@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.settings.check import check
+from gateway.settings.prices import priced
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
 from gateway.settings.walk import shape_problems
@@ -31,21 +32,35 @@ def load_checked(path: Path, environment_names: AbstractSet[str] | None) -> tupl
     Raises:
         SettingsError: the file cannot be read, has another shape, or contradicts itself.
     """
-    configuration = load(path)
+    configuration = _unpriced(path)
     problems = check(configuration, environment_names)
     if any(problem.severity == "error" for problem in problems):
         raise SettingsError(str(path), problems)
-    return configuration, problems
+    return priced(configuration, path), problems
 
 
 def load(path: Path) -> Configuration:
     """Read a file whose keys, types and ranges are right; what they mean together is for `check` to judge.
 
-    A `base_url` comes without the slash at its end.
+    A `base_url` comes without the slash at its end, and a model with the price that a table has for it.
 
     Raises:
-        SettingsError: the file cannot be read, is not TOML, or has another shape; it names every such place.
+        SettingsError: it, or the file of prices that it names, cannot be read or has another shape; it names every
+            such place.
     """
+    return priced(_unpriced(path), path)
+
+
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """Return the files that a configuration file names and that a change of it may stand in; none when it is wrong."""
+    try:
+        prices = _unpriced(path).prices.file
+    except SettingsError:
+        return ()
+    return (path.absolute().parent / prices,) if prices is not None else ()
+
+
+def _unpriced(path: Path) -> Configuration:
     file = str(path)
     return from_tree(_tree(file, _text(file, path)), file)
 

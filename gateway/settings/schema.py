@@ -87,6 +87,8 @@ class Upstream(_Section, frozen=True, kw_only=True):
     models: Literal["*"] | None = None
     forward_headers: Annotated[tuple[Header, ...], Meta(max_length=32)] = ()
     """Of the caller's, beside those that every upstream is sent."""
+    prices: Literal["all", "file", "none"] | None = None
+    """Which tables price models without a price of their own. None: "all" for OpenAI itself, "file" for others."""
 
 
 class Model(_Section, frozen=True, kw_only=True):
@@ -100,6 +102,17 @@ class Model(_Section, frozen=True, kw_only=True):
     idle_timeout_s: Seconds = 30.0
     total_timeout_s: Seconds = 600.0
     max_concurrent: AtOnce | None = None
+
+
+class Prices(_Section, frozen=True, kw_only=True):
+    """Prices for models that have none under `models`: a file in LiteLLM's format, and a table by model name.
+
+    A loaded configuration has `file` as an absolute path and, where one upstream takes unlisted models, in `table`
+    all that they may cost.
+    """
+
+    file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    table: dict[str, Price] = {}
 
 
 class RolloutDefinition(_Section, frozen=True, kw_only=True):
@@ -136,6 +149,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     logs: Logs = Logs()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
+    prices: Prices = Prices()
     rollouts: dict[str, RolloutDefinition] = {}
     applications: dict[str, Application] = {}
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from analytics.logline import LogLevel
+from analytics.pricing import Price
 from gateway.settings.schema import Application, Model, Upstream
 from rollout.flag import Flag
 from rollout.keys import Key
@@ -56,6 +57,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     keys: Sequence[Key]
     admission: Admission = Admission()
     log_level: LogLevel = "info"
+    prices: dict[str, Price] = {}
+    """Of models that are not in `models`."""
 
     @property
     def order(self) -> tuple[int, int]:

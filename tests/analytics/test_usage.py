@@ -58,3 +58,39 @@ def test_a_part_is_never_negative_and_never_more_than_its_whole(
     assert usage is not None
     assert 0 <= usage.cached <= total_in
     assert 0 <= usage.input_audio <= total_in
+
+
+def test_cache_writes_are_what_is_left_of_input_after_what_was_read_from_the_cache() -> None:
+    usage = read(
+        b'{"input_tokens": 100, "output_tokens": 1, "input_tokens_details": {"cached_tokens": 70, '
+        b'"cache_write_tokens": 50, "cache_write_tokens_details": {"ttl_12h_tokens": 40, "ttl_30m_tokens": 10}}}'
+    )
+
+    assert usage == Usage(input=100, output=1, cached=70, cache_creation=30, cache_creation_long=30)
+
+
+def test_made_images_without_parts_are_all_image() -> None:
+    details = b'"input_tokens_details": {"image_tokens": 0, "text_tokens": 5}'
+
+    assert read(b'{"input_tokens": 5, "output_tokens": 9, %b}' % details) == Usage(input=5, output=9, output_image=9)
+    assert read(
+        b'{"input_tokens": 5, "output_tokens": 9, "output_tokens_details": {"image_tokens": 7}, %b}' % details
+    ) == Usage(input=5, output=9, output_image=7)
+
+
+def test_pictures_in_a_chat_say_nothing_of_its_output() -> None:
+    assert read(b'{"prompt_tokens": 5, "completion_tokens": 9, "prompt_tokens_details": {"image_tokens": 3}}') == Usage(
+        input=5, output=9, input_image=3
+    )
+
+
+def test_a_transcription_reports_tokens_or_seconds() -> None:
+    tokens = b'{"type": "tokens", "input_tokens": 14, "output_tokens": 45, "input_token_details": {"audio_tokens": 10}}'
+
+    assert read(tokens) == Usage(input=14, output=45, input_audio=10)
+    assert read(b'{"type": "duration", "seconds": 9}') == Usage(input=None, output=None, seconds=9.0)
+
+
+@pytest.mark.parametrize("text", [b'{"seconds": -1}', b'{"seconds": 1e300}', b'{"seconds": 3, "output_tokens": 2}'])
+def test_seconds_that_cannot_be_are_not_believed(text: bytes) -> None:
+    assert read(text) is None

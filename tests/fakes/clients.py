@@ -1,10 +1,12 @@
-"""The upstream clients that the contract suite runs on: the product's, and one other for the record."""
+"""The upstream clients that the contract suite runs on: the product's, and others for the record."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.proxy.upstream import AiohttpUpstream, Upstream
+from gateway.proxy.connector import Http1Upstream
+from gateway.proxy.upstream import Upstream
+from tests.fakes.aiohttp_upstream import AiohttpUpstream
 from tests.fakes.httpx_upstream import HttpxUpstream
 
 
@@ -16,5 +18,5 @@ class Make(Protocol):
         ...
 
 
-CHOSEN = "aiohttp"
-CLIENTS: dict[str, Make] = {CHOSEN: AiohttpUpstream, "httpx": HttpxUpstream}
+CHOSEN = "http1"
+CLIENTS: dict[str, Make] = {CHOSEN: Http1Upstream, "aiohttp": AiohttpUpstream, "httpx": HttpxUpstream}

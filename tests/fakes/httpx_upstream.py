@@ -18,12 +18,12 @@ from gateway.proxy.upstream import (
     Answer,
     BrokenFault,
     Call,
+    Clock,
     Fault,
     Header,
     RefusedFault,
     StalledFault,
-    _Clock,
-    _unusable,
+    unusable,
 )
 
 _AT_HAND_S = 0.05
@@ -44,7 +44,7 @@ class HttpxUpstream:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, call: Call) -> Answer:
-        clock = _Clock(call)
+        clock = Clock(call)
         head_at, limit = clock.head()
         try:
             request = _request(call)
@@ -57,7 +57,7 @@ class HttpxUpstream:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as error:
             raise _fault(error) from None
         answer = _HttpxAnswer(response, clock, self._closing)
-        if (kind := _unusable(answer)) is not None:
+        if (kind := unusable(answer)) is not None:
             answer.close()
             raise BrokenFault(kind)
         return answer
@@ -69,7 +69,7 @@ class HttpxUpstream:
 
 
 class _HttpxAnswer:
-    def __init__(self, response: httpx.Response, clock: _Clock, closing: set[asyncio.Task[None]]) -> None:
+    def __init__(self, response: httpx.Response, clock: Clock, closing: set[asyncio.Task[None]]) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._stream = response.stream
         self._pieces = aiter(response.stream)

@@ -224,6 +224,14 @@ def test_a_request_that_offers_an_upgrade_keeps_its_body(front: Front):
     assert (answer.status, answer.rest) == (200, b"")
 
 
+@pytest.mark.parametrize("target", [b"http://localhost", b"http://localhost?x=1", b"HTTP://LOCALHOST:80"])
+def test_a_url_without_a_path_means_the_root(front: Front, target: bytes):
+    status, headers, body, is_closed = exchange(front, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert (status, json.loads(body)["error"]["code"], is_closed) == (404, "unknown_url", False)
+    assert headers["content-type"] == "application/json"
+
+
 def test_every_cut_of_a_request_gives_the_same_request(front: Front):
     sent = head()
     address = urlsplit(front.installation.gateway)

@@ -61,6 +61,15 @@ def test_a_body_that_is_too_large_is_refused(console: RunningConsole):
     assert answer.json()["error"]["code"] == "request_too_large"
 
 
+def test_a_body_that_is_no_text_is_refused(console: RunningConsole):
+    with console.client(console.keys.admin) as client:
+        body = b'{"percent":1,"version":1,"reason":"\xff"}'
+        answer = client.put(f"/api/v1/rollouts/{SALES}/percent", content=body)
+
+    assert answer.status_code == 400
+    assert "no UTF-8" in answer.json()["error"]["message"]
+
+
 def test_a_ledger_that_went_away_gets_503_with_the_remedy(tmp_path: Path, console: RunningConsole):
     (tmp_path / LEDGER_FILE).unlink()
     with console.client(console.keys.admin) as client:

@@ -342,3 +342,27 @@ def test_a_file_that_contradicts_itself_is_refused_with_its_problems(tmp_path: P
 
     assert watch.changed() is None
     assert watch.problems
+
+
+def test_a_changed_file_of_prices_is_found_and_a_wrong_one_leaves_the_last_good_prices(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path, prices = tmp_path / "turnout.toml", tmp_path / "prices.json"
+    path.write_text(CONFIG + '\n[prices]\nfile = "prices.json"\n')
+    prices.write_text('{"x": {"input_cost_per_token": 2.5}}')
+    watch = ConfigWatch(path)
+    wrong_at_first = watch.changed()
+    prices.write_text('{"x": {"input_cost_per_token": 2.5e-6, "output_cost_per_token": 1e-5}}')
+    mended = watch.changed()
+    unchanged = watch.changed()
+    caplog.clear()
+    prices.write_text('{"x": {"input_cost_per_token": -2.5e-6, "output_cost_per_token": 1e-5}}')
+
+    assert wrong_at_first is None
+    assert mended is not None
+    assert unchanged is None
+    assert watch.changed() is None
+    assert [str(problem) for problem in watch.problems] == [
+        'prices.file: "prices.json": "x".input_cost_per_token: -2.5e-06 is below 0; write a price of 0 or more, in USD'
+    ]
+    assert [record.message for record in caplog.records] == ["configuration refused; the last good one stays"]

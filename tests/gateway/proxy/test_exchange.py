@@ -162,7 +162,7 @@ def test_a_model_without_a_price_costs_an_unknown_sum():
 
     record = exchange.settle("ok", 101.0, status=200)
 
-    assert (record.cost_usd, record.cost_unknown, record.price_version) == (None, "no_price", None)
+    assert (record.cost_usd, record.cost_unknown, record.price_version) == (None, "no_price", "v1")
     assert record.attempts[0].cost_usd is None
 
 
@@ -228,3 +228,12 @@ def test_the_clock_may_start_at_zero():
 )
 def test_an_answers_status_says_whose_fault_it_was(status: int, expected: tuple[str, str | None]):
     assert outcome_of(status) == expected
+
+
+def test_a_record_keeps_no_more_of_an_answer_than_it_has_bounds_for():
+    exchange = begun()
+    exchange.saw_answer(answer(id="x" * 257, choices=[{"finish_reason": "y" * 999}]))
+
+    record = exchange.settle("ok", 102.0, status=200)
+
+    assert (record.response_id, record.finish_reason) == (None, "y" * 64)

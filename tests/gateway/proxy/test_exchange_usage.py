@@ -29,8 +29,8 @@ def settled(price: Price | None, reported: dict[str, Any] | None) -> Record:
 @pytest.mark.parametrize(
     ("price", "reported", "unknown", "price_version"),
     [
-        (None, {}, "no_price", None),
-        (None, None, "no_price", None),
+        (None, {}, "no_price", "p1"),
+        (None, None, "no_price", "p1"),
         (PRICE, None, "no_usage", "p1"),
         (PRICE, {"prompt_tokens": None}, "no_usage", "p1"),
         (PRICE, {"prompt_tokens": -1}, "no_usage", "p1"),

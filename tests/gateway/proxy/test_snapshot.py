@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from analytics.pricing import Price
 from gateway.proxy.snapshot import Holder, View
 from gateway.settings.schema import Application, SecretRef, Upstream
 from gateway.settings.secrets import SecretError
@@ -128,6 +129,16 @@ def test_unlisted_names_pass_to_the_upstream_that_takes_them():
     assert route is not None
     assert (route.base.model, route.base.upstream, route.base.price) == ("gpt-unlisted", "all", None)
     assert known.names() == [BASE, SALES, CANDIDATE]
+
+
+def test_unlisted_names_have_the_price_that_the_snapshots_table_has():
+    known = decisions(
+        upstreams={"one": Upstream(base_url="http://x/v1"), "all": Upstream(base_url="http://y", models="*")},
+        prices={"gpt-listed": (listed := Price(input=1.0, output=2.0)), "ft:a-2024-01-01": (tuned := Price(input=9.0))},
+    )
+    found = [known.route(model, live=True) for model in ("gpt-listed", "ft:a:acme::1", "gpt-other")]
+
+    assert [route.base.price for route in found if route is not None] == [listed, tuned, None]
 
 
 def test_a_view_is_swapped_whole_and_a_reader_keeps_what_it_read():

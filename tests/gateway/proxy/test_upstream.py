@@ -1,71 +1,58 @@
-"""What is aiohttp's own; what every client promises stands in `tests/contracts/`."""
+"""What the port itself brings; what every client promises stands in `tests/contracts/`."""
 
 from __future__ import annotations
 
-import asyncio
-
-import aiohttp
 import pytest
 
-from gateway.proxy.upstream import AiohttpUpstream, StalledFault
-from tests.fakes.peer import Peer
-from tests.fakes.upstream import call_to, closed_port, serving, until, whole
+from gateway.proxy.upstream import Clock, Header, StalledFault, unusable
+from tests.fakes.upstream import call_to
 
 pytestmark = pytest.mark.anyio
 
 
-def every(error: type[Exception]) -> set[type[Exception]]:
-    return {error}.union(*(every(below) for below in error.__subclasses__()))
+class Headed:
+    """An answer of which only the head is known."""
+
+    def __init__(self, status: int = 200, *headers: Header) -> None:
+        self.status = status
+        self.headers = headers
+
+    async def chunk(self) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
-async def test_a_send_on_a_client_that_was_closed_is_our_own_mistake_and_said_to_be():
-    upstream = AiohttpUpstream()
-    await upstream.close()
+async def test_the_earliest_limit_is_waited_for_by_its_name():
+    stream = Clock(call_to("http://x", first_byte_s=3.0, idle_s=4.0, total_s=9.0))
+    whole = Clock(call_to("http://x", first_byte_s=1.0, idle_s=4.0, answer_s=6.0, total_s=9.0))
+    short = Clock(call_to("http://x", first_byte_s=3.0, idle_s=4.0, total_s=2.0))
 
-    with pytest.raises(RuntimeError):
-        await upstream.send(call_to(f"http://127.0.0.1:{closed_port()}"))
-
-
-async def test_a_kept_connection_that_its_upstream_closed_is_not_used_again():
-    async def script(peer: Peer) -> None:
-        await peer.read()
-        await peer.answer(b"ok")
-        await asyncio.sleep(0.05)
-        peer.close()
-        ended.append(peer)
-
-    ended: list[Peer] = []
-    upstream = AiohttpUpstream()
-    with serving(script) as fake:
-        for number in range(3):
-            assert await whole(await upstream.send(call_to(fake.url))) == b"ok"
-            await until(lambda count=number + 1: len(ended) == count)
-            await asyncio.sleep(0.1)
-    await upstream.close()
+    assert [clock.head()[1] for clock in (stream, whole, short)] == ["first_byte", "answer", "total"]
+    assert [clock.next_byte(started=False)[1] for clock in (stream, whole, short)] == ["first_byte", "idle", "total"]
+    assert [clock.next_byte(started=True)[1] for clock in (stream, whole, short)] == ["idle", "idle", "total"]
+    assert stream.connect(1.0) < stream.head()
 
 
-@pytest.mark.parametrize("limit_s", [0.1, 0.2])
-async def test_a_limit_that_passes_while_connecting_is_named_by_what_was_waited_for(limit_s: float):
-    upstream = AiohttpUpstream()
-    with serving(Peer.gone) as fake:
-        secure = fake.url.replace("http:", "https:")
-        with pytest.raises(StalledFault) as caught:
-            await upstream.send(call_to(secure, first_byte_s=limit_s, connect_s=5.0))
-    await upstream.close()
+async def test_a_time_that_is_over_is_told():
+    Clock(call_to("http://x")).check()
 
-    assert caught.value.limit == "first_byte"
+    with pytest.raises(StalledFault, match="total_timeout"):
+        Clock(call_to("http://x", total_s=0.0)).check()
 
 
-def test_aiohttp_has_no_kind_of_error_that_was_not_looked_at():
-    known = """
-        ClientConnectionError ClientConnectionResetError ClientConnectorCertificateError ClientConnectorDNSError
-        ClientConnectorError ClientConnectorSSLError ClientError ClientHttpProxyError ClientOSError ClientPayloadError
-        ClientProxyConnectionError ClientResponseError ClientSSLError ConnectionTimeoutError ContentTypeError InvalidURL
-        InvalidUrlClientError InvalidUrlRedirectClientError NonHttpUrlClientError NonHttpUrlRedirectClientError
-        RedirectClientError ServerConnectionError ServerDisconnectedError ServerFingerprintMismatch ServerTimeoutError
-        SocketTimeoutError TooManyRedirects UnixClientConnectorError UploadAbortedError WSServerHandshakeError
-    """
-
-    found = {error.__name__ for error in every(aiohttp.ClientError) if error.__module__.startswith("aiohttp")}
-
-    assert found <= set(known.split())
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Headed(), None),
+        (Headed(599), None),
+        (Headed(600), "broken_http"),
+        (Headed(101), "broken_http"),
+        (Headed(200, (b"content-encoding", b"Identity"), (b"transfer-encoding", b"chunked")), None),
+        (Headed(200, (b"content-encoding", b"gzip")), "compressed"),
+        (Headed(200, (b"transfer-encoding", b"gzip, chunked")), "compressed"),
+    ],
+)
+def test_an_answer_is_relayed_that_anybody_can_read(answer: Headed, why: str | None):
+    assert unusable(answer) == why

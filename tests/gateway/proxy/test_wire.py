@@ -162,6 +162,18 @@ def test_a_field_that_would_redirect_the_request_is_refused(name: str):
     assert (error.param, error.code) == (name, "field_not_allowed")
 
 
+@pytest.mark.parametrize("name", ["Model", "MODEL", "USER", "u\u017fer", "Stream_Options", "API_BASE", "Metadata"])
+def test_a_field_that_another_server_could_take_for_one_that_decides_is_refused(name: str):
+    error = refused(lambda: wire.read(json.dumps({"model": "m", name: "x"}, ensure_ascii=False).encode()))
+
+    assert (error.param, error.code) == (name, "ambiguous_field")
+
+
+@pytest.mark.parametrize("name", ["Models", "x-Model", "\u00dcser", "Temperature", "2", ""])
+def test_any_other_field_passes_whatever_its_letters(name: str):
+    assert wire.read(json.dumps({"model": "m", name: "x"}).encode()).model == "m"
+
+
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_a_request_names_a_model(body: bytes):
     error = refused(lambda: wire.read(body))

@@ -17,7 +17,15 @@ deltas = st.fixed_dictionaries({}, optional={"content": odd, "tool_calls": odd, 
 choices = st.fixed_dictionaries({}, optional={"delta": odd | deltas, "finish_reason": odd})
 usages = st.fixed_dictionaries({}, optional={"prompt_tokens": odd, "prompt_tokens_details": odd})
 answers = st.fixed_dictionaries(
-    {}, optional={"id": odd, "choices": odd | st.lists(choices, max_size=2), "usage": odd | usages, "error": odd}
+    {},
+    optional={
+        "id": odd,
+        "choices": odd | st.lists(choices, max_size=2),
+        "usage": odd | usages,
+        "error": odd,
+        "service_tier": odd,
+        "response": odd | st.fixed_dictionaries({}, optional={"id": odd, "usage": odd | usages}),
+    },
 )
 
 
@@ -101,3 +109,18 @@ def test_no_answer_breaks_the_reader(sent: dict[str, Any]):
         assert answer.id == (sent.get("id") if isinstance(sent.get("id"), str) else None)
         assert isinstance(answer.has_delta, bool)
         assert isinstance(answer.is_usage_only, bool)
+
+
+def test_what_the_event_of_a_response_wraps_is_read():
+    event = answered('{"response":{"id":"resp_1","service_tier":"flex","usage":{"input_tokens":3}},"type":7}')
+
+    assert event.response is not None
+    assert (event.response.id, event.response.service_tier) == ("resp_1", "flex")
+    assert event.response.usage == WireUsage(input_tokens=3)
+
+
+def test_a_tier_and_a_response_of_unknown_shape_count_as_absent():
+    odd_one = answered('{"id":"a","service_tier":3,"response":"text","usage":{"prompt_tokens":4}}')
+
+    assert (odd_one.id, odd_one.service_tier, odd_one.response) == ("a", None, None)
+    assert odd_one.usage == WireUsage(prompt_tokens=4)

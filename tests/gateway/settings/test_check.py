@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_a_directory_and_a_file_address_are_lakes():
 
 def test_a_price_that_is_no_number_is_refused_even_when_it_was_not_loaded_from_a_file():
     sound = from_tree({"upstreams": {"openai": OPENAI}}, "t.toml")
-    price = {"input": 1.0, "output": float("inf")}
+    price: dict[str, Any] = {"input": 1.0, "output": float("inf")}
     built = from_tree({"upstreams": {"openai": OPENAI}, "models": {"m": MODEL | {"price": price | {"output": 1}}}}, "t")
     endless = built.models["m"].price.__class__(**price)  # pyright: ignore[reportOptionalMemberAccess] - it has a price
     models = {"m": built.models["m"].__class__(upstream="openai", price=endless)}

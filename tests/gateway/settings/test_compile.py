@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from analytics.pricing import Price
+from analytics.pricing import Conditional, Price
 from gateway.settings.compile import (
     admission,
     applications,
@@ -16,7 +16,7 @@ from gateway.settings.compile import (
     reconcile,
     restored_state,
 )
-from gateway.settings.schema import Application, Configuration, Model, RolloutDefinition, Server, Upstream
+from gateway.settings.schema import Application, Configuration, Model, Prices, RolloutDefinition, Server, Upstream
 from gateway.settings.snapshot import Admission
 from rollout.change import State, applied
 from rollout.flag import Flag, derived_salt
@@ -192,6 +192,18 @@ def test_the_price_version_changes_exactly_with_the_prices(one: float, other: fl
         return Configuration(models={"m": Model(upstream="u", price=Price(input=price, output=1.0))})
 
     assert (price_version(priced(one)) == price_version(priced(other))) == (repr(one) == repr(other))
+
+
+def test_prices_of_unlisted_models_are_part_of_snapshot_definitions_and_version():
+    without = configured(sales=SALES)
+    table = {"other": Price(input=1.0, output=2.0, when=(Conditional(tier="flex", input=0.5),))}
+    definitions = replace(without, prices=Prices(table=table))
+    snapshot = compile_snapshot(definitions, after(definitions), 5)
+
+    assert snapshot.prices == table
+    assert compile_snapshot(definitions_of(snapshot), after(definitions), 5) == snapshot
+    assert price_version(definitions) != price_version(without)
+    assert definitions_hash(definitions) != definitions_hash(without)
 
 
 def test_what_no_worker_sees_does_not_change_the_definitions():

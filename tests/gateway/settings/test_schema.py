@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from analytics.pricing import Price
+from analytics.pricing import Conditional, Price
 from gateway.settings import schema
 
 ROOT = Path(__file__).parents[3]
@@ -20,6 +20,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[upstreams.NAME]`": schema.Upstream,
     '`[models."NAME"]`': schema.Model,
     "`price`": Price,
+    "`price.when`": Conditional,
+    "`[prices]`": schema.Prices,
     "`[rollouts.NAME]`": schema.RolloutDefinition,
     "`[applications.NAME]`": schema.Application,
     "Secrets": schema.SecretRef,
@@ -39,7 +41,8 @@ def rows(heading: str) -> dict[str, list[str]]:
 def defaults() -> Iterator[tuple[str, str, object]]:
     for heading, struct in SECTIONS.items():
         for field in msgspec.structs.fields(struct):
-            yield heading, field.encode_name, field.default
+            made = field.default_factory is not msgspec.NODEFAULT
+            yield heading, field.encode_name, field.default_factory() if made else field.default
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

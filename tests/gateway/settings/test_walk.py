@@ -22,7 +22,7 @@ def lines(text: str) -> list[str]:
         ("upstream = 1", 'unknown key "upstream"; did you mean "upstreams"?'),
         (
             "colour = 1",
-            'unknown key "colour"; known keys: server, lake, logs, upstreams, models, rollouts, applications',
+            'unknown key "colour"; known keys: server, lake, logs, upstreams, models, prices, rollouts, applications',
         ),
         ("[server]\nworker = 3", 'server: unknown key "worker"; did you mean "workers"?'),
         ("server = 3", "server: 3 stands where a table belongs; known keys: host, port, console_host, console_port,"),
@@ -57,10 +57,6 @@ def lines(text: str) -> list[str]:
             'upstreams.x.stream_usage: 3 is not known; write "inject" or "leave"',
         ),
         ('[models."gpt-4o"]', 'models."gpt-4o": "upstream" is missing; add upstream = "NAME", one of the'),
-        (
-            '[models."gpt-4o"]\nupstream = "x"\nprice = {input = 1}',
-            'models."gpt-4o".price: "output" is missing; add output = 0.60, USD per million tokens',
-        ),
         (
             '[models."gpt-4o"]\nupstream = "x"\nprice = {input = inf, output = 1}',
             'models."gpt-4o".price.input: inf does not fit; write a finite number without quotes',
