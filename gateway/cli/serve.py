@@ -130,6 +130,8 @@ def _command() -> str:
     if which("turnout") is not None:
         return "turnout"
     own = Path(sys.argv[0]).absolute()
+    if own.name == "__main__.py":
+        return f"{sys.executable} -m gateway"
     return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 

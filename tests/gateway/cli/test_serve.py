@@ -112,8 +112,17 @@ def test_the_demonstrations_command_line_works_as_printed(serve: Callable[..., S
     command = printed.strip().replace("curl -i", "curl -sS -i --noproxy '*'")
     answer = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True).stdout
 
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    changes = [line.strip() for line in one.out().splitlines() if " rollout " in line and line.startswith("  ")]
+    changed = [
+        subprocess.run(["/bin/sh", "-c", change], cwd=one.folder, env=environment, check=False, capture_output=True)
+        for change in changes
+        if "`" not in change
+    ]
+
     assert answer.startswith("HTTP/1.1 200 OK")
     assert "x-turnout-arm: base" in answer.lower()
+    assert [done.returncode for done in changed] == [0, 0]
     assert one.end(signal.SIGINT) == 0
 
 
