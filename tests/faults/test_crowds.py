@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.acceptance.harness import CANDIDATE, CONFIG, SIMULATED, Installation, installed, until
-from tests.bad_input.front import BODY, encoded
+from tests.bad_input.front import BODY
 from tests.faults.conftest import LONG
+from tests.faults.slow_callers import ENDLESS, HEAD, connected, dripping
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +26,6 @@ ASKED_PER_S = 40
 LASTS_S = 15
 IN_TIME_S = 2.0
 STUCK_MIB = 4
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-ENDLESS = encoded(model=CANDIDATE, stream=True, metadata={"simulate_output_tokens": "1000000"})
 
 _log = logging.getLogger(__name__)
 
@@ -71,44 +68,15 @@ async def _ask(one: Installation) -> list[float | None]:
 
 
 @contextmanager
-def crowd(one: Installation, size: int, sent: bytes, *, reads_bytes: int = 0) -> Iterator[list[socket.socket]]:
+def crowd(
+    one: Installation, size: int, sent: bytes, *, reads_bytes: int | None = None
+) -> Iterator[list[socket.socket]]:
     """Connect so many callers that have sent this much."""
-    address = urlsplit(one.gateway)
     with ExitStack() as held:
-        callers: list[socket.socket] = []
-        for _ in range(size):
-            caller = held.enter_context(socket.socket())
-            if reads_bytes:
-                caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads_bytes)
-            caller.settimeout(60)
-            caller.connect((address.hostname, address.port))
+        callers = [held.enter_context(connected(one, reads_bytes=reads_bytes)) for _ in range(size)]
+        for caller in callers:
             caller.sendall(sent.replace(b"KEY", one.keys["application"].encode()))
-            callers.append(caller)
         yield callers
-
-
-@contextmanager
-def dripping(callers: list[socket.socket], text: bytes) -> Iterator[None]:
-    """Send a byte a second for each of them, spread over the second."""
-    stop = threading.Event()
-
-    def drip() -> None:
-        for byte in text:
-            for number, caller in enumerate(callers):
-                try:
-                    caller.send(bytes([byte]))
-                except OSError:
-                    continue
-                if number % 50 == 0 and stop.wait(50 / len(callers)):
-                    return
-
-    thread = threading.Thread(target=drip)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def rss_mib(one: Installation) -> float:

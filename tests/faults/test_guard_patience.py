@@ -4,57 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from urllib.parse import urlsplit
+from contextlib import ExitStack
 
 import pytest
 
 from analytics.record import Record
-from tests.acceptance.harness import CANDIDATE, until
+from tests.acceptance.harness import until
 from tests.bad_input.front import Front, encoded
+from tests.faults.slow_callers import ENDLESS, HEAD, connected, dripping
 
 CROWD = 100
 NEVER_READ = 50
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-ENDLESS = encoded(model=CANDIDATE, stream=True, metadata={"simulate_output_tokens": "1000000"})
-
-
-def connected(front: Front, *, reads_bytes: int | None = None) -> socket.socket:
-    """Return a connection; `reads_bytes` is the size of its receive buffer."""
-    address = urlsplit(front.installation.gateway)
-    opened = socket.socket()
-    if reads_bytes is not None:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads_bytes)
-    opened.settimeout(20)
-    opened.connect((address.hostname, address.port))
-    return opened
-
-
-@contextmanager
-def dripping(connections: list[socket.socket], text: bytes) -> Iterator[None]:
-    """Send a byte a second on each connection, until it is closed."""
-    stop = threading.Event()
-
-    def drip() -> None:
-        for byte in text:
-            for connection in connections:
-                try:
-                    connection.send(bytes([byte]))
-                except OSError:
-                    continue
-            if stop.wait(1):
-                return
-
-    thread = threading.Thread(target=drip)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def outcomes(front: Front, tag: str) -> list[str]:
@@ -89,7 +50,7 @@ def test_a_hundred_that_send_a_byte_a_second_are_refused_and_hurt_nobody(front: 
     with ExitStack() as held:
         slow: list[socket.socket] = []
         for _ in range(CROWD):
-            slow.append(held.enter_context(connected(front)))
+            slow.append(held.enter_context(connected(front.installation)))
             slow[-1].sendall(before.replace(b"KEY", front.key.encode()))
         with dripping(slow, HEAD if not before else b" " * 60):
             assert_others_succeed(front)
@@ -101,7 +62,7 @@ def test_fifty_that_never_read_are_cut_off_and_hurt_nobody(front: Front):
     head = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n" % (front.key.encode(), len(ENDLESS))
     with ExitStack() as held:
         for _ in range(NEVER_READ):
-            connection = held.enter_context(connected(front, reads_bytes=4096))
+            connection = held.enter_context(connected(front.installation, reads_bytes=4096))
             connection.sendall(head + ENDLESS)
         assert_others_succeed(front)
 
@@ -114,7 +75,7 @@ def test_fifty_that_never_read_are_cut_off_and_hurt_nobody(front: Front):
 
 
 def test_a_caller_that_stops_reading_is_recorded_as_gone(front: Front):
-    with connected(front, reads_bytes=4096) as connection:
+    with connected(front.installation, reads_bytes=4096) as connection:
         connection.sendall(
             HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n" % (front.key.encode(), len(ENDLESS))
         )
@@ -126,7 +87,7 @@ def test_a_caller_that_stops_reading_is_recorded_as_gone(front: Front):
 
 def test_a_second_request_hides_no_disconnect(front: Front):
     body = encoded(stream=True)
-    with connected(front) as connection:
+    with connected(front.installation) as connection:
         head = HEAD + b"Authorization: Bearer %s\r\nContent-Length: %d\r\n" % (front.key.encode(), len(ENDLESS))
         connection.sendall(head + b"X-Turnout-Tags: it=first\r\n\r\n" + ENDLESS + HEAD + b"\r\n" + body)
         connection.recv(1000)
@@ -139,7 +100,7 @@ def test_refusals_are_logged_at_most_once_a_second(front: Front):
     before = front.installation.log()
     began = time.monotonic()
     for _ in range(200):
-        with connected(front) as connection:
+        with connected(front.installation) as connection:
             connection.sendall(b"\x00")
             assert code(ended(connection)) == "invalid_http"
     lasted_s = time.monotonic() - began
