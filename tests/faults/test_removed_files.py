@@ -13,12 +13,14 @@ from tests.acceptance.callers import ask_all, failures
 from tests.acceptance.harness import Installation, installed, until
 
 pytestmark = pytest.mark.timeout(120)
+WORKERS = 2
 USERS = [f"user-{number}" for number in range(40)]
 
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Installation]:
     with installed(tmp_path) as installation:
+        until(lambda: len(installation.pages()) == WORKERS, "both workers have begun")
         yield installation
 
 
@@ -29,25 +31,24 @@ def said(one: Installation, event: str) -> list[str]:
 
 def test_a_journal_that_is_removed_under_running_workers_loses_no_record(one: Installation):
     event = "a journal segment was removed while it was written; it is written anew"
-    workers = one.pages().keys()
     answers = ask_all(one, USERS)
     shutil.rmtree(one.state_dir / "journal", ignore_errors=True)
     answers += ask_all(one, USERS)
-    until(lambda: set(said(one, event)) == set(workers), "every worker has noticed")
+    until(lambda: set(said(one, event)) == set(one.pages()), "every worker has noticed")
     answers += ask_all(one, USERS)
 
     assert not failures(answers)
     recorded = [str(row["request_id"]) for row in one.lake("SELECT request_id FROM records")]
     assert sorted(recorded) == sorted(answer.request_id for answer in answers)
-    assert [page.lost for page in one.pages().values()] == [0] * len(workers)
-    assert len(said(one, event)) == len(workers)
+    assert [page.lost for page in one.pages().values()] == [0] * WORKERS
+    assert len(said(one, event)) == WORKERS
 
 
 def test_removed_limits_are_said_once_by_each_worker(one: Installation):
     event = "could not look for workers that are gone"
     shutil.rmtree(one.state_dir / "run" / "limits-1")
-    until(lambda: len(said(one, event)) == len(one.pages()), "every worker has said it")
+    until(lambda: len(said(one, event)) == WORKERS, "every worker has said it")
     time.sleep(1.5)
 
-    assert len(said(one, event)) == len(set(said(one, event))) == len(one.pages())
+    assert len(said(one, event)) == len(set(said(one, event))) == WORKERS
     assert not failures(ask_all(one, USERS))
