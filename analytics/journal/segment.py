@@ -27,6 +27,7 @@ Packed = bytes | bytearray
 Pwrite = Callable[[int, Packed, int], int]
 """`os.pwrite`, or what stands for it: descriptor, bytes, offset; returns how many bytes it wrote, or raises OSError."""
 
+_CHUNK_BYTES = 1024 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORM = re.compile(r"(?P<worker>[A-Za-z0-9._-]{1,200})-(?P<boot>[A-Za-z0-9_]{1,64})-(?P<number>\d{6,})\.segment")
 
@@ -77,8 +78,9 @@ def is_live(path: Path) -> bool:
 class Segment:
     """A segment that is being written: `offset` is where its next frame goes. Making and retiring it may raise OSError.
 
-    It wants frames up to `limit_bytes` and until `ends_s` (monotonic). One that refused a frame takes no more, unless
-    it `is_retriable`; one that could not be synced never again: what a later sync says of it would prove nothing.
+    It holds `frames` frames, and wants more up to `limit_bytes` and until `ends_s` (monotonic). One that refused a
+    frame takes no more, unless it `is_retriable`; one that could not be synced never again: what a later sync says of
+    it would prove nothing.
     """
 
     def __init__(
@@ -91,15 +93,21 @@ class Segment:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _preallocate(self.fd, segment_bytes)
-            self._write_whole(head)
+            self._write_whole(head, 0)
         except OSError:
             self.discard()
             raise
         self.offset = self._start = len(head)
         self.limit_bytes = segment_bytes
         self.ends_s = 0.0
+        self.frames = 0
         self.is_retriable = False
         self._is_refusing = self._is_distrusted = False
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Return its path, as a field of a log line."""
+        return {"path": str(self._path)}
 
     @property
     def is_sound(self) -> bool:
@@ -125,6 +133,7 @@ class Segment:
         try:
             if self._pwrite(self.fd, packed, self.offset) == len(packed):
                 self.offset += len(packed)
+                self.frames += 1
                 return True
             is_full = True
         except OSError as error:
@@ -132,6 +141,39 @@ class Segment:
         self._is_refusing, self.limit_bytes = True, -1
         self.is_retriable = self._cut_off() and is_full and self.offset == self._start
         return False
+
+    def is_removed(self) -> bool:
+        """Tell whether its name no longer leads to it: the file was removed, moved or replaced by another."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return not os.path.samestat(found, os.fstat(self.fd))
+
+    def catch_up(self, former: Segment) -> None:
+        """Copy the frames of a segment of the same worker and boot that this one does not hold yet, or raise OSError.
+
+        It may be called beside `former.put`: what is not yet there is for the next call.
+        """
+        end, frames = former.offset, former.frames
+        while self.offset < end:
+            chunk = os.pread(former.fd, min(_CHUNK_BYTES, end - self.offset), self.offset)
+            self._write_whole(chunk, self.offset)
+            self.offset += len(chunk)
+        self.frames = frames
+
+    def replace(self, former: Segment) -> bool:
+        """Take the place and the name of a segment that was removed, with all its frames; or remove this one."""
+        try:
+            self.catch_up(former)
+            self._path.rename(former._path)
+        except OSError:
+            self.discard()
+            return False
+        self._path, self.ends_s = former._path, former.ends_s
+        return True
 
     def retry(self) -> None:
         """Let a retriable segment take frames again."""
@@ -166,8 +208,8 @@ class Segment:
             return False
         return True
 
-    def _write_whole(self, head: bytes) -> None:
-        if self._pwrite(self.fd, head, 0) != len(head):
+    def _write_whole(self, packed: bytes, offset: int) -> None:
+        if not packed or self._pwrite(self.fd, packed, offset) != len(packed):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

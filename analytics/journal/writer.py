@@ -19,6 +19,7 @@ from zlib import crc32
 import msgspec
 
 from analytics.journal.frame import MAX_FRAME_BYTES, PREFIX_BYTES, prefix
+from analytics.journal.removal import Removal
 from analytics.journal.ring import RING_BYTES, Ring
 from analytics.journal.segment import Packed, Pwrite, Segment, SegmentName, parse_name
 from analytics.record import Frame
@@ -47,6 +48,8 @@ class Writer:
     `ring_bytes` of frames wait in memory. `pwrite` and `datasync` are the system's.
 
     Counts of frames: `lost` will never be in a segment; `kept` had to wait; of these, `written_late` are in one now.
+    Among `lost` are all frames of a segment that was removed and could not be put back until the end, also those that
+    the shipper had settled before: who reads a segment does not tell its writer.
 
     Raises:
         ValueError: a name that does not fit a file's name.
@@ -82,6 +85,7 @@ class Writer:
         self._segment: Segment | None = None
         self._spares: deque[Segment] = deque()
         self._retired: deque[Segment] = deque()
+        self._removal = Removal(directory, present=lambda: self._segment, make=self._make)
         self._retry_at_s = clock()
         self._closing = threading.Lock()
         self._rotate(self._retry_at_s)
@@ -123,7 +127,11 @@ class Writer:
             self._is_losing = True
 
     def tend(self) -> None:
-        """Write some of what waits, if the disk takes it: for the thread that appends, a few times a second."""
+        """Write some of what waits, if the disk takes it: for the thread that appends, a few times a second.
+
+        It also puts the copy of a segment that was removed in that one's place.
+        """
+        self._put_back()
         self._drain(_TEND_FRAMES)
 
     def sync(self) -> None:
@@ -138,6 +146,7 @@ class Writer:
             segment = self._segment
             if segment is not None and not self._attempt(partial(self._datasync, segment.fd)):
                 segment.distrust()
+            self._attempt(self._removal.look)
             if self._needs_spare(segment) and not self._attempt(self._prepare):
                 # The thread that appends need not find out the same.
                 self._retry_at_s = max(self._retry_at_s, self._clock() + RETRY_S)
@@ -147,12 +156,17 @@ class Writer:
 
         What still waits then is lost, and so is every later frame.
         """
+        with self._closing:
+            self._attempt(self._removal.look)
+        self._put_back()
         self._retry_at_s = min(self._retry_at_s, self._clock())
         self._drain(len(self._ring))
         if left := self._ring.close():
             self.lost += left
             self._is_losing = True
         with self._closing:
+            if self._segment is not None and self._segment.is_removed():
+                self.lost += self._segment.frames
             segments = [*self._retired, *([self._segment] if self._segment else [])]
             self._retired.clear()
             self._segment, self._retry_at_s = None, float("inf")
@@ -210,6 +224,8 @@ class Writer:
     def _rotate(self, now_s: float) -> bool:
         """Start the next segment, and only then let go of the last one: a living worker always holds a lock."""
         last = self._segment
+        if last is not None and last.is_removed():
+            return False  # its copy comes first: a request's end must not be read before its beginning
         if last is not None and last.is_retriable and not self._spares:
             last.retry()
             return last.is_sound
@@ -222,6 +238,13 @@ class Writer:
             last.release()
             self._retired.append(last)
         return True
+
+    def _put_back(self) -> None:
+        """Go on in the copy of a segment that was removed."""
+        last, copy = self._segment, self._removal.put_back()
+        if last is not None and copy is not None:
+            self._segment = copy
+            self._retired.append(last)
 
     def _attempt(self, step: Callable[[], None]) -> bool:
         try:

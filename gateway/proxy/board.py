@@ -43,6 +43,7 @@ class Board:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._pages: dict[str, memoryview[int]] = {}
         self._roster = _mapped(folder / _ROSTER, (1 + ROWS) * _CELL_BYTES)
         with _one_at_a_time(folder):
@@ -63,7 +64,11 @@ class Board:
         return Sheet(page, self.row, self._roster)
 
     def sweep(self) -> int:
-        """Clear the rows of workers that are gone, and return how many slots that gave back."""
+        """Clear the rows of workers that are gone, and return how many slots that gave back.
+
+        Raises:
+            OSError: a row's file was removed, or cannot be opened: whether its worker lives cannot be told.
+        """
         freed = 0
         for row in range(self._roster[0]):
             if row != self.row and self._roster[1 + row]:
@@ -75,9 +80,11 @@ class Board:
         self._clear(self.row)
         self._roster[1 + self.row] = 0
         os.close(self._life)
+        os.close(self._folder_fd)
 
     def _bury(self, row: int) -> int:
-        life = _locked(self._folder / f"row-{row}")
+        # Neither a new file nor a new folder of that name: their locks say nothing of the worker that has the row here.
+        life = _held(os.open(f"row-{row}", os.O_RDWR | os.O_CLOEXEC, dir_fd=self._folder_fd))
         if life is None:
             return 0
         try:
@@ -125,7 +132,11 @@ def _one_at_a_time(folder: Path) -> Generator[None]:
 
 def _locked(path: Path) -> int | None:
     """Return the file, locked by this process until it is closed; None when another process has it."""
-    life = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return _held(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _held(life: int) -> int | None:
+    """Lock an open file, or close it and return None when another process has it."""
     try:
         fcntl.flock(life, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -61,12 +61,13 @@ class Throttle:
         self._room = Room()
 
     async def tend(self) -> None:
-        """Give back what was held by workers that are gone, twice a second, until cancelled."""
+        """Give back what was held by workers that are gone, twice a second, until cancelled; say each trouble once."""
+        told = ""
         while self._board is not None:
-            try:
-                self._board.sweep()
-            except OSError as error:
-                _log.warning("could not look for workers that are gone", extra={"reason": str(error)})
+            reason = _swept(self._board)
+            if reason and reason != told:
+                _log.warning("could not look for workers that are gone", extra={"reason": reason})
+            told = reason
             await asyncio.sleep(SWEEP_S)
 
     def count(self, caller: Caller, entry: Entry) -> None:
@@ -170,3 +171,12 @@ def _let_in(tickets: Iterable[Ticket]) -> None:
 
 
 _BUSY = "The gateway is at its limit of requests at once; try again in a moment."
+
+
+def _swept(board: Board) -> str:
+    """Clear the rows of workers that are gone; return what is in the way, or nothing."""
+    try:
+        board.sweep()
+    except OSError as error:
+        return str(error) or type(error).__name__
+    return ""

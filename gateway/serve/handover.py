@@ -2,14 +2,17 @@
 
 The former supervisor first ends what cannot run twice (shipper, console), then passes the descriptors, and drains its
 workers when the new one says that its own accept requests. Until then it can take everything back: it does so when the
-new one is gone. All descriptors are duplicates, so neither side ever closes a port of the other.
+new one is gone. All descriptors are duplicates, so neither side ever closes a port of the other. The new one offers to
+hand over only from then on: before, whoever asks has to find the one that may still take everything back.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,11 +47,13 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offer:
-    """The giving side: listens in the state directory, and hands over to the first that comes."""
+    """The giving side: from `listen` on, it hands over to the first that comes to the state directory's socket."""
 
     def __init__(self, state_dir: Path, estate: Estate) -> None:
         self._estate = estate
-        self._listener = _listen(state_dir / SOCKET_FILE)
+        self._path = state_dir / SOCKET_FILE
+        self._listener: socket.socket | None = None
+        self._is_made = False
         self._heir: socket.socket | None = None
         self._ended: list[Running] = []
         self._is_given = False
@@ -58,6 +63,16 @@ class Offer:
     def is_busy(self) -> bool:
         """Tell whether somebody is taking over."""
         return self._heir is not None
+
+    def listen(self) -> None:
+        """Be the one that hands over, if it is not yet; where there can be no socket, which is logged, nobody is."""
+        if self._is_made:
+            return
+        self._is_made = True
+        try:
+            self._listener = _listen(self._path)
+        except OSError as error:
+            _log.warning("this host cannot be taken over", extra={"reason": str(error)})
 
     def close(self) -> None:
         """Stop listening, and tell the new supervisor that nothing of this host's is left."""
@@ -85,6 +100,8 @@ class Offer:
         return False
 
     def _await_heir(self, crew: Crew, now: float) -> None:
+        if self._listener is None:
+            return
         try:
             self._heir, _ = self._listener.accept()
         except (BlockingIOError, ConnectionError):
@@ -134,23 +151,31 @@ class Inheritance:
         self._giver.close()
 
     def step(self, crew: Crew) -> bool:
-        """Go on as far as it goes now; return False when the former supervisor wants everything back."""
+        """Go on as far as it goes now; return False when the former supervisor wants everything back.
+
+        One that ends before it has let go wants nothing back: all that it had is this one's then.
+        """
         if self._is_over:
             return True
         is_closed = _received(self._giver) == _CLOSED
-        if not self.is_taken:
-            if is_closed:
-                _log.error("taking over took too long; the former supervisor goes on")
-                return False
-            if all(one.is_ready() for one in crew.running if one.child.rolls):
-                self._giver.send(_READY)
-                sign(self.estate.lock)
-                self.is_taken = True
-        elif is_closed:
+        if is_closed and (self.is_taken or _is_gone(self._giver)):
             _log.info("the former supervisor has ended")
             self._is_over = True
             crew.reserved = frozenset()
+            self._take()
+        elif is_closed:
+            _log.error("taking over took too long; the former supervisor goes on")
+            return False
+        elif not self.is_taken and all(one.is_ready() for one in crew.running if one.child.rolls):
+            with suppress(OSError):  # it has just ended, which comes to the same
+                self._giver.send(_READY)
+            self._take()
         return True
+
+    def _take(self) -> None:
+        if not self.is_taken:
+            self.is_taken = True
+            sign(self.estate.lock)
 
 
 def inherit(state_dir: Path, patience_s: float = PATIENCE_S) -> Inheritance:
@@ -198,6 +223,13 @@ def _listen(path: Path) -> socket.socket:
     listener.settimeout(0)
     draft.rename(path)
     return listener
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Tell whether the other side has ended; one that wants everything back closes only its own half."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
 
 
 def _received(connection: socket.socket) -> bytes | None:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -133,7 +134,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has no threads, and libc is loaded already
+            preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 - this process has no threads, and libc is loaded already
         )
 
     def _forget_ready(self) -> None:
@@ -155,7 +156,9 @@ def _load_prctl() -> ctypes.CDLL | None:
 _libc = _load_prctl()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """In the child, before it becomes another program: be told to end when the supervisor dies, even by SIGKILL."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)

@@ -6,7 +6,6 @@ Nothing listens before the whole configuration is right and the first snapshot i
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import socket
 import sys
@@ -39,8 +38,6 @@ from rollout.stores.ledger import LEDGER_FILE, LedgerError
 ADDRESSES = "addresses.json"
 FIRST_KEYS = "first-keys"
 _LOCK = "serve.lock"
-
-_log = logging.getLogger("turnout.serve")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +119,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         ]
         addresses = _announced(state_dir, [gateway, console, *simulated.values()])
         lock = inheritance.estate.lock if inheritance else lock
-        offer = None if options.demo else _offered(state_dir, lock, (gateway, console), held)
+        offer = None if options.demo else _offer(state_dir, lock, (gateway, console), held)
         return Host(
             state_dir=state_dir,
             addresses=addresses,
@@ -176,13 +173,9 @@ def _bound_ports(server: Server, held: ExitStack) -> Sequence[socket.socket]:
     return [bind(server.host, server.port, held), bind(server.console_host, server.console_port, held)]
 
 
-def _offered(state_dir: Path, lock: int, ports: Sequence[socket.socket], held: ExitStack) -> Offer | None:
+def _offer(state_dir: Path, lock: int, ports: Sequence[socket.socket], held: ExitStack) -> Offer:
     gateway, console = [one.fileno() for one in ports]
-    try:
-        offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console))
-    except OSError as error:
-        _log.warning("this host cannot be taken over", extra={"reason": str(error)})
-        return None
+    offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console))
     held.callback(offer.close)
     return offer
 

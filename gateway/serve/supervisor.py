@@ -58,6 +58,8 @@ class Supervisor:
 
     def _change(self, now: float) -> None:
         """Go on with a rolling restart or with a handover: one after the other."""
+        if self._offer is not None:
+            self._offer.listen()
         if self._is_roll_wanted and self._roll is None and not (self._offer is not None and self._offer.is_busy):
             self._is_roll_wanted = False
             self._roll = Roll(self._crew)

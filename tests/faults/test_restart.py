@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,3 +115,53 @@ def test_a_new_supervisor_that_fails_leaves_the_former_one_at_work(one: Installa
 
     assert not failures(ask_all(one, ["ada", "bob", "cy"]))
     restart_workers(one)
+
+
+def begin_to_take_over(one: Installation) -> subprocess.Popen[bytes]:
+    """Start a new supervisor, and let it go on by itself."""
+    words = command("serve", "--takeover")
+    return subprocess.Popen(
+        words, cwd=one.folder, env=one.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [(signal.SIGTERM, 1.0), (signal.SIGKILL, 1.3)],
+        pytest.param(
+            [(number, s) for number in (signal.SIGTERM, signal.SIGKILL) for s in (0.2, 0.5, 0.7, 1.0, 1.3)],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_after_takeovers_that_were_broken_off_the_next_one_succeeds(
+    one: Installation, moments: list[tuple[signal.Signals, float]]
+):
+    for number, after_s in moments:
+        breaking = begin_to_take_over(one)
+        time.sleep(after_s)
+        breaking.send_signal(number)
+        breaking.wait(PATIENCE_S)
+        if events(one, "a new supervisor has taken over; what is left here ends"):
+            return  # the machine was so fast that it was no longer broken off
+
+    former = take_over(one)
+    assert former.wait(PATIENCE_S) == 0
+    assert not failures(ask_all(one, ["ada", "bob", "cy"]))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_former_supervisor_that_ends_while_it_hands_over_leaves_the_host_to_the_new_one(
+    one: Installation, number: signal.Signals
+):
+    former, lock = one.process, one.state_dir / "serve.lock"
+    one.process = begin_to_take_over(one)
+    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+    until(lambda: bool(children.read_text()), "it has the descriptors, and starts its own workers")
+    former.send_signal(number)
+    former.wait(PATIENCE_S)
+    until(lambda: lock.read_text() == f"{one.process.pid}\n", "the host is the new one's")
+
+    until(lambda: one.ask("GET", "status").status_code == 200, "its console answers")
+    assert not failures(ask_all(one, ["ada", "bob", "cy"]))

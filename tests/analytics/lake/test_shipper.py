@@ -68,6 +68,30 @@ def test_a_heartbeat_never_goes_back_although_segments_are_gone(state: Path, clo
     writer.close()
 
 
+def test_a_segment_that_was_removed_and_put_back_is_shipped_once(
+    state: Path, shipper: Shipper, ask: Ask, opened: Open, closed: Close
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(opened(1))
+    writer.append(closed(2))
+    shipper.tick()
+    for path in (state / "journal").glob("*.segment"):
+        path.unlink()
+    shipper.tick()
+    writer.append(closed(3))
+    writer.sync()
+    writer.append(closed(1))
+    writer.tend()
+    shipper.tick()
+    writer.append(closed(4))
+    writer.close()
+    shipper.tick()
+
+    assert ask("SELECT seq, outcome FROM records ORDER BY seq") == [(seq, "ok") for seq in (1, 2, 3, 4)]
+    assert writer.lost == 0
+    assert not segments(state / "journal")
+
+
 def test_a_lake_that_refuses_is_counted_and_tried_again_without_a_record_lost_or_doubled(
     state: Path, shipper: Shipper, ask: Ask, opened: Open, closed: Close
 ) -> None:

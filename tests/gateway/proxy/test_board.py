@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,3 +160,18 @@ def test_two_processes_that_do_nothing_else_never_hold_the_only_slot_at_once(tmp
 
     assert all(int(granted) > 100 for granted, _ in said)
     assert [overlaps for _, overlaps in said] == ["0", "0"]
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_removed_folder_takes_no_row_from_a_worker_that_lives(one: Board, tmp_path: Path, *, is_made_again: bool):
+    folder = tmp_path / "limits"
+    with closing(Board(folder)) as other:
+        seen = sheet(one)
+        assert Slots[str](sheet(other)).take(1, 1)
+        shutil.rmtree(folder)
+        if is_made_again:
+            folder.mkdir()
+
+        with pytest.raises(FileNotFoundError):
+            one.sweep()
+        assert list(seen.column(HELD)) == [0, 1]

@@ -383,12 +383,15 @@ async def test_a_limit_that_cannot_be_shared_is_divided():
     await crowd.finish()
 
 
-async def test_a_board_that_cannot_be_looked_at_is_looked_at_again():
+async def test_a_board_that_cannot_be_looked_at_is_looked_at_again_and_its_trouble_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+):
     board = Broken()
     tending = asyncio.create_task(Throttle(board, 2).tend())
-    await until(lambda: board.swept == 2)
+    await until(lambda: board.swept == 3)
     assert not tending.done()
     tending.cancel()
+    assert [line.getMessage() for line in caplog.records] == ["could not look for workers that are gone"]
 
     await Throttle().tend()
 

@@ -60,6 +60,7 @@ class Stage:
         held.callback(self.lock.close)
         estate = Estate(lock=self.lock.fileno(), gateway=self.port.fileno(), console=self.port.fileno())
         self.offer = Offer(folder, estate)
+        self.offer.listen()
         held.callback(self.offer.close)
         self.crew = self.started(crew("worker-0"))
 
@@ -149,11 +150,25 @@ def test_a_new_one_that_takes_too_long_has_to_give_everything_back(stage: Stage)
     assert stage.offer.is_busy
 
 
+def test_one_that_ends_before_it_let_go_leaves_everything_to_the_new_one(stage: Stage):
+    inheritance = stage.take()
+    new = Crew([Running(child("worker-1", PROGRAM, rolls=True))], inheritance.estate.names)
+    stage.offer.close()
+
+    until(lambda: inheritance.step(new) and inheritance.is_taken)
+    assert stage.lock_file.read_text() == f"{os.getpid()}\n"
+    assert "worker-0" not in new.names()
+
+
 def test_only_the_owner_may_take_over_and_a_new_offer_takes_the_place_of_a_former_one(stage: Stage):
     path = stage.folder / SOCKET_FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
-    Offer(stage.folder, Estate(lock=0, gateway=0, console=0)).close()
+    successor = Offer(stage.folder, Estate(lock=0, gateway=0, console=0))
+    with stage.take():
+        pass
+    successor.listen()
+    successor.close()
     with pytest.raises(HandoverError, match="Connection refused"):
         inherit(stage.folder)
 
