@@ -69,16 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         takeover=arguments.takeover,
     )
-    configure("serve")
+    say = configure("serve")
     try:
         host = prepare(options, process_environment())
     except (StartError, SettingsError, SecretError) as error:
         raise Abort(str(error)) from error
     host.supervisor.listen_to_signals()
     for note in host.notes:
-        sys.stderr.write(f"turnout: {note}\n")
+        say(f"turnout: {note}")
     if host.trouble is not None:
-        sys.stderr.write(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot\n")
+        say(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot")
     try:
         host.supervisor.run(Announcement(host).once_ready)
     finally:
