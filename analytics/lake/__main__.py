@@ -37,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     log = ShipperLog(arguments.log_level)
     stop = SignalStop()
     state: Path = arguments.state_dir
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper = _take_over(state / "journal", arguments.lake or state / "lake", stop, log)
     except ShipperRunningError as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper.run(stop, seal_every_s=arguments.seal_every_s)
     finally:

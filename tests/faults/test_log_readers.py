@@ -22,13 +22,13 @@ TALKATIVE = CONFIG + '\n[logs]\nlevel = "debug"\n'
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=10) as client:
+    with httpx.Client(trust_env=False, timeout=10, headers={"connection": "close"}) as client:
         yield client
 
 
 def ask(one: Installation, client: httpx.Client, times: int) -> list[int]:
     """Ask one question after the other, on a new connection each time, and return the statuses."""
-    headers = {"authorization": f"Bearer {one.keys['application']}", "connection": "close"}
+    headers = {"authorization": f"Bearer {one.keys['application']}"}
     body = {**BODY, "model": BASE}
     url = f"{one.base_url}/chat/completions"
     return [client.post(url, json={**body, "user": f"u{n}"}, headers=headers).status_code for n in range(times)]
