@@ -86,7 +86,7 @@ def test_the_end_waits_for_a_reader_that_stalls_but_not_for_ever():
 
     assert 0.1 < waited_s < PATIENCE_S
     assert os.read(reading, held) == b"." * held
-    assert os.read(reading, 100) == b"late\n"
+    assert os.read(reading, 100).startswith(b"late\n")
     os.close(reading)
     os.close(writing)
 
