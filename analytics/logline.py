@@ -6,7 +6,8 @@ Whatever the fields hold, it is one line, and nothing in it moves a terminal's c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -41,6 +42,21 @@ def as_short(fields: Mapping[str, Any]) -> str:
     below = str(fields.get("traceback") or "").splitlines()
     lines = [f"{head} ({rest})" if rest else head, *below]
     return "\n    ".join(line.translate(_SHORT_ESCAPES) for line in lines)
+
+
+def trace(error: BaseException | None) -> str:
+    """Return types and places of an error and of what led to it, without their texts: these may quote a caller."""
+    return "".join(_frames(error))
+
+
+def _frames(error: BaseException | None) -> Iterator[str]:
+    """Go back from cause to cause; `raise error from error` makes a circle of them."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield f"{type(error).__name__}\n"
+        yield from traceback.format_tb(error.__traceback__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _encoded(fields: Mapping[str, Any]) -> str:

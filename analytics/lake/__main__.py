@@ -11,19 +11,19 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import get_args
 
 import msgspec
 
 from analytics.lake.layout import lake_directory
 from analytics.lake.shipper import Log, Shipper, ShipperRunningError
-from analytics.logline import LogLevel, as_json, as_short, passes
+from analytics.logline import LogLevel, passes, trace
+from analytics.telemetry.lines import fields_of, to_standard_error
 
+_NAME = "shipper"
 _GARBAGE_THRESHOLD = 100_000
 """Rows are many, short-lived and without cycles: looking for garbage every 700 of them costs a tenth of the time."""
 _LOOK_S = 0.05
@@ -34,17 +34,17 @@ _TAKE_OVER_S = 10.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the shipper until it is told to stop; return 0, or 1 if another one keeps the journal."""
     arguments = _parser().parse_args(argv)
-    log = partial(write_line, arguments.log_level)
+    log = ShipperLog(arguments.log_level)
     stop = SignalStop()
     state: Path = arguments.state_dir
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper = _take_over(state / "journal", arguments.lake or state / "lake", stop, log)
     except ShipperRunningError as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper.run(stop, seal_every_s=arguments.seal_every_s)
     finally:
@@ -54,14 +54,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_line(least: LogLevel, level: str, event: str, fields: dict[str, object]) -> None:
-    """Write one line to standard error, if its level is `least` or above."""
-    if not passes(level, least):
-        return
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = {"at": at, "level": level, "process": "shipper", "event": event, **fields}
-    sys.stderr.write((as_short(line) if sys.stderr.isatty() else as_json(line)) + "\n")
-    sys.stderr.flush()
+class ShipperLog:
+    """Says what is of the level `least` or above, also what ends the process unforeseen."""
+
+    def __init__(self, least: LogLevel) -> None:
+        self._least: LogLevel = least
+        self._writer, self._render = to_standard_error(_NAME)
+        sys.excepthook = self._tell_uncaught
+
+    def __call__(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """Say one line."""
+        if passes(level, self._least):
+            self._writer.put(self._render(fields_of(_NAME, level, event, fields)))
+
+    def _tell_uncaught(self, kind: type[BaseException], error: BaseException, _at: TracebackType | None) -> None:
+        self("critical", "the process ends by an error", {"exception": kind.__name__, "traceback": trace(error)})
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -71,22 +72,29 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         takeover=arguments.takeover,
     )
-    configure("serve")
+    say = configure("serve")
     try:
         host = prepare(options, process_environment())
     except (StartError, SettingsError, SecretError) as error:
         raise Abort(str(error)) from error
     host.supervisor.listen_to_signals()
     for note in host.notes:
-        sys.stderr.write(f"turnout: {note}\n")
+        say(f"turnout: {note}")
     if host.trouble is not None:
-        sys.stderr.write(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot\n")
+        say(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot")
     try:
         host.supervisor.run(Announcement(host).once_ready)
     finally:
         host.close()
-    sys.stdout.write(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")
+    _print(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")
     return int(host.supervisor.has_failed)
+
+
+def _print(text: str) -> None:
+    """Print for a person; that nobody reads it is no reason not to serve."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 class Announcement:
@@ -103,8 +111,7 @@ class Announcement:
             return
         if self._host.trouble is not None or _answers(addresses.console, "/healthz"):
             self._is_told = True
-            sys.stdout.write(self._text())
-            sys.stdout.flush()
+            _print(self._text())
 
     def _text(self) -> str:
         host = self._host

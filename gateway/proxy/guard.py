@@ -235,7 +235,7 @@ class GuardedProtocol(DrainingProtocol):
         """End, unless a request is under way."""
         if self._stage is not Stage.HEAD and self._stage is not Stage.IDLE:
             return False
-        self._guard.refused["made_way"] += 1
+        self._guard.ended["made_way"] += 1
         self._enter(Stage.CLOSING)
         self.transport.abort()
         return True
@@ -259,7 +259,7 @@ class GuardedProtocol(DrainingProtocol):
         elif self._stalled_at is None:
             self._stalled_at = now + self._guard.limits.write_timeout_s
         elif now >= self._stalled_at:
-            self._guard.refused["write_stall"] += 1
+            self._guard.ended["write_stall"] += 1
             self.transport.abort()
         self._unsent_bytes = unsent_bytes
 
@@ -281,7 +281,7 @@ class GuardedProtocol(DrainingProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         """Answer and close; a request whose body breaks is cancelled, and ends silently if its answer has begun."""
-        self._guard.refused[error.code or error.type] += 1
+        self._guard.ended[error.code or error.type] += 1
         begun = self.cycle if self._stage is Stage.BODY else None
         if begun is not None and begun.response_started:
             self.transport.abort()

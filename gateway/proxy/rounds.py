@@ -1,4 +1,4 @@
-"""A worker's rounds over its connections: how long each may stay as it is, and what was refused, said once a second.
+"""A worker's rounds over its connections: how long each may stay as it is, and what was ended, said once a second.
 
 The law: no connection has a timer of its own. A stage's time begins at the first round that sees it, so that a request
 pays nothing for being watched, and a limit is kept to within one round.
@@ -49,14 +49,14 @@ class Watched(Protocol):
 
 
 class Guard:
-    """A worker's limits, its connections in the order in which they came, and the count of what it refused."""
+    """A worker's limits, its connections in the order in which they came, and the count of what it ended, by code."""
 
     def __init__(self, limits: Server, max_connections: int = sys.maxsize) -> None:
         self.limits = limits
         self.hosts = Hosts(limits.hosts)
         self.connections: dict[Watched, None] = {}
         self._max_connections = max_connections
-        self.refused: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
         self.allowed_s: dict[Stage, float | None] = {
             Stage.HEAD: limits.head_timeout_s,
             Stage.BODY: limits.body_timeout_s,
@@ -93,9 +93,9 @@ class Guard:
                 await asyncio.sleep(0)
 
     def _say(self) -> None:
-        """Log what was refused since the last line: at most one line a second, however many callers are hostile."""
-        if self.refused:
-            counts = dict(self.refused)
-            self.refused.clear()
+        """Log what was ended since the last line: at most one line a second, however many callers are hostile."""
+        if self.ended:
+            counts = dict(self.ended)
+            self.ended.clear()
             self._said_at = time.monotonic()
-            _log.warning("refused before they were requests", extra={"refused": sum(counts.values()), "codes": counts})
+            _log.warning("connections ended by the guard", extra={"ended": sum(counts.values()), "codes": counts})

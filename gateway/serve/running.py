@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import count
 
@@ -134,7 +134,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 - this process has no threads, and libc is loaded already
+            preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 - see there why it is safe
         )
 
     def _forget_ready(self) -> None:
@@ -149,16 +149,25 @@ def free_name(child: Child, taken: Collection[str]) -> str:
     return next(name for number in count() if (name := f"{stem}-{number}") not in taken)
 
 
-def _load_prctl() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+def _load_prctl() -> Callable[[int, int], int] | None:
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    prctl.argtypes = (ctypes.c_int, ctypes.c_ulong)
+    return prctl
 
 
-_libc = _load_prctl()
+_prctl = _load_prctl()
 
 
 def _die_with_parent(parent: int) -> None:
-    """In the child, before it becomes another program: be told to end when the supervisor dies, even by SIGKILL."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """In the child, before it becomes another program: be told to end when the supervisor dies, even by SIGKILL.
+
+    The child is a copy of this process without its other thread, the one that writes the log; a lock that it held at
+    that moment stays taken. Hence this neither logs nor imports: it is one call of a function that was found before,
+    and a look whether the supervisor died meanwhile.
+    """
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)

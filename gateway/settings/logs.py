@@ -10,12 +10,12 @@ import logging
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from analytics.logline import LogLevel, Render, as_json, as_short
+from analytics.logline import LogLevel, Render, as_json, trace
+from analytics.telemetry.lines import LineWriter, to_standard_error
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _TALKATIVE = "asyncio"
@@ -44,28 +44,45 @@ class Lines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
-            line["traceback"] = "".join(_frames(record.exc_info[1]))
+            line["traceback"] = trace(record.exc_info[1])
         return self._render(line)
 
 
-def _frames(error: BaseException | None) -> Iterator[str]:
-    """Go back from cause to cause; `raise error from error` makes a circle of them."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield f"{type(error).__name__}\n"
-        yield from traceback.format_tb(error.__traceback__)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+class _Behind(logging.Handler):
+    """Hands lines over to be written: whoever logs does not wait for standard error, and does not fail by it."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.put(self.format(record))
+        except Exception:  # noqa: BLE001 - a line that cannot be made is logging's to tell
+            self.handleError(record)
+
+    def say(self, line: str) -> None:
+        """Write a line that is no record, for the person who started the process."""
+        self.acquire()
+        try:
+            self._writer.put(line)
+        finally:
+            self.release()
 
 
-def configure(process: str, level: LogLevel = "info") -> None:
-    """Make this process log to standard error, also what ends it or one of its threads unforeseen."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(process, as_short if sys.stderr.isatty() else as_json))
+def configure(process: str, level: LogLevel = "info") -> Callable[[str], None]:
+    """Make this process log to standard error, also what ends it or one of its threads unforeseen.
+
+    Return what writes further lines there, for a person.
+    """
+    writer, render = to_standard_error(process)
+    handler = _Behind(writer)
+    handler.setFormatter(Lines(process, render))
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     set_level(level)
     sys.excepthook = _tell_uncaught
     threading.excepthook = _tell_uncaught_in_thread
+    return handler.say
 
 
 def set_level(level: LogLevel) -> None:

@@ -257,8 +257,12 @@ def installed(
     simulated: Mapping[str, str] = SIMULATED,
     environment: Mapping[str, str] | None = None,
     ends_by: signal.Signals = signal.SIGTERM,
+    errors: int | None = None,
 ) -> Iterator[Installation]:
-    """Run an installation; `$name` in its configuration stands for the address of the simulated server of that name."""
+    """Run an installation; `$name` in its configuration stands for the address of the simulated server of that name.
+
+    `errors` is a descriptor that it gets for its standard error, in the place of `serve.log`.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
     known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state"), **(environment or {})}
     with ExitStack() as running:
@@ -271,7 +275,8 @@ def installed(
         addresses = {name: server.base_url for name, server in servers.items()}
         (folder / "turnout.toml").write_text(Template(config).substitute(addresses))
         with (folder / "serve.log").open("wb") as log:
-            process = subprocess.Popen(command("serve"), cwd=folder, env=known, stdout=subprocess.DEVNULL, stderr=log)
+            told = log if errors is None else errors
+            process = subprocess.Popen(command("serve"), cwd=folder, env=known, stdout=subprocess.DEVNULL, stderr=told)
         running.callback(_end, process)
         _started(folder, process)
         found = json.loads((folder / "state/addresses.json").read_text())

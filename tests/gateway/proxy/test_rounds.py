@@ -51,17 +51,17 @@ async def test_every_connection_is_looked_at_in_every_round():
 
 
 @pytest.mark.anyio
-async def test_what_was_refused_is_said_in_one_line_and_the_rest_at_the_end(caplog: pytest.LogCaptureFixture):
+async def test_what_was_ended_is_said_in_one_line_and_the_rest_at_the_end(caplog: pytest.LogCaptureFixture):
     guard = Guard(Server(head_timeout_s=0.2))
-    guard.refused.update(["invalid_http"] * 3 + ["invalid_host"])
-    asyncio.get_running_loop().call_later(0.3, guard.refused.update, ["invalid_http"])
+    guard.ended.update(["invalid_http"] * 3 + ["invalid_host"])
+    asyncio.get_running_loop().call_later(0.3, guard.ended.update, ["invalid_http"])
 
     with caplog.at_level(logging.WARNING, "turnout.proxy"):
         await watched(guard, 0.6)
 
-    assert [vars(record)["codes"] for record in caplog.records] == [
-        {"invalid_http": 3, "invalid_host": 1},
-        {"invalid_http": 1},
+    assert [(record.message, vars(record)["ended"], vars(record)["codes"]) for record in caplog.records] == [
+        ("connections ended by the guard", 4, {"invalid_http": 3, "invalid_host": 1}),
+        ("connections ended by the guard", 1, {"invalid_http": 1}),
     ]
 
 

@@ -178,6 +178,14 @@ def test_a_person_at_a_terminal_reads_short_lines():
     assert re.fullmatch(r"\d\d:\d\d:\d\d warning worker-0: the disk \\u001b\[31m refuses \(lost=3\)\r\n", line)
 
 
+def test_a_line_for_a_person_goes_the_same_way_as_it_is():
+    program = "from gateway.settings.logs import configure; configure('serve')('turnout: few files')"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stderr == "turnout: few files\n"
+
+
 def test_ctrl_c_is_no_error_of_ours():
     start = "from gateway.settings.logs import configure; configure('serve')\nraise KeyboardInterrupt"
 

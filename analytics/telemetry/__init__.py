@@ -1,0 +1,1 @@
+"""What a host's processes tell of themselves: the lines of their logs."""
