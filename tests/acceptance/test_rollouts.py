@@ -189,7 +189,8 @@ def test_an_unlisted_model_is_let_through_and_its_cost_is_unknown(way: str, one:
     assert "x-turnout-cost-usd" not in answer.headers
     row = record(one, answer)
     assert (row["model_served"], row["upstream"], row["outcome"]) == (UNLISTED, "open", "ok")
-    assert (row["cost_usd"], row["cost_unknown"], row["price_version"]) == (None, "no_price", None)
+    assert (row["cost_usd"], row["cost_unknown"]) == (None, "no_price")
+    assert row["price_version"] is not None
     assert row["output_tokens"] > 0
 
 
