@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.harness import BASE, CONFIG, Installation, installed
 from tests.bad_input.front import BODY
+from tests.fakes.pipes import fill
 
 ASKED = 120
 DEV_FULL = Path("/dev/full")
@@ -32,18 +33,6 @@ def ask(one: Installation, client: httpx.Client, times: int) -> list[int]:
     body = {**BODY, "model": BASE}
     url = f"{one.base_url}/chat/completions"
     return [client.post(url, json={**body, "user": f"u{n}"}, headers=headers).status_code for n in range(times)]
-
-
-def fill(fd: int) -> int:
-    """Fill a pipe that nobody reads, and return how many bytes it holds."""
-    os.set_blocking(fd, False)
-    held = 0
-    try:
-        while True:
-            held += os.write(fd, b"." * 512)
-    except BlockingIOError:
-        os.set_blocking(fd, True)
-        return held
 
 
 def test_a_log_reader_that_stalls_stops_nothing_and_reads_every_line_when_it_goes_on(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from analytics.telemetry.lines import LineWriter, fields_of
+from tests.fakes.pipes import fill
 
 PATIENCE_S = 20.0
 DEV_FULL = Path("/dev/full")
@@ -32,18 +33,6 @@ def until(is_so: Callable[[], bool]) -> None:
 def read_to_the_end(fd: int) -> list[str]:
     with os.fdopen(fd) as reader:
         return reader.read().splitlines()
-
-
-def fill(fd: int) -> int:
-    """Fill a pipe whose reader stalls, and return how many bytes it holds."""
-    os.set_blocking(fd, False)
-    held = 0
-    try:
-        while True:
-            held += os.write(fd, b"." * 512)
-    except BlockingIOError:
-        os.set_blocking(fd, True)
-        return held
 
 
 def test_lines_come_out_in_their_order_and_the_end_waits_for_them():
