@@ -6,6 +6,7 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+TESTED := $(BIN)/coverage run -m pytest
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -30,7 +31,9 @@ demo: .venv/.ready-run  ## play a rollout with simulated models and users
 test: check  ## all checks, all tests but the slow ones, and what they must cover
 	@echo "Running the tests (a few minutes) ..."
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(TESTED) -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) || { \
+	  echo "Running what failed once more, alone: a test that passes now is unsteady, and wants mending ..."; \
+	  $(TESTED) --last-failed --last-failed-no-failures none -n 0; }
 	@echo "Adding up the coverage ..."
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/python tests/coverage_walls.py

@@ -28,17 +28,17 @@ supervisor.listen_to_signals()
 supervisor.run()
 print("over", flush=True)
 """
-SAY = "import os, sys, time, signal; said = open(sys.argv[1], 'a', buffering=1); name = sys.argv[2]\n"
-LIVE = "said.write(f'{name} lives {os.getpid()}\\n')\ntime.sleep(60)\n"
-ENDS = f"{SAY}signal.signal(signal.SIGTERM, lambda *_: (said.write(f'{{name}} ends\\n'), os._exit(0)))\n{LIVE}"
+SAY = (
+    "import os, sys, time, signal; diary = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)\n"
+    "say = lambda words: os.write(diary, words.encode()); name = sys.argv[2]\n"
+)
+LIVE = "say(f'{name} lives {os.getpid()}\\n')\ntime.sleep(60)\n"
+ENDS = f"{SAY}signal.signal(signal.SIGTERM, lambda *_: (say(f'{{name}} ends\\n'), os._exit(0)))\n{LIVE}"
 SLOWLY = (
-    f"{SAY}signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), said.write(f'{{name}} ends\\n'), os._exit(0)))\n"
-    f"{LIVE}"
+    f"{SAY}signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), say(f'{{name}} ends\\n'), os._exit(0)))\n{LIVE}"
 )
-NEVER = (
-    f"{SAY}signal.signal(signal.SIGTERM, lambda *_: said.write(f'{{name}} is told\\n'))\nwhile True:\n time.sleep(9)\n"
-)
-NEVER = NEVER.replace("while", "said.write(f'{name} lives {os.getpid()}\\n')\nwhile")
+NEVER = f"{SAY}signal.signal(signal.SIGTERM, lambda *_: say(f'{{name}} is told\\n'))\nwhile True:\n time.sleep(9)\n"
+NEVER = NEVER.replace("while", "say(f'{name} lives {os.getpid()}\\n')\nwhile")
 
 
 def child(diary: Path, name: str, program: str, *, turn: int = 0, grace_s: float = PATIENCE_S, **more: Any) -> Child:
@@ -162,7 +162,7 @@ def test_a_dead_child_starts_again(supervised: Callable[..., Supervised], tmp_pa
 
 def test_a_child_that_always_dies_is_started_less_and_less_often(supervised: Callable[..., Supervised], tmp_path: Path):
     diary = tmp_path / "diary"
-    running = supervised([child(diary, "one", f"{SAY}said.write('died\\n'); sys.exit(3)")])
+    running = supervised([child(diary, "one", f"{SAY}say('died\\n'); sys.exit(3)")])
     until(lambda: len(running.lines()) == 5)
     running.process.terminate()
 
@@ -240,7 +240,7 @@ def test_a_terminals_ctrl_c_reaches_the_supervisor_alone(supervised: Callable[..
 def test_a_child_has_the_environment_it_was_given_and_nothing_else(
     supervised: Callable[..., Supervised], tmp_path: Path
 ):
-    program = f"{SAY}said.write(' '.join(sorted(set(os.environ) - {{'LC_CTYPE'}})) + '\\n')\n{LIVE}"
+    program = f"{SAY}say(' '.join(sorted(set(os.environ) - {{'LC_CTYPE'}})) + '\\n')\n{LIVE}"
     running = supervised([child(tmp_path / "diary", "one", program, environment={"A_NAME": "1"})])
     until(running.pids)
 
@@ -272,9 +272,10 @@ def test_ending_what_never_started_does_nothing():
 TELLS = (
     "import os, signal, sys, time\n"
     "name, fd = (sys.argv[sys.argv.index(word) + 1] for word in ('--name', '--ready-fd'))\n"
-    "said = open(sys.argv[1], 'a', buffering=1)\n"
-    "signal.signal(signal.SIGTERM, lambda *_: (said.write(f'{name} ends\\n'), os._exit(0)))\n"
-    "said.write(f'{name} lives {os.getpid()}\\n'); os.write(int(fd), b'.'); time.sleep(60)\n"
+    "diary = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)\n"
+    "say = lambda words: os.write(diary, words.encode())\n"
+    "signal.signal(signal.SIGTERM, lambda *_: (say(f'{name} ends\\n'), os._exit(0)))\n"
+    "say(f'{name} lives {os.getpid()}\\n'); os.write(int(fd), b'.'); time.sleep(60)\n"
 )
 
 
