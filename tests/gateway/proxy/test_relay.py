@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gateway.proxy.caller import Header
+from gateway.proxy.endpoints import CHAT, Endpoint
 from gateway.proxy.exchange import Called
 from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream, relay_stream, relay_whole
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
@@ -48,14 +49,18 @@ class Relayed:
         await relay_whole(self.connection, self.answer, self.entry, [(b"x-request-id", b"r1")])
         return self
 
-    async def stream(self, *, withholds_usage: bool = True) -> Relayed:
+    async def stream(
+        self, *, withholds_usage: bool = True, endpoint: Endpoint = CHAT, last_events: int | None = None
+    ) -> Relayed:
         await relay_stream(
             self.connection,
             self.answer,
             self.entry,
             [(b"x-request-id", b"r1")],
+            endpoint=endpoint,
             withholds_usage=withholds_usage,
             comment_s=10.0,
+            last_events=endpoint.last_events if last_events is None else last_events,
         )
         return self
 
