@@ -18,6 +18,7 @@ from gateway.proxy.admission import admit, check_path, unknown_model
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import ChatCompletions
 from gateway.proxy.entry import new_request_id
+from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.snapshot import Holder
 
 Answering = Callable[[Connection], Awaitable[None]]
@@ -27,10 +28,11 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 class Surface:
     """The paths under `/v1/`."""
 
-    def __init__(self, holder: Holder, chat: ChatCompletions) -> None:
+    def __init__(self, holder: Holder, chat: ChatCompletions, feedbacks: Feedbacks) -> None:
         self._holder = holder
         self._exact: Mapping[str, Mapping[str, Answering]] = {
             "/v1/chat/completions": {"POST": chat.answer},
+            "/v1/feedback": {"POST": feedbacks.answer},
             "/v1/models": {"GET": self._models},
         }
 
