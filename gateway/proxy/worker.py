@@ -26,7 +26,7 @@ from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.page import PageFile
@@ -97,11 +97,11 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
                 throttle=place.throttle,
                 page_file=page_file,
             )
-            chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
+            inference = partial(Inference, holder, journal=writer, tally=tally, throttle=place.throttle)
             feedbacks = Feedbacks(holder, writer, place.throttle)
 
             def surface(upstream: Upstream) -> Surface:
-                return Surface(holder, chat(upstream), feedbacks)
+                return Surface(holder, inference(upstream), feedbacks)
 
             uvloop.run(_serve(listener, surface, guard, lifespan, place.on_ready))
     finally:

@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.caller import WATCH
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
@@ -43,8 +43,8 @@ class Worker:
         self.journal = Journal(moments=self.moments)
         self.upstream = ScriptedUpstream(self.moments, ScriptedAnswer(self.moments, WHOLE))
         holder = Holder(View(decisions=decisions(**changes), source="ledger"))
-        chat = ChatCompletions(holder, self.upstream, self.journal, Counts(), Throttle())
-        self.surface = Surface(holder, chat, Feedbacks(holder, self.journal, Throttle()))
+        inference = Inference(holder, self.upstream, self.journal, Counts(), Throttle())
+        self.surface = Surface(holder, inference, Feedbacks(holder, self.journal, Throttle()))
 
     async def asked(self, method: str, path: str, *, body: bytes = b"", authorized: bool = True) -> Caller:
         headers = [AUTHORIZED] if authorized else []
@@ -139,6 +139,10 @@ async def test_a_dot_segment_is_refused_and_not_forwarded(path: str):
         "/v1//chat/completions",
         "/v1/chat%2fcompletions",
         "/v1/files",
+        "/v1/fine_tuning/jobs",
+        "/v1/realtime/client_secrets",
+        "/v1/responses/resp_1/cancel",
+        "/v1/chat/completions/chatcmpl-1",
         "/v1/",
         "/v1/Chat/Completions",
     ],
