@@ -65,7 +65,7 @@ def write_comparison(found: Comparison) -> None:
     """Print both arms beside each other, and what they are made of."""
     base, candidate = found.base, found.candidate
     sys.stdout.write(f"Rollout {found.rollout}, generation {found.generation}: {_span(found)}\n\n")
-    write_table(("", "base", "candidate", "candidate against base"), _rows(found), figures=(1, 2))
+    write_table(("", "base", "candidate", "difference"), _rows(found), figures=(1, 2))
     sys.stdout.write("\n")
     for name, arm in (("base", base), ("candidate", candidate)):
         if arm.model is not None:
@@ -105,15 +105,15 @@ def _rows(found: Comparison) -> list[Sequence[object]]:
         ("users", _count(base.users), _count(candidate.users), ""),
         ("requests", _count(base.requests), _count(candidate.requests), ""),
         ("failed", _failed(base), _failed(candidate), _points(errors)),
-        _row("half of the answers took less than (p50)", found, "latency_p50_ms", _ms),
-        _row("99 of 100 took less than (p99)", found, "latency_p99_ms", _ms),
-        _row("first word of half of the streams within (TTFT p50)", found, "ttft_p50_ms", _ms),
+        _row("half answered within (p50)", found, "latency_p50_ms", _ms),
+        _row("99 of 100 answered within (p99)", found, "latency_p99_ms", _ms),
+        _row("first words within, half of streams (TTFT)", found, "ttft_p50_ms", _ms),
         _row("tokens per answer", found, "output_tokens", _tokens),
-        _row("cost per request", found, "cost_usd", _usd),
-        ("total cost", _known(base.total_cost_usd, _usd), _known(candidate.total_cost_usd, _usd), ""),
+        _row("cost per request", found, "cost_usd", usd),
+        ("total cost", _known(base.total_cost_usd, usd), _known(candidate.total_cost_usd, usd), ""),
         ("requests of unknown cost", _unknown(base), _unknown(candidate), ""),
         (
-            "satisfied, of those who rated",
+            "satisfied users, of those who rated",
             _share(base.satisfaction),
             _share(candidate.satisfaction),
             _points(by["satisfaction"]),
@@ -181,7 +181,7 @@ def _tokens(value: float) -> str:
     return f"{value:,.1f}"
 
 
-def _usd(value: float) -> str:
+def usd(value: float) -> str:
     """Write dollars with four digits that say something: $0.0002133 and $1,234.57."""
     if value >= 1:
         return f"${value:,.2f}"

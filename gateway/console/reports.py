@@ -100,7 +100,7 @@ def parse_moment(text: str | None, place: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
         known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return (known - _EPOCH) // timedelta(microseconds=1)
+        return (known.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
         message = f"{text!r} is no time; write for example 2026-11-22 or 2026-11-22T14:30:00Z"
         raise BadRequestError(message, param=place) from error
