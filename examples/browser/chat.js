@@ -49,6 +49,7 @@ async function ask(words) {
   else answer.remove();
   if (!text) messages.pop();
   if (id && text) offerThumbs(answer, id);
+  talk.lastElementChild?.scrollIntoView({ block: "end" });
   busy(null, trouble);
 }
 
@@ -63,9 +64,8 @@ function offerThumbs(answer, id) {
         for (const each of thumbs.querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
         thanks.textContent = "Thank you.";
       } catch (error) {
-        thanks.textContent = error.message;
+        thanks.textContent = `Not sent: ${error.message}`;
       }
-      state.textContent = thanks.textContent;
     });
   }
 }
