@@ -102,7 +102,16 @@ def test_a_route_of_the_console_is_documented(route: str):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/models", "/v1/models/{id}", "/healthz", "/readyz", "/api/v1/openapi.json"]
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/feedback",
+        "/v1/models",
+        "/v1/models/{id}",
+        "/healthz",
+        "/readyz",
+        "/api/v1/openapi.json",
+    ],
 )
 def test_a_route_outside_that_description_is_documented(path: str):
     assert re.search(re.escape(path) + r"(?![/{\w])", (DOCS / "http-api.md").read_text())

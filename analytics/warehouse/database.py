@@ -18,23 +18,8 @@ from typing import Any, Protocol
 
 import duckdb
 
-from analytics.lake.columns import COLUMNS, quoted
-from analytics.lake.layout import INCOMING
-
-FEEDBACK = f"{INCOMING}/feedback"
-"""The folder of the lake in which feedback lies."""
-
-FEEDBACK_COLUMNS = {
-    "feedback_id": "UUID",
-    "received_at": "TIMESTAMP",
-    "application": "VARCHAR",
-    "request_id": "UUID",
-    "response_id": "VARCHAR",
-    "thumb": "VARCHAR",
-    "rating": "TINYINT",
-    "signal": "VARCHAR",
-}
-"""The type of each column of `feedback`."""
+from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS, quoted
+from analytics.lake.layout import FEEDBACK, INCOMING
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
