@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from json.decoder import scanstring
 
 from tests.fakes.peer import Request
 from tests.fakes.wire_caller import Header, Received
@@ -96,7 +95,7 @@ def fields(body: bytes) -> Fields:
     at = _skip(text, text.index("{") + 1)
     found: Fields = []
     while text[at] != "}":
-        name, at = scanstring(text, at + 1)
+        name, at = _READ.raw_decode(text, at)
         start = _skip(text, _skip(text, at) + 1)
         _, end = _READ.raw_decode(text, start)
         found.append((name, text[start:end].encode()))

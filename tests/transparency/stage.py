@@ -23,7 +23,7 @@ SERVED: dict[Way, str] = {"plain": "plain", "held": "gpt-4o-mini", "moved": "ft:
 """By which name the upstream is asked, when the client asks for one of `WAYS`."""
 
 CREDENTIAL = "sk-of-the-upstream"
-COMMENT_S = 1.0
+COMMENT_S = 0.3
 CONFIG = f"""
 [server]
 port = 0
