@@ -120,7 +120,7 @@ def test_a_compressed_answer_which_nobody_asked_for_is_answered_by_a_status(stag
     assert (through.status, error_of(through.body)["code"]) == (502, "upstream_error")
 
 
-@pytest.mark.parametrize("kind", [b"application/json; charset=utf-8", b"text/plain", b"", b"multipart/form-data"])
+@pytest.mark.parametrize("kind", [b"application/json; charset=utf-8", b"text/plain", b""])
 def test_what_is_read_as_json_is_sent_as_json_whatever_its_client_calls_it(stage: Stage, kind: bytes):
     call = replace(WHOLE_CALL, shape=replace(WHOLE_CALL.shape, content_type=kind))
 

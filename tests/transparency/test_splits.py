@@ -22,8 +22,8 @@ from tests.transparency.shapes.every import STREAMED
 from tests.transparency.stage import Stage
 
 RANDOM_CUTS = 1000
-LONG_BYTES = 4000
-"""A longer stream has one event that is long, all of whose places are alike: of those, a sample is taken."""
+LONG_BYTES = 10_000
+"""A longer stream has one event that is long, whose places are alike: of those, a sample is taken."""
 
 
 def passed(pieces: Sequence[bytes], *, withholds_usage: bool) -> bytes:
