@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.proxy.caller import Header
+from gateway.proxy.passage import MAX_EVENT_BYTES
 from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
 from tests.fakes.proxy import (
