@@ -169,6 +169,18 @@ def is_not_kept(body: bytes, kept: str) -> bool:
     return error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS or kept in (error.message or "")
 
 
+def read_end(end: bytes) -> Reply | None:
+    """Read the last members of a whole answer from `usage` on, out of its last bytes; None where they are not there.
+
+    What follows a key is JSON as the rest of an object only where that key is the object's own.
+    """
+    at = end.rfind(b'"usage"')
+    return read(b"{" + end[at:]) if at > 0 and end[at - 1] in _BEFORE_KEYS else None
+
+
+_BEFORE_KEYS = b", \t\r\n"
+
+
 def _known_parts(body: bytes) -> Reply | None:
     """Read field by field what another server spells in its own way: 10.0 tokens, a numeric id."""
     try:
