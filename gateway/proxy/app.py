@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +17,8 @@ from litestar.types import Receive, Scope, Send
 from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError
 from gateway.proxy.admission import admit, check_path, unknown_model
 from gateway.proxy.caller import Connection, Header
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
+from gateway.proxy.endpoints import KNOWN, endpoint_of
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.snapshot import Holder
 
@@ -27,11 +29,12 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 class Surface:
     """The paths under `/v1/`."""
 
-    def __init__(self, holder: Holder, chat: ChatCompletions) -> None:
+    def __init__(self, holder: Holder, inference: Inference) -> None:
         self._holder = holder
+        self._inference = inference
         self._exact: Mapping[str, Mapping[str, Answering]] = {
-            "/v1/chat/completions": {"POST": chat.answer},
             "/v1/models": {"GET": self._models},
+            **{path: {"POST": partial(inference.answer, endpoint=endpoint)} for path, endpoint in KNOWN.items()},
         }
 
     async def answer(self, connection: Connection) -> None:
@@ -50,6 +53,8 @@ class Surface:
         check_path(connection.path)
         if connection.path.startswith("/v1/models/"):
             return {"GET": self._model}
+        if connection.method == "POST" and (endpoint := endpoint_of(connection.path)) is not None:
+            return {"POST": partial(self._inference.answer, endpoint=endpoint)}
         raise _unknown_url(connection.method, connection.path)
 
     async def _models(self, connection: Connection) -> None:
@@ -117,7 +122,7 @@ def _request_id() -> Header:
 
 
 def _unknown_url(method: str, path: str) -> NotFoundError:
-    message = f"Unknown request URL: {method} {path[:200]}. Here are POST /v1/chat/completions and GET /v1/models."
+    message = f"Unknown request URL: {method} {path[:200]}. Here are GET /v1/models, and POST to what takes a model."
     return NotFoundError(message)
 
 

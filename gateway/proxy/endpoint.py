@@ -11,6 +11,7 @@ from gateway.proxy import wire
 from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknown_model
 from gateway.proxy.caller import Connection, GoneError, Header
 from gateway.proxy.choice import Choice, check_standing, choose, exposed
+from gateway.proxy.endpoints import CHAT, Endpoint
 from gateway.proxy.entry import Entry, Journal, Tally
 from gateway.proxy.forwarding import forwarded
 from gateway.proxy.identity import identify
@@ -22,8 +23,8 @@ from gateway.proxy.upstream import Call, Fault, Upstream
 _log = logging.getLogger("turnout.proxy")
 
 
-class ChatCompletions:
-    """`POST /v1/chat/completions`, streamed and not."""
+class Inference:
+    """Every POST whose JSON body names a model, streamed and not; `endpoints.py` knows where they differ."""
 
     def __init__(self, holder: Holder, upstream: Upstream, journal: Journal, tally: Tally, throttle: Throttle) -> None:
         self._holder = holder
@@ -32,12 +33,12 @@ class ChatCompletions:
         self._tally = tally
         self._throttle = throttle
 
-    async def answer(self, connection: Connection) -> None:
+    async def answer(self, connection: Connection, endpoint: Endpoint = CHAT) -> None:
         """Answer one request; whatever happens, it is recorded exactly once."""
-        entry = Entry(self._journal, self._tally, "chat.completions")
+        entry = Entry(self._journal, self._tally, endpoint.name)
         headers: list[Header] = [(b"x-request-id", entry.request_id.encode())]
         try:
-            await self._answer(connection, self._holder.view, entry, headers)
+            await self._answer(connection, endpoint, self._holder.view, entry, headers)
         except ApiError as error:
             entry.close(error.outcome, status=error.status, error_class=error.error_class)
             if not connection.started:
@@ -56,7 +57,9 @@ class ChatCompletions:
             connection.unwatch()
             self._throttle.leave(entry, connection)
 
-    async def _answer(self, connection: Connection, view: View, entry: Entry, headers: list[Header]) -> None:
+    async def _answer(
+        self, connection: Connection, endpoint: Endpoint, view: View, entry: Entry, headers: list[Header]
+    ) -> None:
         exchange = entry.exchange
         caller = _admitted(connection, view, entry)
         if caller.is_limited:
@@ -68,7 +71,7 @@ class ChatCompletions:
         body = await connection.body(view.decisions.snapshot.max_body_bytes, self._throttle.room(admission))
         if (now := self._holder.view) is not view:
             view, caller = now, _admitted(connection, now, entry)
-        reading = wire.read(body)
+        reading = wire.read(body, endpoint.default_model)
         exchange.learn(model_requested=reading.model, stream=reading.stream)
         user = identify(caller, connection.headers, reading)
         route = view.decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
@@ -84,7 +87,9 @@ class ChatCompletions:
             await self._throttle.enter(choice.deployment, admission, entry)
             check_standing(choice, self._holder.view)
             exchange.learn(snapshot_version=self._holder.view.decisions.label)
-        injects = reading.stream and choice.deployment.injects_usage and not reading.asks_usage
+        injects = (
+            endpoint.injects_usage and reading.stream and choice.deployment.injects_usage and not reading.asks_usage
+        )
         body = wire.rewrite(reading, choice.deployment.model, inject_usage=injects)
         call = _call(connection, choice, body, stream=reading.stream)
         entry.open(choice.called(view.decisions.snapshot.price_version), call.total_s)

@@ -9,7 +9,7 @@ import msgspec
 from analytics.pricing import Price, cost
 from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
 from analytics.usage import Usage, reported
-from gateway.proxy import wire
+from gateway.proxy import reply
 
 _MS = 1000.0
 MAX_ID_CHARACTERS = 256
@@ -82,7 +82,7 @@ class Exchange:
         """Note the upstream's status."""
         self.status = status
 
-    def saw_chunk(self, chunk: wire.Answer, now: float) -> None:
+    def saw_chunk(self, chunk: reply.Reply, now: float) -> None:
         """Read one streamed chunk: first and last output, usage, ids."""
         if chunk.has_delta:
             self._deltas += 1
@@ -91,7 +91,7 @@ class Exchange:
                 self._first_at = now
         self._read(chunk)
 
-    def saw_answer(self, answer: wire.Answer | None) -> None:
+    def saw_answer(self, answer: reply.Reply | None) -> None:
         """Read a whole answer, if it could be read."""
         if answer is not None:
             self._read(answer)
@@ -158,7 +158,7 @@ class Exchange:
             cost_usd=usd,
         )
 
-    def _read(self, answer: wire.Answer) -> None:
+    def _read(self, answer: reply.Reply) -> None:
         if (reason := answer.finish_reason) is not None:
             self._finish_reason = reason[:MAX_REASON_CHARACTERS]
         for part in (answer, answer.response):

@@ -5,7 +5,7 @@ Law: whole events pass in order and unchanged; only the usage chunk that the cal
 
 from __future__ import annotations
 
-from gateway.proxy import wire
+from gateway.proxy import reply
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.sse import DONE, Splitter, payload
 
@@ -66,7 +66,7 @@ class Passage:
         if content == DONE:
             self.is_complete = self.has_begun = True
             return True
-        chunk = wire.answer(content)
+        chunk = reply.read(content)
         if chunk is None:
             self.has_unreadable = self.has_begun = True
             return True

@@ -14,7 +14,7 @@ import msgspec
 
 from analytics.record import Outcome
 from gateway.errors import ApiError, UpstreamError, UpstreamTimeoutError
-from gateway.proxy import wire
+from gateway.proxy import reply
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.entry import Entry
 from gateway.proxy.exchange import outcome_of
@@ -79,7 +79,7 @@ async def relay_whole(connection: Connection, answer: Answer, entry: Entry, head
             return await _relay_bytes(connection, answer, entry, headers, b"".join(pieces))
     entry.received()
     body = b"".join(pieces)
-    read = wire.answer(body)
+    read = reply.read(body)
     entry.exchange.saw_answer(read)
     outcome, error_class = outcome_of(answer.status)
     if outcome == "ok" and read is None:

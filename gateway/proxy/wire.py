@@ -1,4 +1,4 @@
-"""Read and rewrite OpenAI's JSON. Pure: unknown fields pass through untouched, and nothing is read that is not needed.
+"""Read and rewrite requests in OpenAI's JSON. Pure: unknown fields pass untouched; nothing is read without need.
 
 One decode into `dict[str, Raw]` serves both reading and rewriting: values stay the caller's own bytes.
 """
@@ -12,7 +12,6 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
-from analytics.usage import WireUsage
 from gateway.errors import BadRequestError
 
 FORBIDDEN_FIELDS = ("api_base", "base_url", "api_key", "extra_headers")
@@ -64,8 +63,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return _text((_object(self.fields, "metadata") or {}).get(name, _ABSENT), f"metadata.{name}")
 
 
-def read(body: bytes) -> Reading:
-    """Read a JSON request body.
+def read(body: bytes, default_model: str | None = None) -> Reading:
+    """Read a JSON request body; one without `model` means the default, where there is one.
 
     Raises:
         BadRequestError: it is not one strict UTF-8 JSON object without duplicate keys, lacks `model`, or holds a field
@@ -78,6 +77,8 @@ def read(body: bytes) -> Reading:
             raise BadRequestError(message, param=name, code="field_not_allowed")
     _refuse_look_alikes(fields)
     model = _text(fields.get("model", _ABSENT), "model")
+    if model is None:
+        model = default_model
     if not model:
         message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
         raise BadRequestError(message, param="model", code="missing_model")
@@ -106,111 +107,6 @@ def rewrite(reading: Reading, model: str, *, inject_usage: bool) -> bytes:
         options["include_usage"] = Raw(b"true")
         fields["stream_options"] = Raw(msgspec.json.encode(options))
     return msgspec.json.encode(fields)
-
-
-class _Delta(msgspec.Struct):
-    content: Raw = _ABSENT
-    reasoning: Raw = _ABSENT
-    reasoning_content: Raw = _ABSENT
-    refusal: Raw = _ABSENT
-    tool_calls: Raw = _ABSENT
-    function_call: Raw = _ABSENT
-    audio: Raw = _ABSENT
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Response(msgspec.Struct):
-    id: str | None = None
-    usage: WireUsage | None = None
-    service_tier: str | None = None
-
-
-class Answer(msgspec.Struct):
-    """What is read of a whole answer or of one streamed chunk; `error` is raw JSON, `null` when there is none.
-
-    `response` is what the events of a streamed response wrap, such as `response.completed`.
-    """
-
-    id: str | None = None
-    choices: list[_Choice] | None = None
-    usage: WireUsage | None = None
-    error: Raw = _ABSENT
-    service_tier: str | None = None
-    response: _Response | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether it carries an error object."""
-        return bytes(self.error) != b"null"
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Return the first choice's reason for ending, if any choice has ended."""
-        return next((choice.finish_reason for choice in self.choices or () if choice.finish_reason), None)
-
-    @property
-    def has_delta(self) -> bool:
-        """Tell whether it carries output: content, reasoning, refusal, a tool call or audio."""
-        return any(_carries(choice.delta) for choice in self.choices or () if choice.delta is not None)
-
-    @property
-    def is_usage_only(self) -> bool:
-        """Tell whether it is the extra chunk that `include_usage` adds."""
-        return not self.choices and self.usage is not None
-
-
-_ANSWER = msgspec.json.Decoder(Answer)
-_EMPTY = (b"null", b'""', b"[]")
-
-
-def answer(body: bytes) -> Answer | None:
-    """Read a whole answer or one chunk; None when it is no JSON object. A field of unknown shape counts as absent."""
-    try:
-        return _ANSWER.decode(body)
-    except msgspec.ValidationError:
-        return _known_parts(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-
-
-def _known_parts(body: bytes) -> Answer | None:
-    """Read field by field what another server spells in its own way: 10.0 tokens, a numeric id."""
-    try:
-        fields = _FIELDS.decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-    return Answer(
-        id=_or_none(str, fields.get("id"), strict=True),
-        choices=_or_none(list[_Choice], fields.get("choices"), strict=True),
-        usage=_or_none(WireUsage, fields.get("usage"), strict=False),
-        error=fields.get("error", _ABSENT),
-        service_tier=_or_none(str, fields.get("service_tier"), strict=True),
-        response=_or_none(_Response, fields.get("response"), strict=False),
-    )
-
-
-def _or_none(kind: type[_T], raw: Raw | None, *, strict: bool) -> _T | None:
-    try:
-        return None if raw is None else msgspec.json.decode(raw, type=kind, strict=strict)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-
-
-def _carries(delta: _Delta) -> bool:
-    parts = (
-        delta.content,
-        delta.reasoning,
-        delta.reasoning_content,
-        delta.refusal,
-        delta.tool_calls,
-        delta.function_call,
-        delta.audio,
-    )
-    return any(bytes(part) not in _EMPTY for part in parts)
 
 
 def _fields(body: bytes) -> dict[str, Raw]:

@@ -26,7 +26,7 @@ from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
 from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
@@ -96,8 +96,8 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
                 throttle=place.throttle,
                 page_file=page_file,
             )
-            chat = partial(ChatCompletions, holder, journal=writer, tally=tally, throttle=place.throttle)
-            uvloop.run(_serve(listener, holder, chat, guard, lifespan, place.on_ready))
+            inference = partial(Inference, holder, journal=writer, tally=tally, throttle=place.throttle)
+            uvloop.run(_serve(listener, holder, inference, guard, lifespan, place.on_ready))
     finally:
         # The server ends by SystemExit.
         writer.close()
@@ -166,13 +166,13 @@ def first_view(
 async def _serve(
     listener: socket.socket,
     holder: Holder,
-    chat: Callable[[Upstream], ChatCompletions],
+    inference: Callable[[Upstream], Inference],
     guard: Guard,
     running: Callable[..., AbstractAsyncContextManager[None]],
     on_ready: Callable[[], None],
 ) -> None:
     upstream = Http1Upstream()
-    surface = Surface(holder, chat(upstream))
+    surface = Surface(holder, inference(upstream))
     config = uvicorn.Config(
         create_app(surface, [partial(running, upstream=upstream)]),
         http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard)),

@@ -10,7 +10,7 @@ import pytest
 
 from analytics.pricetable import indexed, price_of
 from analytics.record import Record
-from gateway.proxy import wire
+from gateway.proxy import reply
 from gateway.proxy.exchange import Called, Exchange
 from gateway.settings.prices import shipped
 from tests.acceptance.recorded_usages import CASES, Bill
@@ -22,11 +22,11 @@ def recorded(model: str, sent: dict[str, Any], *, streamed: bool) -> Record:
     exchange = Exchange({"request_id": "r", "seq": 1, "started_at": 0}, 0.0)
     price = price_of(model, TABLE)
     exchange.dispatched(Called(arm=None, model=model, upstream="openai", price=price, price_version="p1"), 0.0)
-    read = wire.answer(msgspec.json.encode(sent))
+    read = reply.read(msgspec.json.encode(sent))
     assert read is not None
     if streamed:
         exchange.saw_chunk(read, 0.5)
-        exchange.saw_chunk(wire.Answer(), 0.6)
+        exchange.saw_chunk(reply.Reply(), 0.6)
     else:
         exchange.saw_answer(read)
     return exchange.settle("ok", 1.0, status=200)

@@ -52,10 +52,13 @@ UNKNOWN = [
     "/v1/chat%2fcompletions",
     "/v1/chat/completions%00",
     "/v1/chat/completions;x=1",
-    "/v1/completions",
     "/v1/files",
+    "/v1/batches",
+    "/v1/assistants",
+    "/v1/fine_tuning/jobs",
+    "/v1/realtime/client_secrets",
+    "/v1/responses/resp_1/cancel",
     "/v1/%252e%252e/chat/completions",
-    "/v1/simulate/counts",
 ]
 
 

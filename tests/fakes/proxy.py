@@ -17,7 +17,8 @@ import msgspec
 from analytics.pricing import Price
 from analytics.record import Frame, Opened, Record
 from gateway.proxy.caller import WATCH, Connection, Header
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
+from gateway.proxy.endpoints import endpoint_of
 from gateway.proxy.entry import Entry
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Decisions, Holder, View
@@ -300,20 +301,22 @@ async def request(
     view: View | None = None,
     query: bytes = b"",
     throttle: Throttle | None = None,
+    path: str = "/v1/chat/completions",
     answering: type[ScriptedAnswer] = ScriptedAnswer,
     **changes: Any,
 ) -> Request:
-    """Send one request for a chat completion; `raised` is what the upstream raises instead of answering."""
+    """Send one request, for a chat completion by default; `raised` is what the upstream raises instead of answering."""
     moments = Moments(leave_at=leave_at)
     journal, tally = Journal(moments=moments), Counts()
     pieces = [body] if isinstance(body, bytes) else body
-    caller = Caller(moments, *pieces, headers=headers, query=query)
+    caller = Caller(moments, *pieces, headers=headers, query=query, path=path)
     answer = answering(moments, *steps, status=status, headers=answer_headers)
     upstream = ScriptedUpstream(moments, answer if raised is None else raised)
     holder = Holder(view or View(decisions=decisions(**changes), source="ledger"))
-    await _finished(
-        ChatCompletions(holder, upstream, journal, tally, throttle or Throttle()).answer(caller.connection())
-    )
+    endpoint = endpoint_of(path)
+    assert endpoint is not None
+    inference = Inference(holder, upstream, journal, tally, throttle or Throttle())
+    await _finished(inference.answer(caller.connection(), endpoint))
     return Request(moments=moments, journal=journal, tally=tally, upstream=upstream, caller=caller)
 
 

@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.caller import WATCH
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from tests.fakes.proxy import (
@@ -42,7 +42,7 @@ class Worker:
         self.journal = Journal(moments=self.moments)
         self.upstream = ScriptedUpstream(self.moments, ScriptedAnswer(self.moments, WHOLE))
         holder = Holder(View(decisions=decisions(**changes), source="ledger"))
-        self.surface = Surface(holder, ChatCompletions(holder, self.upstream, self.journal, Counts(), Throttle()))
+        self.surface = Surface(holder, Inference(holder, self.upstream, self.journal, Counts(), Throttle()))
 
     async def asked(self, method: str, path: str, *, body: bytes = b"", authorized: bool = True) -> Caller:
         headers = [AUTHORIZED] if authorized else []
@@ -137,6 +137,10 @@ async def test_a_dot_segment_is_refused_and_not_forwarded(path: str):
         "/v1//chat/completions",
         "/v1/chat%2fcompletions",
         "/v1/files",
+        "/v1/fine_tuning/jobs",
+        "/v1/realtime/client_secrets",
+        "/v1/responses/resp_1/cancel",
+        "/v1/chat/completions/chatcmpl-1",
         "/v1/",
         "/v1/Chat/Completions",
     ],

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.proxy.caller import Header
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
@@ -194,7 +194,7 @@ async def test_one_request_decides_by_one_view():
 
     journal = Journal(moments=moments)
     caller = Caller(moments, BODY, headers=[AUTHORIZED])
-    await ChatCompletions(holder, Changing(moments, ScriptedAnswer(moments)), journal, Counts(), Throttle()).answer(
+    await Inference(holder, Changing(moments, ScriptedAnswer(moments)), journal, Counts(), Throttle()).answer(
         caller.connection()
     )
 
@@ -331,9 +331,7 @@ async def test_a_caller_who_leaves_while_sending_is_recorded_and_nothing_is_forw
     caller = Caller(moments, BODY[:5], headers=[AUTHORIZED], is_cut=True)
     upstream = ScriptedUpstream(moments, ScriptedAnswer(moments))
 
-    endpoint = ChatCompletions(
-        Holder(View(decisions=decisions(), source="ledger")), upstream, journal, tally, Throttle()
-    )
+    endpoint = Inference(Holder(View(decisions=decisions(), source="ledger")), upstream, journal, tally, Throttle())
     await endpoint.answer(caller.connection())
 
     assert (journal.record.outcome, journal.record.status, journal.record.application) == (
@@ -353,9 +351,7 @@ async def test_a_worker_that_ends_in_the_middle_closes_the_request_as_interrupte
     caller = Caller(moments, *([body] if body else []), headers=[AUTHORIZED])
     moments.leave = lambda: None
     upstream = ScriptedUpstream(moments, ScriptedAnswer(moments))
-    endpoint = ChatCompletions(
-        Holder(View(decisions=decisions(), source="ledger")), upstream, journal, tally, Throttle()
-    )
+    endpoint = Inference(Holder(View(decisions=decisions(), source="ledger")), upstream, journal, tally, Throttle())
 
     answering = asyncio.create_task(endpoint.answer(caller.connection()))
     await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ import pytest
 
 from analytics.pricing import Price
 from analytics.record import Attempt, Opened, Record
-from gateway.proxy import wire
+from gateway.proxy import reply
 from gateway.proxy.exchange import Called, Exchange, outcome_of
 
 FACTS: dict[str, Any] = {"request_id": "r-1", "seq": 3, "started_at": 1_800_000_000_000_000, "endpoint": "chat"}
@@ -25,13 +25,13 @@ def begun(*, called: Called | None = CANDIDATE, dispatched_at: float = 100.25) -
     return exchange
 
 
-def answer(**fields: Any) -> wire.Answer:
-    read = wire.answer(msgspec.json.encode(fields))
+def answer(**fields: Any) -> reply.Reply:
+    read = reply.read(msgspec.json.encode(fields))
     assert read is not None
     return read
 
 
-def said(content: str | None, finish_reason: str | None = None) -> wire.Answer:
+def said(content: str | None, finish_reason: str | None = None) -> reply.Reply:
     return answer(id="c-1", choices=[{"delta": {"content": content}, "finish_reason": finish_reason}])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from analytics.pricing import Price
 from analytics.record import Record
-from gateway.proxy import wire
+from gateway.proxy import reply
 from gateway.proxy.exchange import Called, Exchange
 
 PRICE = Price(input=1.0, output=2.0)
@@ -22,7 +22,7 @@ def settled(price: Price | None, reported: dict[str, Any] | None) -> Record:
     exchange.dispatched(Called(arm=None, model="m", upstream="u", price=price, price_version="p1"), 0.0)
     if reported is not None:
         usage = {"prompt_tokens": 1_000_000, "completion_tokens": 1_000_000, **reported}
-        exchange.saw_answer(wire.answer(msgspec.json.encode({"usage": usage})))
+        exchange.saw_answer(reply.read(msgspec.json.encode({"usage": usage})))
     return exchange.settle("ok", 1.0, status=200)
 
 

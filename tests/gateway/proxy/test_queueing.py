@@ -18,7 +18,7 @@ from analytics.record import Record
 from gateway.errors import ApiError
 from gateway.proxy.board import Board
 from gateway.proxy.choice import check_standing, choose
-from gateway.proxy.endpoint import ChatCompletions
+from gateway.proxy.endpoint import Inference
 from gateway.proxy.identity import ANONYMOUS, User
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
@@ -88,7 +88,7 @@ class Crowd:
         self.throttle = throttle or Throttle()
         self.journal, self.tally = Journal(moments=Moments()), Counts()
         self.holder = Holder(View(decisions=decisions(**changes), source="ledger"))
-        self.endpoint = ChatCompletions(self.holder, self.upstream, self.journal, self.tally, self.throttle)
+        self.endpoint = Inference(self.holder, self.upstream, self.journal, self.tally, self.throttle)
         self.callers: list[Caller] = []
         self.tasks: list[asyncio.Task[None]] = []
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.usage import WireUsage
-from gateway.proxy import wire
+from gateway.proxy import reply
 
 odd = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([{}])
 deltas = st.fixed_dictionaries({}, optional={"content": odd, "tool_calls": odd, "audio": odd})
@@ -29,8 +29,8 @@ answers = st.fixed_dictionaries(
 )
 
 
-def answered(text: str) -> wire.Answer:
-    answer = wire.answer(text.encode())
+def answered(text: str) -> reply.Reply:
+    answer = reply.read(text.encode())
     assert answer is not None
     return answer
 
@@ -85,7 +85,7 @@ def test_an_error_is_anything_but_null():
     [b"", b"[]", b"null", b"hello", b'{"id":"\xff"}', b'{"x":' + b"[" * 5000 + b"]" * 5000, b'{"id":5,"x":"\xff'],
 )
 def test_what_is_no_json_object_is_none(body: bytes):
-    assert wire.answer(body) is None
+    assert reply.read(body) is None
 
 
 def test_a_field_of_unknown_shape_counts_as_absent_and_the_others_are_read():
@@ -97,12 +97,12 @@ def test_a_field_of_unknown_shape_counts_as_absent_and_the_others_are_read():
 
 @given(st.binary(max_size=64))
 def test_no_bytes_break_the_reader(body: bytes):
-    assert wire.answer(body) is None or isinstance(json.loads(body), dict)
+    assert reply.read(body) is None or isinstance(json.loads(body), dict)
 
 
 @given(answers)
 def test_no_answer_breaks_the_reader(sent: dict[str, Any]):
-    answer = wire.answer(json.dumps(sent).encode())
+    answer = reply.read(json.dumps(sent).encode())
 
     if answer is not None:
         assert answer.failed == (sent.get("error") is not None)

@@ -1,0 +1,96 @@
+"""The endpoints whose requests name a model: what each is called in records, and where each differs. Pure: a table.
+
+Law: no caller can bring a new name into the records: whatever is not listed here is called `other`. Resources of the
+upstream's account are never reached by a model's name, however their bodies look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint, by the name that stands in the records' `endpoint`.
+
+    `injects_usage`: streams tell their usage only when asked to (`stream_options.include_usage`). `default_model`: what
+    a request without `model` means by OpenAI's documentation. `is_media`: an answer may be something other than JSON,
+    and may take as long as it plays. `has_typed_errors`: errors within streams are events of the type `error`.
+    `continues`: a request may go on from an answer that is kept at the upstream.
+    """
+
+    name: str
+    injects_usage: bool = False
+    default_model: str | None = None
+    is_media: bool = False
+    has_typed_errors: bool = False
+    continues: bool = False
+
+
+CHAT = Endpoint(name="chat.completions", injects_usage=True)
+OTHER = Endpoint(name="other", is_media=True)
+"""Endpoints that came after this table: passed on and recorded alike."""
+
+KNOWN: Mapping[str, Endpoint] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": Endpoint(name="completions", injects_usage=True),
+    "/v1/embeddings": Endpoint(name="embeddings"),
+    "/v1/responses": Endpoint(name="responses", has_typed_errors=True, continues=True),
+    "/v1/responses/compact": Endpoint(name="responses.compact", continues=True),
+    "/v1/responses/input_tokens": Endpoint(name="responses.input_tokens", continues=True),
+    "/v1/moderations": Endpoint(name="moderations", default_model="omni-moderation-latest"),
+    "/v1/images/generations": Endpoint(name="images.generations"),
+    "/v1/images/edits": Endpoint(name="images.edits"),
+    "/v1/images/variations": Endpoint(name="images.variations"),
+    "/v1/audio/speech": Endpoint(name="audio.speech", is_media=True),
+    "/v1/audio/transcriptions": Endpoint(name="audio.transcriptions", is_media=True),
+    "/v1/audio/translations": Endpoint(name="audio.translations", is_media=True),
+    "/v1/videos": Endpoint(name="videos", is_media=True),
+    "/v1/rerank": Endpoint(name="rerank"),
+    "/v1/score": Endpoint(name="score"),
+}
+
+_PLAIN = re.compile(r"/v1/([a-z0-9_-]{1,64})(?:/[a-z0-9_-]{1,64}){0,3}")
+_OF_THE_ACCOUNT = frozenset(
+    {
+        "assistants",
+        "batches",
+        "chatkit",
+        "containers",
+        "conversations",
+        "dashboard",
+        "evals",
+        "feedback",
+        "files",
+        "fine-tunes",
+        "fine_tuning",
+        "models",
+        "organization",
+        "organizations",
+        "projects",
+        "realtime",
+        "skills",
+        "threads",
+        "uploads",
+        "usage",
+        "vector_stores",
+        "webhooks",
+    }
+)
+"""What is kept at the upstream, or opens a way around the gateway (`realtime` hands out keys); many take a `model`."""
+
+
+def endpoint_of(path: str) -> Endpoint | None:
+    """Return what a POST to this path asks for, or None where a model's name alone leads nowhere."""
+    if (known := KNOWN.get(path)) is not None:
+        return known
+    plain = _PLAIN.fullmatch(path)
+    if plain is None or plain[1] in _OF_THE_ACCOUNT or path.startswith(_BELOW_KNOWN):
+        return None
+    return OTHER
+
+
+_BELOW_KNOWN = ("/v1/chat/completions/", "/v1/responses/", "/v1/videos/")
+"""What an endpoint made and the upstream keeps, by its id."""
