@@ -82,8 +82,10 @@ def test_what_readers_could_disagree_on_is_refused(lines: list[bytes], why: str)
 
 @pytest.mark.parametrize(
     "name",
-    ["Model", "MODEL", " model", "model ", "model[]", "model.x", "model[name]", "User", "user[]", "STREAM", "_charset_"]
-    + ["Safety_Identifier", "Metadata[user_id]", "metadata[ user_id ]"],
+    [
+        *("Model", "MODEL", " model", "model ", "model[]", "model.x", "model[name]", "User", "user[]", "STREAM"),
+        *("_charset_", "Safety_Identifier", "Metadata[user_id]", "metadata[ user_id ]"),
+    ],
 )
 def test_a_name_that_looks_like_one_that_is_read_is_refused(name: str):
     refused = fault(b'content-disposition: form-data; name="%b"' % name.encode())
