@@ -23,6 +23,7 @@ _MODEL_OPTIONS: dict[str, tuple[type[int | float], str]] = {
     "tokens_per_chunk": (int, "tokens in each chunk of a stream (4)"),
     "reasoning_tokens": (int, "tokens of each answer that are reasoning (0)"),
     "cached_share": (float, "share of each prompt that counts as cached, 0 to 1 (0)"),
+    "quality": (float, "share of answers that simulated users like, 0 to 1 (1)"),
 }
 _SERVER_OPTIONS: dict[str, tuple[type[int | float | str], str]] = {
     "host": (str, "where to listen (127.0.0.1)"),

@@ -13,8 +13,8 @@ import msgspec
 from gateway.errors import BadRequestError
 from gateway.simulate.config import SimulatedModel
 from gateway.simulate.from_schema import UnanswerableError, make
+from gateway.simulate.reply import FIXED_OUTPUT, wanted_tokens
 from gateway.simulate.wire import (
-    FIXED_OUTPUT,
     AnswerUsage,
     ChatRequest,
     Function,
@@ -52,19 +52,22 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     usage: AnswerUsage
 
 
-def compose(request: ChatRequest, model: SimulatedModel, output_tokens: int, rng: Random) -> Answer:
-    """Answer a request in about `output_tokens` tokens per choice, reasoning included.
+def compose(
+    request: ChatRequest, model: SimulatedModel, output_tokens: int, rng: Random, *, good: bool = True
+) -> Answer:
+    """Answer a request in about `output_tokens` tokens per choice, reasoning included; `good` or as a guess.
 
     Raises:
         BadRequestError: a schema that cannot be met, or a tool choice that names no tool.
     """
     fixed = request.fixed(FIXED_OUTPUT)
-    wanted = output_tokens if fixed is None else fixed
+    wanted = wanted_tokens(request, model, output_tokens)
     most = request.most_tokens
     billed = wanted if most is None else min(wanted, most)
     reasoning = min(model.reasoning_tokens, billed)
     visible = billed - reasoning
-    choices = [_choice(request, visible, short=billed < wanted, rng=rng) for _ in range(request.n or 1)]
+    drawn = [answer_tokens(visible, rng.randrange(WRAP), good=good) for _ in range(request.n or 1)]
+    choices = [_choice(request, tokens, short=billed < wanted, rng=rng) for tokens in drawn]
     total = sum(written(choice) + reasoning for choice in choices)
     count = total if fixed is None else billed * len(choices)
     return Answer(choices=choices, usage=_usage(request, model, count, reasoning * len(choices)))
@@ -90,18 +93,17 @@ def _usage(request: ChatRequest, model: SimulatedModel, output: int, reasoning: 
     )
 
 
-def _choice(request: ChatRequest, visible: int, *, short: bool, rng: Random) -> Choice:
+def _choice(request: ChatRequest, tokens: list[str], *, short: bool, rng: Random) -> Choice:
     if request.tools and (called := _called(request)):
         return _calls(request, called, rng)
     form = request.response_format
     if form is not None and form.type == "json_schema":
         return _cut(_json_tokens(_by_schema(form, rng)), request)
-    tokens = answer_tokens(visible, rng.randrange(WRAP))
     if form is not None and form.type == "json_object":
         return Choice(tokens=_as_object(tokens), finish="length" if short else "stop")
     if request.stop:
         stops = [request.stop] if isinstance(request.stop, str) else request.stop
-        stopped = _stopped(tokens, stops)
+        stopped = cut_at(tokens, stops)
         short = short and stopped is tokens
         tokens = stopped
     return Choice(tokens=tokens, finish="length" if short else "stop")
@@ -114,7 +116,7 @@ def _as_object(tokens: list[str]) -> list[str]:
     return ['{"answer":"' + tokens[0], *tokens[1:-1], tokens[-1] + '"}']
 
 
-def _stopped(tokens: list[str], stops: list[str]) -> list[str]:
+def cut_at(tokens: list[str], stops: list[str]) -> list[str]:
     """Cut before the first stop sequence; the same list when there is none."""
     whole = "".join(tokens)
     ends = [place for stop in stops if stop and (place := whole.find(stop)) >= 0]

@@ -14,8 +14,10 @@ import msgspec
 
 from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError, UnauthorizedError
 from gateway.simulate.asgi import JSON_TYPE, CallerGoneError, Headers, Message, Receive, Scope, Send, read_body, respond
-from gateway.simulate.chat import Chat, SimulatedError
 from gateway.simulate.config import Simulation
+from gateway.simulate.endpoints import ENDPOINTS
+from gateway.simulate.reply import Received
+from gateway.simulate.stage import SimulatedError, Stage
 from gateway.simulate.tally import Kept, Tally
 
 CREATED_AT = 1_767_225_600
@@ -31,12 +33,12 @@ class Application:
     def __init__(self, config: Simulation) -> None:
         self._config = config
         self.tally = Tally(config.models, keep_last=config.keep_last)
-        self._chat = Chat(config, self.tally)
+        self._stage = Stage(config, self.tally)
         self._keys = [f"Bearer {key}".encode() for key in config.keys]
         self._boot = secrets.token_hex(8)
         self._calls = 0
         self._routes: dict[str, tuple[str, _Answer]] = {
-            "/v1/chat/completions": ("POST", self._completion),
+            **dict.fromkeys(ENDPOINTS, ("POST", self._asked)),
             "/v1/models": ("GET", self._models),
             "/simulate/counts": ("GET", self._counts),
             "/simulate/cancelled": ("GET", self._cancelled),
@@ -75,7 +77,7 @@ class Application:
         if path.startswith("/v1/"):
             self._check_key(scope["headers"])
         if not method:
-            message = f"Unknown request URL: {scope['method']} {path}. The simulated server knows chat completions."
+            message = f"Unknown request URL: {scope['method']} {path}. docs/simulate.md lists what is simulated."
             raise NotFoundError(message)
         if scope["method"] != method:
             message = f"{path} answers {method}, not {scope['method']}."
@@ -85,7 +87,7 @@ class Application:
     def _check_key(self, headers: Headers) -> None:
         if not self._keys:
             return
-        given = next((value for name, value in headers if name == b"authorization"), b"")
+        given = _header(headers, b"authorization").encode("latin-1")
         if not given:
             message = "You didn't provide an API key. Send it as Authorization: Bearer YOUR_KEY."
             raise UnauthorizedError(message)
@@ -93,11 +95,12 @@ class Application:
             message = "Incorrect API key provided. The simulation's `keys` lists those that it accepts."
             raise UnauthorizedError(message)
 
-    async def _completion(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         if self._config.keep_last:
             self.tally.last.append(_kept(scope, body))
-        await self._chat.answer(body, receive, send)
+        received = Received(body=body, content_type=_header(scope["headers"], b"content-type"))
+        await self._stage.answer(ENDPOINTS[scope["path"]], received, receive, send)
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         listed = [_described(name) for name in self._config.models]
@@ -126,6 +129,10 @@ class Application:
 
 def _described(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": CREATED_AT, "owned_by": "simulated"}
+
+
+def _header(headers: Headers, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in headers if key == name), "")
 
 
 def _kept(scope: Scope, body: bytes) -> Kept:

@@ -7,19 +7,10 @@ from typing import Any
 import msgspec
 
 from gateway.simulate.answer import Answer, Call, Choice
+from gateway.simulate.reply import DONE, Frame, encode
 from gateway.simulate.wire import ChatRequest
 
-DONE = b"data: [DONE]\n\n"
 FINGERPRINT = "fp_simulated"
-_encode = msgspec.json.Encoder().encode
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """One event: its bytes, and how many of the answer's tokens are out before it and with it."""
-
-    event: bytes
-    tokens_before: int
-    tokens: int
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +23,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 def whole(head: Head, answer: Answer, request: ChatRequest) -> bytes:
     """Return the `chat.completion` object."""
-    return _encode(
+    return encode(
         {
             "id": head.id,
             "object": "chat.completion",
@@ -67,14 +58,14 @@ def frames(head: Head, answer: Answer, request: ChatRequest, tokens_per_chunk: i
     )
     spoken = made[-1].tokens
     if asked:
-        last = start[:-1] + b'],"usage":' + _encode(answer.usage) + b"}\n\n"
+        last = start[:-1] + b'],"usage":' + encode(answer.usage) + b"}\n\n"
         made.append(Frame(last, spoken, spoken))
     made.append(Frame(DONE, spoken, spoken))
     return made
 
 
 def _envelope(head: Head, *, with_usage: bool) -> tuple[bytes, bytes]:
-    fixed = _encode(
+    fixed = encode(
         {
             "id": head.id,
             "object": "chat.completion.chunk",
@@ -94,20 +85,20 @@ def _choice_frames(
     opening: dict[str, Any] = {"role": "assistant", "content": None if choice.calls else "", "refusal": None}
     place = b'"index":%d,"delta":' % index
     tail = b',"logprobs":null,"finish_reason":null'
-    made = [Frame(start + place + _encode(opening) + tail + end, 0, 0)]
+    made = [Frame(start + place + encode(opening) + tail + end, 0, 0)]
     spoken = 0
     for at in range(0, len(choice.tokens), size):
         piece = choice.tokens[at : at + size]
         if request.logprobs:
-            tail = b',"logprobs":' + _encode(_logprobs(piece, request)) + b',"finish_reason":null'
-        delta = b'{"content":' + _encode("".join(piece)) + b"}"
+            tail = b',"logprobs":' + encode(_logprobs(piece, request)) + b',"finish_reason":null'
+        delta = b'{"content":' + encode("".join(piece)) + b"}"
         made.append(Frame(start + place + delta + tail + end, at, at + len(piece)))
         spoken = at + len(piece)
     for number, call in enumerate(choice.calls):
         for delta, count in _call_deltas(number, call, size):
-            made.append(Frame(start + place + _encode({"tool_calls": [delta]}) + tail + end, spoken, spoken + count))
+            made.append(Frame(start + place + encode({"tool_calls": [delta]}) + tail + end, spoken, spoken + count))
             spoken += count
-    finish = b'{},"logprobs":null,"finish_reason":' + _encode(choice.finish)
+    finish = b'{},"logprobs":null,"finish_reason":' + encode(choice.finish)
     made.append(Frame(start + place + finish + end, spoken, spoken))
     return made
 

@@ -29,8 +29,9 @@ class SimulatedModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How one model behaves.
 
     Time to first token and answer length are lognormal: a median and the sigma of the logarithm (0: always the
-    median). `errors` maps an HTTP status to the share of requests that get it. Reasoning tokens are part of an answer's
-    tokens, cached tokens a share of the prompt's; audio tokens are parts of each.
+    median); `length_factor` multiplies every length, also one that a request fixes. `errors` maps an HTTP status to the
+    share of requests that get it. Reasoning tokens are part of an answer's tokens, cached tokens a share of the
+    prompt's; audio tokens are parts of each. `quality` is the share of answers that a simulated user likes.
     """
 
     ttft_ms: Milliseconds = 200.0
@@ -38,12 +39,15 @@ class SimulatedModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ms_per_token: Milliseconds = 5.0
     output_tokens: Annotated[int, Meta(ge=1, le=100_000)] = 220
     output_sigma: Sigma = 0.4
+    length_factor: Annotated[float, Meta(gt=0, le=100)] = 1.0
     tokens_per_chunk: Annotated[int, Meta(ge=1, le=100_000)] = 4
     errors: dict[Status, Share] = {}
     reasoning_tokens: Count = 0
     cached_share: Share = 0.0
     input_audio_tokens: Count = 0
     output_audio_tokens: Count = 0
+    quality: Share = 1.0
+    embedding_dimensions: Annotated[int, Meta(ge=1, le=8_192)] = 1_536
 
 
 class Simulation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

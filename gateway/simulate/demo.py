@@ -19,15 +19,18 @@ ms_per_token = 2.9
 output_tokens = 280
 tokens_per_chunk = 16
 cached_share = 0.2
+quality = 0.72
 """,
-    "candidate": f"""# A simulated model server: the fine-tuned one, a little slower and briefer; its name is made up.
+    "candidate": f"""# A simulated model server: the fine-tuned one, liked better, slower, briefer; its name is made up.
 time_scale = 0.1
 
 [models."{CANDIDATE_MODEL}"]
 ttft_ms = 430
 ms_per_token = 4.0
-output_tokens = 220
+output_tokens = 280
+length_factor = 0.8
 tokens_per_chunk = 16
 cached_share = 0.2
+quality = 0.81
 """,
 }

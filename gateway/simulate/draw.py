@@ -36,6 +36,11 @@ def output_length(model: SimulatedModel, rng: Random) -> int:
     return min(max(round(_lognormal(model.output_tokens, model.output_sigma, rng)), 1), MOST_OUTPUT_TOKENS)
 
 
+def good(model: SimulatedModel, rng: Random) -> bool:
+    """Draw whether a simulated user will like an answer."""
+    return model.quality >= 1 or rng.random() < model.quality
+
+
 def _lognormal(median: float, sigma: float, rng: Random) -> float:
     return median * math.exp(sigma * rng.normalvariate(0, 1)) if sigma else median
 

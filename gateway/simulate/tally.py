@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.simulate.wire import AnswerUsage
+from gateway.simulate.reply import Bill
 
 CANCELLED_KEPT = 20_000
 """Newest cancellations whose times are kept; `Tally.cancelled` counts them all."""
@@ -33,13 +33,13 @@ class ModelTally(msgspec.Struct, kw_only=True):
     open_requests: int = 0
     open_streams: int = 0
 
-    def bill(self, usage: AnswerUsage) -> None:
+    def pay(self, bill: Bill) -> None:
         """Count one complete answer."""
         self.answered += 1
-        self.input_tokens += usage.prompt_tokens
-        self.cached_tokens += usage.prompt_tokens_details.cached_tokens
-        self.output_tokens += usage.completion_tokens
-        self.reasoning_tokens += usage.completion_tokens_details.reasoning_tokens
+        self.input_tokens += bill.input
+        self.cached_tokens += bill.cached
+        self.output_tokens += bill.output
+        self.reasoning_tokens += bill.reasoning
 
     def failed(self, status: int) -> None:
         """Count one error that the model gave."""

@@ -11,8 +11,9 @@ from random import Random
 
 import msgspec
 
+from gateway.simulate.reply import FIXED_INPUT, FIXED_OUTPUT
 from gateway.simulate.trace import Row
-from gateway.simulate.wire import BYTES_PER_TOKEN, FIXED_INPUT, FIXED_OUTPUT
+from gateway.simulate.wire import BYTES_PER_TOKEN
 from gateway.simulate.words import WRAP, prompt
 
 

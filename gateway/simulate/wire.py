@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw
 
 from gateway.errors import BadRequestError
+from gateway.simulate import strict
+from gateway.simulate.reply import FIXED_INPUT, Asked, Received
 
 BYTES_PER_TOKEN = 4
 """A prompt's tokens are the bytes of its `messages` JSON, as received, divided by this and rounded up."""
 
-FIXED_OUTPUT = "simulate_output_tokens"
-FIXED_INPUT = "simulate_input_tokens"
-MARK = "simulate_id"
-"""Keys of a request's `metadata` that fix its token counts, and that name it in `GET /simulate/cancelled`."""
-
 Limit = Annotated[int, Meta(ge=1)]
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+
+def tokens_of(text: bytes) -> int:
+    """Return how many tokens a text is billed as."""
+    return -(-len(text) // BYTES_PER_TOKEN)
 
 
 class StreamOptions(msgspec.Struct):
@@ -61,25 +65,25 @@ class Message(msgspec.Struct):
     role: str
 
 
-class ChatRequest(msgspec.Struct):
+class ChatRequest(Asked, kw_only=True):
     """The body of a chat completion request; fields not named here are accepted and ignored."""
 
-    model: str
     messages: Raw
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Limit | None = None
     max_completion_tokens: Limit | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     tools: list[Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    metadata: dict[str, str] | None = None
 
     @property
     def most_tokens(self) -> int | None:
@@ -90,42 +94,26 @@ class ChatRequest(msgspec.Struct):
     def prompt_tokens(self) -> int:
         """Return what the prompt is billed as: as fixed by the request, else by its size."""
         fixed = self.fixed(FIXED_INPUT)
-        return fixed if fixed is not None else -(-len(bytes(self.messages)) // BYTES_PER_TOKEN)
-
-    def fixed(self, key: str) -> int | None:
-        """Return a count that `metadata` fixes, or None."""
-        if not self.metadata or (text := self.metadata.get(key)) is None:
-            return None
-        if not re.fullmatch("[0-9]{1,7}", text) or int(text) > 1_000_000:
-            message = f"metadata.{key} is {text[:40]!r}; write a whole number of tokens from 0 to 1000000 as a string"
-            raise BadRequestError(message, param="metadata")
-        return int(text)
+        return fixed if fixed is not None else tokens_of(bytes(self.messages))
 
 
 _decoder = msgspec.json.Decoder(ChatRequest)
 _messages = msgspec.json.Decoder(list[Message])
 
 
-def read(body: bytes) -> ChatRequest:
+def read(received: Received) -> ChatRequest:
     """Read a request's body.
 
     Raises:
         BadRequestError: it is not JSON, or a field has the wrong type or range; `param` names the field.
     """
-    try:
-        if not body.isascii():
-            body.decode()
-        request = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        field = re.search(r"`\$\.(\w+)", str(error)) or re.search(r"field `(\w+)`", str(error))
-        message = f"The request body is not a chat completion request: {error}"
-        raise BadRequestError(message, param=field[1] if field else None) from error
-    except (ValueError, RecursionError) as error:
-        message = "We could not parse the JSON body of your request."
-        raise BadRequestError(message) from error
+    request = strict.decode(received.body, _decoder, "chat completion")
     if bytes(request.messages) in {b"[]", b"null"}:
         message = "'messages' is empty; send at least one message"
         raise BadRequestError(message, param="messages")
+    if request.stream_options is not None and not request.stream:
+        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise BadRequestError(message, param="stream_options")
     return request
 
 

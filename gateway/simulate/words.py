@@ -27,6 +27,8 @@ def _tokens(text: str) -> list[str]:
 
 OPENING = ["Simulated", " answer:"]
 """How every simulated answer begins: nobody shall take it for a model's."""
+WEAK_OPENING = ["Simulated", " guess:"]
+"""How those begin that a simulated user does not like."""
 
 _CORPUS = [token for sentence in _SENTENCES for token in _tokens(sentence)]
 _PLENTY = _CORPUS * 64
@@ -41,9 +43,17 @@ def tokens(count: int, start: int) -> list[str]:
     return (_CORPUS * (count // WRAP + 2))[start : start + count]
 
 
-def answer_tokens(count: int, start: int) -> list[str]:
-    """Return an answer of `count` tokens; it begins with `OPENING`."""
-    return (OPENING + tokens(max(count - len(OPENING), 0), start))[:count]
+def answer_tokens(count: int, start: int, *, good: bool = True) -> list[str]:
+    """Return an answer of `count` tokens; it begins with `OPENING`, or with `WEAK_OPENING` when it is not good."""
+    opening = OPENING if good else WEAK_OPENING
+    return (opening + tokens(max(count - len(opening), 0), start))[:count]
+
+
+def liked(text: str) -> bool | None:
+    """Tell whether a simulated user likes an answer, by its wording alone; None: it has neither opening."""
+    if "".join(WEAK_OPENING) in text:
+        return False
+    return True if "".join(OPENING) in text else None
 
 
 _PROMPT_HEAD = "Synthesised prompt:"

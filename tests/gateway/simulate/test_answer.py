@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import BadRequestError
 from gateway.simulate.answer import Answer, compose, written
 from gateway.simulate.config import SimulatedModel
+from gateway.simulate.reply import Received
 from gateway.simulate.wire import read
 
 WEATHER = {
@@ -25,7 +26,7 @@ STOCK = {"type": "function", "function": {"name": "stock"}}
 
 def composed(model: SimulatedModel | None = None, *, tokens: int = 20, **fields: Any) -> Answer:
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], **fields}
-    return compose(read(json.dumps(body).encode()), model or SimulatedModel(), tokens, Random(1))
+    return compose(read(Received(body=json.dumps(body).encode())), model or SimulatedModel(), tokens, Random(1))
 
 
 def said(answer: Answer) -> str:

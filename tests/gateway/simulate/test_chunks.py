@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.simulate.answer import Answer, compose
-from gateway.simulate.chunks import DONE, Head, frames, whole
+from gateway.simulate.chunks import Head, frames, whole
 from gateway.simulate.config import SimulatedModel
+from gateway.simulate.reply import DONE, Received
 from gateway.simulate.wire import ChatRequest, read
 
 HEAD = Head(id="chatcmpl-1", created=1, model="m")
@@ -18,7 +19,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"properties
 
 def turn(tokens: int = 10, **fields: Any) -> tuple[ChatRequest, Answer]:
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], **fields}
-    request = read(json.dumps(body).encode())
+    request = read(Received(body=json.dumps(body).encode()))
     return request, compose(request, SimulatedModel(), tokens, Random(1))
 
 
@@ -50,7 +51,7 @@ def test_a_stream_begins_with_the_role_and_ends_with_the_reason():
 
 
 def test_usage_comes_last_and_only_when_asked_for():
-    request, answer = turn(stream_options={"include_usage": True})
+    request, answer = turn(stream=True, stream_options={"include_usage": True})
 
     *before, last = streamed(request, answer)
 

@@ -1,21 +1,15 @@
 from __future__ import annotations
 
+from gateway.simulate.reply import Bill
 from gateway.simulate.tally import Cancelled, Kept, Tally
-from gateway.simulate.wire import AnswerUsage, InputParts, OutputParts
 
-USAGE = AnswerUsage(
-    prompt_tokens=100,
-    completion_tokens=20,
-    total_tokens=120,
-    prompt_tokens_details=InputParts(cached_tokens=40, audio_tokens=0),
-    completion_tokens_details=OutputParts(reasoning_tokens=5, audio_tokens=0),
-)
+BILL = Bill(input=100, output=20, cached=40, reasoning=5)
 
 
 def test_an_answer_is_billed_once_with_its_parts():
     tally = Tally(["m"]).models["m"]
 
-    tally.bill(USAGE)
+    tally.pay(BILL)
 
     assert (tally.answered, tally.input_tokens, tally.cached_tokens) == (1, 100, 40)
     assert (tally.output_tokens, tally.reasoning_tokens) == (20, 5)
@@ -34,7 +28,7 @@ def test_errors_and_refusals_are_counted_by_status():
 
 def test_a_reset_forgets_everything_but_what_is_open():
     tally = Tally(["m"], keep_last=5)
-    tally.models["m"].bill(USAGE)
+    tally.models["m"].pay(BILL)
     tally.models["m"].open_requests = 2
     tally.models["m"].open_streams = 1
     tally.refuse(404)

@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError
+from gateway.simulate.reply import Received
 from gateway.simulate.wire import ChatRequest, last_role, read
 
 HELLO = [{"role": "user", "content": "hello"}]
 
 
 def asked(**fields: object) -> ChatRequest:
-    return read(json.dumps({"model": "m", "messages": HELLO, **fields}).encode())
+    return read(Received(body=json.dumps({"model": "m", "messages": HELLO, **fields}).encode()))
 
 
 def test_a_prompt_is_billed_by_the_bytes_of_its_messages_as_received():
-    request = read(b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
+    request = read(Received(body=b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'))
 
     assert request.prompt_tokens == -(-len('[{"role":"user","content":"hello"}]') // 4)
 
@@ -53,6 +54,10 @@ def test_the_newer_name_of_the_token_limit_wins():
         (b'{"model": 3, "messages": [{}]}', "model"),
         (b'{"model": "m", "messages": [{}], "n": 0}', "n"),
         (b'{"model": "m", "messages": [{}], "stream": "yes"}', "stream"),
+        (b'{"model": "m", "messages": [{}], "temperature": 2.1}', "temperature"),
+        (b'{"model": "m", "messages": [{}], "top_p": -0.1}', "top_p"),
+        (b'{"model": "m", "messages": [{}], "presence_penalty": 3}', "presence_penalty"),
+        (b'{"model": "m", "messages": [{}], "stream_options": {"include_usage": true}}', "stream_options"),
         (b'{"model": "m", "messages": []}', "messages"),
         (b'{"model": "m", "messages": [{"content": "\xff"}]}', None),
         (b"[" * 100_000, None),
@@ -60,7 +65,7 @@ def test_the_newer_name_of_the_token_limit_wins():
 )
 def test_a_body_that_is_no_request_is_refused_by_the_name_of_the_field(body: bytes, param: str | None):
     with pytest.raises(BadRequestError) as caught:
-        read(body)
+        read(Received(body=body))
 
     assert caught.value.param == param
 
@@ -68,7 +73,7 @@ def test_a_body_that_is_no_request_is_refused_by_the_name_of_the_field(body: byt
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(body: bytes):
     with contextlib.suppress(BadRequestError):
-        assert read(body).model
+        assert read(Received(body=body)).model
 
 
 def test_who_spoke_last_is_known():

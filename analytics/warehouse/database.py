@@ -1,0 +1,187 @@
+"""An in-memory DuckDB over the lake's files. Owns its settings, and the views that every question reads.
+
+Each question gets a connection of its own, so that two threads never share one, and its views are temporary: they see
+the files that lie in the lake at that moment. Nothing is kept, nothing is written. It is no sandbox: the questions are
+ours.
+
+    requests    one row a request, as `docs/lake.md` says; of rows with one `request_id` the settled one counts
+    feedback    one row a piece of feedback, as it was received, not judged
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import BoundedSemaphore, Timer
+from typing import Any, Protocol
+
+import duckdb
+
+from analytics.lake.columns import COLUMNS, quoted
+from analytics.lake.layout import INCOMING
+
+FEEDBACK = f"{INCOMING}/feedback"
+"""The folder of the lake in which feedback lies."""
+
+FEEDBACK_COLUMNS = {
+    "feedback_id": "UUID",
+    "received_at": "TIMESTAMP",
+    "application": "VARCHAR",
+    "request_id": "UUID",
+    "response_id": "VARCHAR",
+    "thumb": "VARCHAR",
+    "rating": "TINYINT",
+    "signal": "VARCHAR",
+}
+"""The type of each column of `feedback`."""
+
+LIMIT_S = 20.0
+"""A question that takes longer is broken off."""
+
+_AT_ONCE = 2
+_QUERIES = Path(__file__).with_name("queries")
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "memory_limit": "1GB",
+    "max_temp_directory_size": "0KB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "allow_unsigned_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,
+}
+_VIEW = """
+CREATE TEMP VIEW {name} AS
+SELECT * FROM ({rows})
+QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1
+"""
+
+
+class WarehouseError(RuntimeError):
+    """A question got no answer.
+
+    QuestionLimitError      it was broken off after `LIMIT_S`, waited as long for others, or needs too much memory
+    UnreadableLakeError     a file of the lake cannot be read
+    """
+
+
+class QuestionLimitError(WarehouseError):
+    """The answer took more time or memory than there is."""
+
+
+class UnreadableLakeError(WarehouseError):
+    """A file of the lake cannot be read, or is none of ours."""
+
+
+class Files(Protocol):
+    """Where a lake's files lie."""
+
+    def pattern(self, folder: str) -> str | None:
+        """Return the glob, as DuckDB reads it, of the Parquet files of a folder; None if there is not one file."""
+        ...
+
+
+class Directory:
+    """The files of a lake in a directory of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def pattern(self, folder: str) -> str | None:
+        """Return the glob of a folder's Parquet files; None if there are none."""
+        place = self._root / folder
+        if next(place.glob("*.parquet"), None) is None:
+            return None
+        return f"{_literally(str(place))}/*.parquet"
+
+
+class Warehouse:
+    """Answers questions about one lake; threads may ask at once, `_AT_ONCE` are answered. Close it in the end."""
+
+    def __init__(self, files: Files, *, limit_s: float = LIMIT_S) -> None:
+        self._files = files
+        self._limit_s = limit_s
+        self._turns = BoundedSemaphore(_AT_ONCE)
+        self._database = duckdb.connect(":memory:", config=_SETTINGS)
+        self._database.execute("SET lock_configuration = true")
+
+    def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """Return the answer to a question of `queries/`: a dict a row, by column. It blocks: call it in a thread.
+
+        Raises:
+            WarehouseError: see there.
+        """
+        statement = (_QUERIES / f"{question}.sql").read_text()
+        with self.connection() as connection:
+            answer = connection.execute(statement, dict(parameters or {}))
+            names = [column[0] for column in answer.description]
+            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    @contextmanager
+    def connection(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """Yield a connection with the views; what is asked of it within `limit_s` must be ours.
+
+        Raises:
+            WarehouseError: see there; also for what is asked inside.
+        """
+        if not self._turns.acquire(timeout=self._limit_s):
+            message = f"other reports kept the warehouse busy for {self._limit_s:g} s; ask again later"
+            raise QuestionLimitError(message)
+        try:
+            with self._database.cursor() as connection, self._bounded(connection):
+                self._view(connection, "requests", INCOMING, COLUMNS, "request_id", "outcome = 'interrupted', worker")
+                self._view(connection, "feedback", FEEDBACK, FEEDBACK_COLUMNS, "feedback_id", "received_at")
+                yield connection
+        finally:
+            self._turns.release()
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._database.close()
+
+    @contextmanager
+    def _bounded(self, connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+        alarm = Timer(self._limit_s, _break_off, [connection])
+        alarm.daemon = True
+        alarm.start()
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            message = f"the answer took longer than {self._limit_s:g} s and was broken off; ask for a shorter time"
+            raise QuestionLimitError(message) from error
+        except duckdb.OutOfMemoryException as error:
+            message = f"the answer needs more memory than {_SETTINGS['memory_limit']}; ask for a shorter time"
+            raise QuestionLimitError(message) from error
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+            message = f"the lake cannot be read: {str(error).splitlines()[0]}"
+            raise UnreadableLakeError(message) from error
+        finally:
+            alarm.cancel()
+
+    def _view(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        folder: str,
+        columns: Mapping[str, str],
+        key: str,
+        order: str,
+    ) -> None:
+        rows = "SELECT " + ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items()) + " LIMIT 0"
+        pattern = self._files.pattern(folder)
+        if pattern is not None:
+            rows = f"({rows}) UNION ALL BY NAME SELECT * FROM read_parquet({quoted(pattern)}, union_by_name = true)"  # noqa: S608 - the path is quoted
+        connection.execute(_VIEW.format(name=name, rows=rows, key=key, order=order))
+
+
+def _break_off(connection: duckdb.DuckDBPyConnection) -> None:
+    """Stop what a connection does; it may have ended at this very moment."""
+    with suppress(duckdb.Error):
+        connection.interrupt()
+
+
+def _literally(path: str) -> str:
+    """Return a path in which no character means anything in a glob."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
