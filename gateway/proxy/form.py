@@ -61,14 +61,6 @@ class Form:
         """Tell whether the answer is asked for as a stream."""
         return self.fields.get("stream", "").lower() in _TRUE
 
-    def text(self, name: str) -> str | None:
-        """Return a field that is read here, or None."""
-        return self.fields.get(name)
-
-    def metadata_text(self, name: str) -> str | None:
-        """Return `metadata[name]`, as clients write nested fields, or None."""
-        return self.fields.get(f"metadata[{name}]")
-
     def feed(self, piece: bytes) -> None:
         """Take the next bytes; raises `BadRequestError`, whose message says what is wrong."""
         held = self._held + piece if self._held else piece

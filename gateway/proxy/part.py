@@ -14,7 +14,7 @@ import msgspec
 from gateway.errors import BadRequestError
 from gateway.proxy.wire import FORBIDDEN_FIELDS
 
-READ = frozenset({"model", "user", "safety_identifier", "stream", "metadata[user_id]"})
+READ = frozenset({"model", "user", "safety_identifier", "stream", "n", "metadata[user_id]"})
 MAX_HEADERS = 16
 
 _ROOTS = frozenset({"model", "user", "safety_identifier", "stream", "_charset_", *FORBIDDEN_FIELDS})

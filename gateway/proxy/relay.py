@@ -131,11 +131,12 @@ async def relay_media(connection: Connection, answer: Answer, entry: Entry, head
 async def _relay_bytes(
     connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], received: bytes
 ) -> None:
-    await connection.start(answer.status, [*headers_back(answer), *_length(answer), *headers])
+    length = _length(answer)
+    await connection.start(answer.status, [*headers_back(answer), *length, *headers])
     held = b""
     try:
         while received:
-            passed, held = held + received[:-1], received[-1:]
+            passed, held = (held + received[:-1], received[-1:]) if length else (received, b"")
             if passed:
                 await connection.write(passed)
             received = await answer.chunk()

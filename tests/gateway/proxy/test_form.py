@@ -12,7 +12,7 @@ from gateway.proxy.form import MAX_FIELD_BYTES, MAX_HEAD_BYTES, MAX_PARTS, Form
 from tests.fakes.forms import BOUNDARY, END, KIND, field, file, form, part
 
 SOUND = bytes(range(256)) * 40
-WHOLE = form(field("user", "ann"), field("language", "en"), file(SOUND), field("model", "whisper"), field("n", "1"))
+WHOLE = form(field("user", "ann"), field("language", "en"), file(SOUND), field("model", "whisper"), field("x", "1"))
 
 
 def read(body: bytes, *cuts: int, kind: bytes = KIND) -> Form:
@@ -39,7 +39,6 @@ def test_fields_are_found_before_and_after_a_file_with_the_models_place():
     start, end = found.model_at
     assert found.fields == {"user": "ann", "model": "whisper"}
     assert WHOLE[start:end] == b"whisper"
-    assert (found.text("user"), found.text("safety_identifier"), found.metadata_text("user_id")) == ("ann", None, None)
     assert found.has_file
     assert found.is_complete
 
@@ -149,7 +148,7 @@ BROKEN = {
     "no headers": (b"--X-7f3a\r\n\r\n\r\nabc\r\n" + END, "name: value"),
     "long head": (form(part(b"x: " + b"y" * MAX_HEAD_BYTES)), "longer than 8,192"),
     "endless head": (b"--X-7f3a\r\n" + b"y" * (MAX_HEAD_BYTES + 1), "longer than 8,192"),
-    "too many parts": (form(*[field("n", "1")] * (MAX_PARTS + 1)), "more than 1,000 parts"),
+    "too many parts": (form(*[field("x", "1")] * (MAX_PARTS + 1)), "more than 1,000 parts"),
 }
 
 
