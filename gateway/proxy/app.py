@@ -20,6 +20,7 @@ from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.endpoints import KNOWN, endpoint_of
 from gateway.proxy.entry import new_request_id
+from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.passthrough import PassThrough, granted_endpoint, not_granted
 from gateway.proxy.snapshot import Holder
 
@@ -30,11 +31,12 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 class Surface:
     """The paths under `/v1/`."""
 
-    def __init__(self, holder: Holder, inference: Inference) -> None:
+    def __init__(self, holder: Holder, inference: Inference, feedbacks: Feedbacks) -> None:
         self._holder = holder
         self._inference = inference
         self._passing = PassThrough.beside(inference)
         self._exact: Mapping[str, Mapping[str, Answering]] = {
+            "/v1/feedback": {"POST": feedbacks.answer},
             "/v1/models": {"GET": self._models},
             **{path: {"POST": partial(inference.answer, endpoint=endpoint)} for path, endpoint in KNOWN.items()},
         }
