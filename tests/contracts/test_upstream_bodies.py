@@ -56,7 +56,7 @@ async def test_pieces_leave_before_the_next_one_exists(upstream: Upstream):
     async def script(peer: Peer) -> None:
         await peer.read_head()
         for gate, piece in zip(gates, pieces, strict=True):
-            assert await peer._exactly(len(piece)) == piece  # noqa: SLF001 - what comes is looked at as it comes
+            assert await peer.exactly(len(piece)) == piece
             gate.open()
         await peer.answer(b"ok")
 
