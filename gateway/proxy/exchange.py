@@ -20,10 +20,10 @@ FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
 
 
 class Called(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom the request is sent to: arm served, model, upstream and the model's price."""
+    """Whom the request is sent to: arm served, model (None: it names none), upstream and the model's price."""
 
     arm: Arm | None
-    model: str
+    model: str | None
     upstream: str
     price: Price | None
     price_version: str

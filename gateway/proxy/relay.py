@@ -110,13 +110,14 @@ async def _relay_bytes(
     received: bytes,
     kept_bytes: int = 0,
 ) -> None:
-    await connection.start(answer.status, [*headers_back(answer), *length_back(answer), *headers])
+    length = length_back(answer)
+    await connection.start(answer.status, [*headers_back(answer), *length, *headers])
     held = end = b""
     try:
         while received:
             if kept_bytes:
                 end = (end + received[-kept_bytes:])[-kept_bytes:]
-            passed, held = held + received[:-1], received[-1:]
+            passed, held = (held + received[:-1], received[-1:]) if length else (received, b"")
             if passed:
                 await connection.write(passed)
             received = await answer.chunk()

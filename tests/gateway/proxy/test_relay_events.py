@@ -173,12 +173,15 @@ async def test_sound_passes_as_it_comes_and_its_last_byte_waits_for_the_record(s
     assert (record.ttft_ms is None) == (not steps)
 
 
-async def test_of_sound_no_more_than_a_byte_is_held_back():
-    relayed = await Relayed(b"ID3abc", b"defghi", headers=[SOUND]).any(SPEECH)
+@pytest.mark.parametrize(("length", "first"), [([], b"ID3abc"), ([(b"content-length", b"12")], b"ID3ab")])
+async def test_of_sound_a_byte_is_held_back_where_its_length_would_tell_that_it_is_the_last(
+    length: list[Header], first: bytes
+):
+    relayed = await Relayed(b"ID3abc", b"defghi", headers=[SOUND, *length]).any(SPEECH)
 
     seen = relayed.moments.seen
     assert seen[:6] == ["opened", "chunk 1", "start", "write", "chunk 2", "write"]
-    assert relayed.caller.sent[1]["body"] == b"ID3ab"
+    assert relayed.caller.sent[1]["body"] == first
 
 
 async def test_the_length_of_sound_is_told_where_it_is_known():
