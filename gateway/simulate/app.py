@@ -18,10 +18,11 @@ from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError, Unaut
 from gateway.simulate.asgi import JSON_TYPE, CallerGoneError, Headers, Message, Receive, Scope, Send, read_body, respond
 from gateway.simulate.config import Simulation
 from gateway.simulate.endpoints import STATELESS
+from gateway.simulate.faults import SimulatedError
 from gateway.simulate.files import Files
 from gateway.simulate.reply import Endpoint, Received
 from gateway.simulate.responses import Responses
-from gateway.simulate.stage import SimulatedError, Stage
+from gateway.simulate.stage import Stage
 from gateway.simulate.tally import Kept, Tally
 
 CREATED_AT = 1_767_225_600
@@ -116,7 +117,7 @@ class Application:
 
     async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = await self._received(scope, receive)
-        await self._stage.answer(self._endpoints[scope["path"]], received, receive, send)
+        await self._stage.answer(self._endpoints[scope["path"]], received, (scope, receive, send))
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         listed = [_described(name) for name in self._config.models]
