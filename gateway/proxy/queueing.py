@@ -89,13 +89,31 @@ class Throttle:
                 message = f"The application {caller.name!r} may send {rate} requests per minute; this one is too many."
                 raise RateLimitedError(message, retry_after_s=wait_s)
 
+    def count_feedback(self, caller: Caller) -> None:
+        """Hold an application's feedback to the rate of its requests, counted apart: neither uses up the other's.
+
+        Raises:
+            RateLimitedError: it has sent too much in the last minute.
+        """
+        if (rate := caller.application.requests_per_minute) is not None:
+            wait_s = self._bucket_of(f"feedback:{caller.name}").take(rate, self._now_ns())
+            if wait_s > 0:
+                message = (
+                    f"The application {caller.name!r} may send feedback {rate} times per minute; this is too often."
+                )
+                raise RateLimitedError(message, retry_after_s=wait_s)
+
+    def leave_room(self, connection: Connection) -> None:
+        """Give back the room that a body took."""
+        self._room.give_back(connection.buffered_bytes)
+
     def room(self, admission: Admission) -> Room:
         """Return where bodies are counted into."""
         self._room.limit_bytes = admission.max_buffered_bytes
         return self._room
 
     async def enter(self, deployment: Deployment, admission: Admission, entry: Entry) -> None:
-        """Take the slots that this request needs, waiting in line for them if need be.
+        """Take the slots that this request needs, waiting in line for them if need be; the host's once alone.
 
         Raises:
             ShedError: the line is full, or the wait was too long.
@@ -103,7 +121,7 @@ class Throttle:
         deadline_at = asyncio.get_running_loop().time() + admission.queue_timeout_s
         if (limit := deployment.limits.max_concurrent) is not None:
             await self._take(f"model:{deployment.model}", limit, admission.queue, deadline_at, entry)
-        if admission.max_concurrent is not None:
+        if admission.max_concurrent is not None and not entry.exchange.is_dispatched:
             await self._take("host", admission.max_concurrent, admission.queue, deadline_at, entry)
 
     def leave(self, entry: Entry, connection: Connection) -> None:
