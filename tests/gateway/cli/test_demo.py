@@ -71,7 +71,6 @@ def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: sig
         stderr=subprocess.DEVNULL,
         env=environment(tmp_path),
         process_group=0,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     with demo:
         assert demo.stdout is not None
