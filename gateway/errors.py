@@ -181,3 +181,12 @@ class UpstreamTimeoutError(UpstreamError):
     status = 504
     code = "upstream_timeout"
     outcome: Outcome = "timeout"
+
+
+def error_event(message: str, code: str, sequence: int | None = None) -> bytes:
+    """Return an error of ours within a stream: as chat completions have it, or, numbered, as the responses API does."""
+    error = {"message": message, "type": "server_error", "param": None, "code": code}
+    if sequence is None:
+        return b"data: " + msgspec.json.encode({"error": error}) + b"\n\n"
+    event = {**error, "type": "error", "sequence_number": sequence, "error": error}
+    return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.record import Arm
 from gateway.errors import ShedError
 from gateway.proxy.exchange import Called
 from gateway.proxy.identity import User
@@ -17,13 +18,22 @@ from rollout.flag import Flag, user_hash
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Who serves one request; `flag` and `assignment` are None when the model is in no rollout."""
+    """Who serves one request; `flag` and `assignment` are None when the model is in no rollout.
+
+    `served` is the arm that serves, where that is not the assigned one.
+    """
 
     deployment: Deployment
     user: User
     digest: bytes | None
     flag: Flag | None = None
     assignment: Assignment | None = None
+    served: Arm | None = None
+
+    @property
+    def arm(self) -> Arm | None:
+        """Return the arm that serves."""
+        return self.served or (self.assignment.arm if self.assignment is not None else None)
 
     @property
     def is_anonymous(self) -> bool:
@@ -49,7 +59,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     def called(self, price_version: str) -> Called:
         """Return whom the record says was called."""
         return Called(
-            arm=self.assignment.arm if self.assignment is not None else None,
+            arm=self.arm,
             model=self.deployment.model,
             upstream=self.deployment.upstream,
             price=self.deployment.price,
@@ -73,7 +83,7 @@ def check_standing(choice: Choice, view: View) -> None:
     Raises:
         ShedError: the candidate's flag was changed meanwhile, or everybody was sent to base.
     """
-    if choice.flag is None or choice.assignment is None or choice.assignment.arm == "base":
+    if choice.flag is None or choice.arm in {None, "base"}:
         return
     present = view.decisions.snapshot.rollouts.get(choice.flag.rollout)
     if view.killed or present is None or present.flag != choice.flag:
@@ -86,7 +96,7 @@ def exposed(choice: Choice, wanted: Sequence[Exposed]) -> list[tuple[bytes, byte
     assignment = choice.assignment
     values: dict[Exposed, str | int | None] = {
         "rollout": choice.flag.rollout if choice.flag is not None else None,
-        "arm": assignment.arm if assignment is not None else None,
+        "arm": choice.arm,
         "model": choice.deployment.model,
         "bucket": assignment.bucket if assignment is not None else None,
     }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Unpack
+
+import msgspec
 
 from gateway.errors import ApiError
 from gateway.proxy import wire
 from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknown_model
 from gateway.proxy.caller import Connection, GoneError, Header
 from gateway.proxy.choice import Choice, check_standing, choose, exposed
+from gateway.proxy.continuation import elsewhere, is_unknown
 from gateway.proxy.endpoints import CHAT, Endpoint
 from gateway.proxy.entry import Entry, Journal, Tally
 from gateway.proxy.forwarding import forwarded
 from gateway.proxy.identity import identify
 from gateway.proxy.queueing import Throttle
-from gateway.proxy.relay import Passing, is_stream, relay_stream, relay_whole, unanswered
+from gateway.proxy.relay import Passing, relay, unanswered
 from gateway.proxy.snapshot import Caller, Holder, View
 from gateway.proxy.upstream import Call, Fault, Upstream
 
@@ -71,7 +73,7 @@ class Inference:
         body = await connection.body(view.decisions.snapshot.max_body_bytes, self._throttle.room(admission))
         if (now := self._holder.view) is not view:
             view, caller = now, _admitted(connection, now, entry)
-        reading = wire.read(body, endpoint.default_model)
+        reading = wire.read(body, endpoint)
         exchange.learn(model_requested=reading.model, stream=reading.stream)
         user = identify(caller, connection.headers, reading)
         route = view.decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
@@ -83,35 +85,48 @@ class Inference:
         if choice.flag is not None:
             self._tally.assigned(anonymous=choice.is_anonymous)
         connection.watch()
+        asked = _Asked(connection=connection, endpoint=endpoint, reading=reading, view=view, entry=entry)
+        kept = reading.continues() if endpoint.continues else None
+        other = elsewhere(choice, route, view) if kept is not None else None
+        if not await self._send(asked, choice, headers, kept if other is not None else None) and other is not None:
+            headers[1:] = exposed(other, caller.application.expose)
+            await self._send(asked, other, headers)
+
+    async def _send(self, asked: _Asked, choice: Choice, headers: list[Header], kept: str | None = None) -> bool:
+        """Send a request and hand its answer on; not the one that says that `kept` is unknown: then False."""
+        admission, entry = asked.view.decisions.snapshot.admission, asked.entry
         if choice.deployment.limits.max_concurrent or admission.max_concurrent:
             await self._throttle.enter(choice.deployment, admission, entry)
             check_standing(choice, self._holder.view)
-            exchange.learn(snapshot_version=self._holder.view.decisions.label)
-        injects = (
-            endpoint.injects_usage and reading.stream and choice.deployment.injects_usage and not reading.asks_usage
-        )
-        body = wire.rewrite(reading, choice.deployment.model, inject_usage=injects)
-        call = _call(connection, choice, body, stream=reading.stream)
-        entry.open(choice.called(view.decisions.snapshot.price_version), call.total_s)
-        comment_s = admission.keep_alive_comment_s
-        await self._forward(connection, call, entry, headers, withholds_usage=injects, comment_s=comment_s)
-
-    async def _forward(
-        self, connection: Connection, call: Call, entry: Entry, headers: list[Header], **passing: Unpack[Passing]
-    ) -> None:
+            entry.exchange.learn(snapshot_version=self._holder.view.decisions.label)
+        passing = _passing(asked, choice)
+        call = _call(asked, choice, inject_usage=passing["withholds_usage"])
+        entry.open(choice.called(asked.view.decisions.snapshot.price_version), call.total_s)
         answer = None
         try:
             answer = await self._upstream.send(call)
             entry.exchange.answered(answer.status)
-            if is_stream(answer):
-                await relay_stream(connection, answer, entry, headers, **passing)
-            else:
-                await relay_whole(connection, answer, entry, headers)
+            if kept is not None:
+                unknown, answer = await is_unknown(answer, kept)
+                if unknown:
+                    return False
+            await relay(asked.connection, answer, entry, headers, passing)
         except Fault as fault:
             raise unanswered(fault) from None
         finally:
             if answer is not None:
                 answer.close()
+        return True
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that was read, and what it is decided by."""
+
+    connection: Connection
+    endpoint: Endpoint
+    reading: wire.Reading
+    view: View
+    entry: Entry
 
 
 def _admitted(connection: Connection, view: View, entry: Entry) -> Caller:
@@ -122,18 +137,27 @@ def _admitted(connection: Connection, view: View, entry: Entry) -> Caller:
     return caller
 
 
-def _call(connection: Connection, choice: Choice, body: bytes, *, stream: bool) -> Call:
-    limits = choice.deployment.limits
+def _passing(asked: _Asked, choice: Choice) -> Passing:
+    endpoint, reading = asked.endpoint, asked.reading
+    asks = endpoint.injects_usage and reading.stream and choice.deployment.injects_usage and not reading.asks_usage
+    last_events = reading.count("n") if endpoint.is_last_for_each else endpoint.last_events
+    comment_s = asked.view.decisions.snapshot.admission.keep_alive_comment_s
+    return Passing(endpoint=endpoint, withholds_usage=asks, comment_s=comment_s, last_events=last_events)
+
+
+def _call(asked: _Asked, choice: Choice, *, inject_usage: bool) -> Call:
+    connection, limits, stream = asked.connection, choice.deployment.limits, asked.reading.stream
     sent = forwarded(connection.headers, choice.deployment.forwards)
     query = f"?{connection.query.decode('ascii')}" if connection.query else ""
+    plays = asked.endpoint.is_media and not stream
     return Call(
         method="POST",
         url=f"{choice.deployment.base_url}{connection.path.removeprefix('/v1')}{query}",
         headers={"content-type": "application/json", **sent, **choice.deployment.headers},
-        body=body,
+        body=wire.rewrite(asked.reading, choice.deployment.model, inject_usage=inject_usage),
         connect_s=limits.connect_timeout_s,
-        first_byte_s=limits.first_byte_timeout_s,
+        first_byte_s=limits.answer_timeout_s if plays else limits.first_byte_timeout_s,
         idle_s=limits.idle_timeout_s,
-        answer_s=None if stream else limits.answer_timeout_s,
+        answer_s=None if stream or plays else limits.answer_timeout_s,
         total_s=limits.total_timeout_s,
     )

@@ -17,20 +17,24 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     `injects_usage`: streams tell their usage only when asked to (`stream_options.include_usage`). `default_model`: what
     a request without `model` means by OpenAI's documentation. `is_media`: an answer may be something other than JSON,
-    and may take as long as it plays. `has_typed_errors`: errors within streams are events of the type `error`.
-    `continues`: a request may go on from an answer that is kept at the upstream.
+    and may take as long as it plays. `last_events`: how many events of a stream say that they are the last; 0 where
+    that is not known, so that a stream ends when the upstream ends it. `is_last_for_each`: one for each of `n` images.
+    `has_typed_errors`: errors within streams are events of the type `error`. `continues`: a request may go on from an
+    answer that is kept at the upstream.
     """
 
     name: str
     injects_usage: bool = False
     default_model: str | None = None
     is_media: bool = False
+    last_events: int = 1
+    is_last_for_each: bool = False
     has_typed_errors: bool = False
     continues: bool = False
 
 
 CHAT = Endpoint(name="chat.completions", injects_usage=True)
-OTHER = Endpoint(name="other", is_media=True)
+OTHER = Endpoint(name="other", is_media=True, last_events=0)
 """Endpoints that came after this table: passed on and recorded alike."""
 
 KNOWN: Mapping[str, Endpoint] = {
@@ -41,15 +45,15 @@ KNOWN: Mapping[str, Endpoint] = {
     "/v1/responses/compact": Endpoint(name="responses.compact", continues=True),
     "/v1/responses/input_tokens": Endpoint(name="responses.input_tokens", continues=True),
     "/v1/moderations": Endpoint(name="moderations", default_model="omni-moderation-latest"),
-    "/v1/images/generations": Endpoint(name="images.generations"),
-    "/v1/images/edits": Endpoint(name="images.edits"),
+    "/v1/images/generations": Endpoint(name="images.generations", is_last_for_each=True),
+    "/v1/images/edits": Endpoint(name="images.edits", is_last_for_each=True),
     "/v1/images/variations": Endpoint(name="images.variations"),
     "/v1/audio/speech": Endpoint(name="audio.speech", is_media=True),
     "/v1/audio/transcriptions": Endpoint(name="audio.transcriptions", is_media=True),
     "/v1/audio/translations": Endpoint(name="audio.translations", is_media=True),
-    "/v1/videos": Endpoint(name="videos", is_media=True),
-    "/v1/rerank": Endpoint(name="rerank"),
-    "/v1/score": Endpoint(name="score"),
+    "/v1/videos": Endpoint(name="videos", is_media=True, last_events=0),
+    "/v1/rerank": Endpoint(name="rerank", last_events=0),
+    "/v1/score": Endpoint(name="score", last_events=0),
 }
 
 _PLAIN = re.compile(r"/v1/([a-z0-9_-]{1,64})(?:/[a-z0-9_-]{1,64}){0,3}")

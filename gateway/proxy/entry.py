@@ -78,11 +78,16 @@ class Entry:
         tally.began()
 
     def open(self, called: Called, total_s: float) -> None:
-        """Append what is known, with the moment when `total_s` is over; then count the request as sent."""
+        """Append what is known, with the moment when `total_s` is over; then count the request as sent.
+
+        A second call only notes that it is sent once more, elsewhere.
+        """
+        if self.exchange.is_dispatched:
+            return self.exchange.moved(called, self._clock())
         deadline_at = self.exchange.facts["started_at"] + round(total_s * _MICROSECONDS)
         self._number()
         self._journal.append(self.exchange.opened(deadline_at))
-        self.exchange.dispatched(called, self._clock())
+        return self.exchange.dispatched(called, self._clock())
 
     def received(self) -> None:
         """Note the upstream's last byte."""

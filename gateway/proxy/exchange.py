@@ -33,6 +33,7 @@ class Exchange:
     """What was seen of one request so far; `facts` holds what is known before it is sent, by the record's names."""
 
     __slots__ = (
+        "_before",
         "_called",
         "_deltas",
         "_dispatched_at",
@@ -55,6 +56,7 @@ class Exchange:
         self.record: Record | None = None
         self._started = started
         self._called: Called | None = None
+        self._before: list[Attempt] = []
         self._dispatched_at: float | None = None
         self._received_at: float | None = None
         self._first_at: float | None = None
@@ -78,6 +80,19 @@ class Exchange:
         self._called = called
         self._dispatched_at = now
 
+    @property
+    def is_dispatched(self) -> bool:
+        """Tell whether the request was sent."""
+        return self._called is not None
+
+    def moved(self, called: Called, now: float) -> None:
+        """Note that the upstream's answer was none to hand on, and that the request is sent elsewhere now."""
+        if self._called is not None:
+            ended_ms = self._upstream_ms(now)
+            self._before.append(self._attempt(self._called, f"http_{self.status}", ended_ms, None))
+        self.status = None
+        self.dispatched(called, now)
+
     def answered(self, status: int) -> None:
         """Note the upstream's status."""
         self.status = status
@@ -85,11 +100,16 @@ class Exchange:
     def saw_chunk(self, chunk: reply.Reply, now: float) -> None:
         """Read one streamed chunk: first and last output, usage, ids."""
         if chunk.has_delta:
-            self._deltas += 1
-            self._last_at = now
-            if self._first_at is None:
-                self._first_at = now
+            if not chunk.is_media:
+                self._deltas += 1
+            self.saw_bytes(now)
         self._read(chunk)
+
+    def saw_bytes(self, now: float) -> None:
+        """Note output as such: a piece of sound, say."""
+        self._last_at = now
+        if self._first_at is None:
+            self._first_at = now
 
     def saw_answer(self, answer: reply.Reply | None) -> None:
         """Read a whole answer, if it could be read."""
@@ -114,11 +134,12 @@ class Exchange:
         if self.record is not None:
             return self.record
         called = self._called
-        upstream_ms = self._upstream_ms(now)
+        tried_ms = self._upstream_ms(now)
+        upstream_ms = tried_ms and tried_ms + sum(attempt.upstream_ms or 0.0 for attempt in self._before)
         latency_ms = self.latency_ms(now)
         price = called.price if called is not None else None
         spent = cost(self._usage, price, self._tier) if called is not None else cost(None, None)
-        attempt = None if called is None else self._attempt(called, error_class, upstream_ms, spent.usd)
+        attempt = None if called is None else self._attempt(called, error_class, tried_ms, spent.usd)
         self.record = Record(
             **self.facts,
             outcome=outcome,
@@ -128,7 +149,7 @@ class Exchange:
             arm_served=called.arm if called is not None else None,
             model_served=called.model if called is not None else None,
             upstream=called.upstream if called is not None else None,
-            attempts=[] if attempt is None else [attempt],
+            attempts=[] if attempt is None else [*self._before, attempt],
             latency_ms=latency_ms,
             ttft_ms=None if self._first_at is None else (self._first_at - self._started) * _MS,
             upstream_ms=upstream_ms,

@@ -113,7 +113,7 @@ class Throttle:
         return self._room
 
     async def enter(self, deployment: Deployment, admission: Admission, entry: Entry) -> None:
-        """Take the slots that this request needs, waiting in line for them if need be.
+        """Take the slots that this request needs, waiting in line for them if need be; the host's once alone.
 
         Raises:
             ShedError: the line is full, or the wait was too long.
@@ -121,7 +121,7 @@ class Throttle:
         deadline_at = asyncio.get_running_loop().time() + admission.queue_timeout_s
         if (limit := deployment.limits.max_concurrent) is not None:
             await self._take(f"model:{deployment.model}", limit, admission.queue, deadline_at, entry)
-        if admission.max_concurrent is not None:
+        if admission.max_concurrent is not None and not entry.exchange.is_dispatched:
             await self._take("host", admission.max_concurrent, admission.queue, deadline_at, entry)
 
     def leave(self, entry: Entry, connection: Connection) -> None:

@@ -10,12 +10,11 @@ import contextlib
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
-import msgspec
-
 from analytics.record import Outcome
-from gateway.errors import ApiError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import ApiError, UpstreamError, UpstreamTimeoutError, error_event
 from gateway.proxy import reply
 from gateway.proxy.caller import Connection, Header
+from gateway.proxy.endpoints import Endpoint
 from gateway.proxy.entry import Entry
 from gateway.proxy.exchange import outcome_of
 from gateway.proxy.passage import OversizedEventError, Passage
@@ -39,6 +38,7 @@ _BACK = frozenset(
 )
 _BACK_PREFIX = b"x-ratelimit-"
 _EVENT_STREAM = b"text/event-stream"
+_JSON = b"application/json"
 _OF_THE_STREAM = frozenset({b"content-type", b"cache-control"})
 _OVERSIZED, _CLOSED_EARLY = "oversized_event", "closed_early"
 _MALFORMED = frozenset({"broken_http", "compressed", _OVERSIZED})
@@ -48,16 +48,41 @@ _DRAIN_S = 1.0
 
 
 class Passing(TypedDict):
-    """How a stream is passed on: without the usage chunk; a comment after so much silence."""
+    """How an answer is passed on: by its endpoint.
 
+    A stream: without the usage chunk, with a comment after so much silence, and until so many events have said that
+    they are the last.
+    """
+
+    endpoint: Endpoint
     withholds_usage: bool
     comment_s: float
+    last_events: int
+
+
+async def relay(
+    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], passing: Passing
+) -> None:
+    """Hand an answer on, in the form that it has; raises `Fault`, or `ApiError`, before anything was sent."""
+    if is_stream(answer):
+        await relay_stream(connection, answer, entry, headers, **passing)
+    elif passing["endpoint"].is_media and is_media(answer):
+        await relay_media(connection, answer, entry, headers)
+    else:
+        await relay_whole(connection, answer, entry, headers)
 
 
 def is_stream(answer: Answer) -> bool:
     """Tell whether the upstream answers with server-sent events; an error is read whole, whatever its type says."""
     return answer.status < 300 and any(
         name == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in answer.headers
+    )
+
+
+def is_media(answer: Answer) -> bool:
+    """Tell whether the upstream answers with something other than JSON."""
+    return answer.status < 300 and not any(
+        name == b"content-type" and value.startswith(_JSON) for name, value in answer.headers
     )
 
 
@@ -84,6 +109,8 @@ async def relay_whole(connection: Connection, answer: Answer, entry: Entry, head
     outcome, error_class = outcome_of(answer.status)
     if outcome == "ok" and read is None:
         outcome, error_class = "malformed", "not_json"
+    elif outcome == "ok" and read is not None and read.has_failed_status:
+        outcome, error_class = "upstream_error", "response_failed"
     record = entry.close(outcome, status=answer.status, error_class=error_class)
     measured = [(b"x-turnout-latency-ms", b"%.1f" % (record.latency_ms or 0.0))]
     if record.cost_usd is not None:
@@ -93,14 +120,25 @@ async def relay_whole(connection: Connection, answer: Answer, entry: Entry, head
     return await connection.finish(body)
 
 
+async def relay_media(connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header]) -> None:
+    """Pass bytes on as they come, but for the last one, which waits for the record; raises `Fault`."""
+    received = await answer.chunk()
+    if received:
+        entry.exchange.saw_bytes(entry.now())
+    await _relay_bytes(connection, answer, entry, headers, received)
+
+
 async def _relay_bytes(
-    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], held: bytes
+    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], received: bytes
 ) -> None:
-    await connection.start(answer.status, [*headers_back(answer), *headers])
+    await connection.start(answer.status, [*headers_back(answer), *_length(answer), *headers])
+    held = b""
     try:
-        while piece := await answer.chunk():
-            await connection.write(held)
-            held = piece
+        while received:
+            passed, held = held + received[:-1], received[-1:]
+            if passed:
+                await connection.write(passed)
+            received = await answer.chunk()
     except Fault as fault:
         entry.close(_outcome(fault), status=answer.status, error_class=fault.kind)
         raise
@@ -108,6 +146,10 @@ async def _relay_bytes(
     outcome, error_class = outcome_of(answer.status)
     entry.close(outcome, status=answer.status, error_class=error_class)
     await connection.finish(held)
+
+
+def _length(answer: Answer) -> list[Header]:
+    return [header for header in answer.headers if header[0] == b"content-length"]
 
 
 async def relay_stream(
@@ -118,21 +160,23 @@ async def relay_stream(
     The head goes out with the first event that is no error, or with the first comment. What fails before that raises
     `Fault` or `ApiError`, and leaves the caller to be told.
     """
-    passage = Passage(entry.exchange, withholds_usage=passing["withholds_usage"])
+    passage = Passage(entry.exchange, withholds_usage=passing["withholds_usage"], last_events=passing["last_events"])
     stream = _Stream(connection, answer, entry, passage)
     connection.prepare(answer.status, [*headers_back(answer), *headers])
     try:
         with Pulse(connection, entry.now, passing["comment_s"]) as pulse:
             await stream.pass_all(pulse)
         entry.received()
-        if not passage.is_complete:
-            await stream.end_early()
+        if passage.is_complete:
+            await stream.pass_rest()
+        else:
+            await stream.end_early(is_whole=not passing["last_events"])
     except Fault as fault:
         if not connection.started:
             raise
-        await stream.break_off(_outcome(fault), fault.kind)
+        await stream.break_off(_outcome(fault), fault.kind, passing["endpoint"])
     await connection.finish()
-    if passage.is_complete:
+    if passage.is_done:
         await _drain(answer)
 
 
@@ -166,7 +210,7 @@ class _Stream:
         if passage.first_error is not None and not connection.started:
             raise FirstEventError(passage.first_error, self._answer)
         if passage.has_failed:
-            self._entry.close("upstream_error", status=self._answer.status, error_class="error_event")
+            self._entry.close("upstream_error", status=self._answer.status, error_class=passage.error_class)
         elif passage.is_complete:
             self._close_complete()
         if not (passage.has_begun or connection.started):
@@ -182,24 +226,35 @@ class _Stream:
         else:
             self._entry.close("ok", status=self._answer.status)
 
-    async def end_early(self) -> None:
-        """The upstream ended without `[DONE]`: whole if the model said why it ended, broken off otherwise."""
+    async def pass_rest(self) -> None:
+        """Pass on what comes behind an end that was told by an event's type; nothing comes behind `[DONE]`."""
+        if self._passage.is_done:
+            return
+        with contextlib.suppress(Fault, TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                received = self._passage.after() or await self._answer.chunk()
+                while received:
+                    await self._connection.write(received)
+                    received = await self._answer.chunk()
+
+    async def end_early(self, *, is_whole: bool) -> None:
+        """The upstream ended without saying so: whole if that may be, or the model said why; else broken off."""
         passage = self._passage
         rest = passage.rest(self._entry.now())
-        if passage.is_complete or passage.has_failed or self._entry.exchange.has_finished:
+        if is_whole or passage.is_complete or passage.has_failed or self._entry.exchange.has_finished:
             if not passage.has_failed:
                 self._close_complete()
             await self._pass_on(rest)
         else:
             raise BrokenFault(_CLOSED_EARLY)
 
-    async def break_off(self, outcome: Outcome, error_class: str) -> None:
+    async def break_off(self, outcome: Outcome, error_class: str, endpoint: Endpoint) -> None:
         """Tell the caller of a stream that has begun that no more comes."""
         self._entry.close(outcome, status=self._answer.status, error_class=error_class)
         code = "upstream_timeout" if outcome == "timeout" else "upstream_error"
         message = f"The model's answer broke off ({error_class}); what was sent so far is incomplete."
-        error = {"message": message, "type": "server_error", "param": None, "code": code}
-        await self._connection.write(b"data: " + msgspec.json.encode({"error": error}) + b"\n\n")
+        sequence = self._passage.sequence + 1 if endpoint.has_typed_errors else None
+        await self._connection.write(error_event(message, code, sequence))
 
 
 class FirstEventError(UpstreamError):

@@ -70,6 +70,13 @@ class Reply(msgspec.Struct):
         """Tell whether it carries an error object, or is an event that tells of a failure."""
         return bytes(self.error) != b"null" or (self.type is not None and self.type in _FAILED)
 
+    def error_body(self, content: bytes) -> bytes:
+        """Return the body of an answer that tells of this failure; `content` is what it was read from."""
+        if bytes(self.error) != b"null":
+            return content
+        told = bytes(self.response.error) if self.response is not None else b"null"
+        return b'{"error":' + (content if told == b"null" else told) + b"}"
+
     @property
     def ends(self) -> bool:
         """Tell whether it is an event after which no more comes."""
@@ -136,6 +143,30 @@ def read(body: bytes) -> Reply | None:
         return _known_parts(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error
+
+
+_REFUSAL = msgspec.json.Decoder(_Refusal)
+_NOT_KEPT_CODES = frozenset({"previous_response_not_found", "conversation_not_found"})
+_KEPT_FIELDS = frozenset({"previous_response_id", "conversation", "conversation.id"})
+
+
+def is_not_kept(body: bytes, kept: str) -> bool:
+    """Tell whether an error says that the answer or conversation `kept`, from which a request goes on, is unknown."""
+    try:
+        error = _REFUSAL.decode(body).error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
+    return error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS or kept in (error.message or "")
 
 
 def _known_parts(body: bytes) -> Reply | None:

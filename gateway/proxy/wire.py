@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.errors import BadRequestError
+from gateway.proxy.endpoints import CHAT, Endpoint
 
 FORBIDDEN_FIELDS = ("api_base", "base_url", "api_key", "extra_headers")
 """Top-level fields by which other gateways let a caller redirect a request (CVE-2024-6587, CVE-2025-66405)."""
@@ -32,12 +33,20 @@ _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _STRING = msgspec.json.Decoder(str | None)
 _FLAG = msgspec.json.Decoder(bool | None)
 _OBJECT = msgspec.json.Decoder(dict[str, Raw] | None)
+_COUNT = msgspec.json.Decoder(int | None)
 _NAME = msgspec.json.Decoder(str)
 _ABSENT = Raw(b"null")
 _KEY = re.compile(rb'[ \t\r\n]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\r\n]*+:[ \t\r\n]*+')
 _VALUE_END = re.compile(rb"[ \t\r\n]*+[,}]")
 """A key of valid JSON up to its value, and what ends the value; no step backwards, so that no body is slow."""
 _SHOWN_CHARACTERS = 100
+
+
+class _Kept(msgspec.Struct):
+    id: str
+
+
+_KEPT = msgspec.json.Decoder(str | _Kept | None)
 _T = TypeVar("_T")
 
 
@@ -49,6 +58,25 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     asks_usage: bool
+
+    def continues(self) -> str | None:
+        """Return the id of what the request goes on from: an earlier answer, or a conversation; None when nothing."""
+        named = self.fields.get("previous_response_id", _ABSENT), self.fields.get("conversation", _ABSENT)
+        for raw in named:
+            try:
+                kept = _KEPT.decode(raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+            if kept is not None:
+                return kept.id if isinstance(kept, _Kept) else kept
+        return None
+
+    def count(self, name: str) -> int:
+        """Return a top-level number that says how many of something are wanted; 1 when it is none."""
+        try:
+            return min(max(_COUNT.decode(self.fields.get(name, _ABSENT)) or 1, 1), MAX_FIELDS)
+        except msgspec.MsgspecError:
+            return 1
 
     def text(self, name: str) -> str | None:
         """Return a top-level string field, or None when it is absent or null.
@@ -63,8 +91,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return _text((_object(self.fields, "metadata") or {}).get(name, _ABSENT), f"metadata.{name}")
 
 
-def read(body: bytes, default_model: str | None = None) -> Reading:
-    """Read a JSON request body; one without `model` means the default, where there is one.
+def read(body: bytes, endpoint: Endpoint = CHAT) -> Reading:
+    """Read a JSON request body; one without `model` means its endpoint's default, where there is one.
 
     Raises:
         BadRequestError: it is not one strict UTF-8 JSON object without duplicate keys, lacks `model`, or holds a field
@@ -78,7 +106,7 @@ def read(body: bytes, default_model: str | None = None) -> Reading:
     _refuse_look_alikes(fields)
     model = _text(fields.get("model", _ABSENT), "model")
     if model is None:
-        model = default_model
+        model = endpoint.default_model
     if not model:
         message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
         raise BadRequestError(message, param="model", code="missing_model")
@@ -90,6 +118,8 @@ def read(body: bytes, default_model: str | None = None) -> Reading:
     usage = _typed(
         _FLAG, (options or {}).get("include_usage", _ABSENT), "stream_options.include_usage", "true or false"
     )
+    if endpoint.is_media and bytes(fields.get("stream_format", _ABSENT)) == b'"sse"':
+        stream = True
     return Reading(body=body, fields=fields, model=model, stream=stream, asks_usage=bool(usage))
 
 

@@ -1,78 +1,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.proxy.caller import Header
-from gateway.proxy.exchange import Called
-from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream, relay_stream, relay_whole
+from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
 from tests.fakes.proxy import (
     DONE,
     EVENTS,
     JSON,
-    MODELS,
     USAGE,
     WHOLE,
-    Caller,
-    Counts,
-    Journal,
     Moments,
     ScriptedAnswer,
     delta,
-    entry_of,
 )
+from tests.fakes.relayed import Relayed
 
 pytestmark = pytest.mark.anyio
-PRICED = Called(arm="base", model="gpt", upstream="one", price=MODELS["gpt"].price, price_version="p1")
-
-
-class Relayed:
-    """One answer brought to one caller."""
-
-    def __init__(self, *steps: bytes | Fault, status: int = 200, headers: Sequence[Header] = ()) -> None:
-        self.moments = Moments()
-        self.journal = Journal(moments=self.moments)
-        self.caller = Caller(self.moments)
-        self.connection = self.caller.connection()
-        self.answer = ScriptedAnswer(self.moments, *steps, status=status, headers=headers)
-        self.entry = entry_of(self.journal, Counts())
-        self.entry.open(PRICED, 600.0)
-        self.entry.exchange.answered(status)
-
-    async def whole(self) -> Relayed:
-        await relay_whole(self.connection, self.answer, self.entry, [(b"x-request-id", b"r1")])
-        return self
-
-    async def stream(self, *, withholds_usage: bool = True) -> Relayed:
-        await relay_stream(
-            self.connection,
-            self.answer,
-            self.entry,
-            [(b"x-request-id", b"r1")],
-            withholds_usage=withholds_usage,
-            comment_s=10.0,
-        )
-        return self
-
-    @property
-    def ending(self) -> tuple[str, int | None, str | None]:
-        record = self.journal.record
-        return record.outcome, record.status, record.error_class
-
-    @property
-    def last_event(self) -> Any:
-        return msgspec.json.decode(self.caller.body.rsplit(b"data: ", 1)[1])
-
-    def is_closed_before(self, moment: str) -> bool:
-        seen = self.moments.seen
-        (closed,) = [at for at, what in enumerate(seen) if what.startswith("closed")]
-        last = len(seen) - 1 - seen[::-1].index(moment)
-        return closed < last
 
 
 async def test_a_whole_answer_is_recorded_before_its_first_byte():
