@@ -128,7 +128,7 @@ test("an aborted question throws the client's own error", async () => {
 
 test("a client's own timeout is its own error", async () => {
   const mark = { model: "slow", messages, metadata: { simulate_id: "timed-out-by-node" } };
-  await assert.rejects(client.chat.completions.create(mark, { timeout: 300 }), OpenAI.APIConnectionTimeoutError);
+  await assert.rejects(client.chat.completions.create(mark, { timeout: 3000 }), OpenAI.APIConnectionTimeoutError);
 });
 
 test("a wrong key is an authentication error", async () => {
