@@ -162,3 +162,23 @@ test("models are listed and retrieved", async () => {
   assert.ok(names.includes(MODEL));
   assert.equal((await client.models.retrieve(MODEL)).id, MODEL);
 });
+
+test("an embedding is made", async () => {
+  const made = await client.embeddings.create({ model: MODEL, input: ["one", "two"], dimensions: 8, user: "alice" });
+  assert.deepEqual(made.data.map((vector) => vector.embedding.length), [8, 8]);
+});
+
+test("a completion and a moderation are answered", async () => {
+  assert.ok((await client.completions.create({ model: MODEL, prompt: "Dear customer," })).choices[0].text);
+  assert.equal((await client.moderations.create({ model: MODEL, input: "hello" })).results.length, 1);
+});
+
+test("a response is made, goes on and is streamed", async () => {
+  const told = { model: MODEL, input: "Which plan fits five people?", safety_identifier: "alice" };
+  const first = await client.responses.create(told);
+  const second = await client.responses.create({ ...told, previous_response_id: first.id });
+  assert.ok(first.output_text);
+  assert.equal(second.previous_response_id, first.id);
+  const final = await client.responses.stream(told).finalResponse();
+  assert.ok(final.output_text);
+});
