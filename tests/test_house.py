@@ -31,7 +31,7 @@ FOREIGN_NAMES: dict[str, str] = {
 }
 """Names that somebody else gave, and who."""
 
-UNMIRRORED = {"acceptance", "bad_input", "contracts", "examples", "fakes", "faults", "vectors"}
+UNMIRRORED = {"acceptance", "bad_input", "contracts", "examples", "fakes", "faults", "transparency", "vectors"}
 """Folders of tests that follow a promise or a port instead of a source file."""
 
 TESTED_ELSEWHERE: dict[str, str] = {}

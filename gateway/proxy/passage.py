@@ -17,7 +17,7 @@ class OversizedEventError(ValueError):
 
 
 class Passage:
-    """One stream on its way through. `is_complete` after its end was told, `is_done` after `[DONE]`.
+    """One stream on its way through. `is_complete` after its end was told.
 
     The end is `[DONE]`, or the event that says it by its type; of these, `last_events` come (0: whatever ends the
     stream is its end). `has_failed` after an error event, for which `error_class` is the record's word; `has_begun`
@@ -36,7 +36,6 @@ class Passage:
         "has_failed",
         "has_unreadable",
         "is_complete",
-        "is_done",
         "sequence",
     )
 
@@ -46,7 +45,6 @@ class Passage:
         self._withholds_usage = withholds_usage
         self._last_events = last_events
         self.is_complete = False
-        self.is_done = False
         self.has_failed = False
         self.has_begun = False
         self.first_error: bytes | None = None
@@ -70,16 +68,12 @@ class Passage:
         rest = self._splitter.rest()
         return rest if self._passes(rest, now) else b""
 
-    def after(self) -> bytes:
-        """Return what came behind the end and is no whole event yet."""
-        return self._splitter.rest()
-
     def _passes(self, event: bytes, now: float) -> bool:
         content = payload(event)
         if content is None:
             return True
         if content == DONE:
-            self.is_done = self.is_complete = self.has_begun = True
+            self.is_complete = self.has_begun = True
             return True
         chunk = reply.read(content)
         if chunk is None:
@@ -89,8 +83,7 @@ class Passage:
             self._fail(chunk, content)
         else:
             self.has_begun = True
-        if not self.is_complete:
-            self._exchange.saw_chunk(chunk, now)
+        self._exchange.saw_chunk(chunk, now)
         if chunk.type is not None:
             self._note(chunk)
         return not (self._withholds_usage and chunk.is_usage_only)

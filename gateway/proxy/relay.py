@@ -176,8 +176,6 @@ async def relay_stream(
             raise
         await stream.break_off(_outcome(fault), fault.kind, passing["endpoint"])
     await connection.finish()
-    if passage.is_done:
-        await _drain(answer)
 
 
 class _Stream:
@@ -227,15 +225,19 @@ class _Stream:
             self._entry.close("ok", status=self._answer.status)
 
     async def pass_rest(self) -> None:
-        """Pass on what comes behind an end that was told by an event's type; nothing comes behind `[DONE]`."""
-        if self._passage.is_done:
-            return
-        with contextlib.suppress(Fault, TimeoutError):
+        """Pass on what comes behind the end, hardly ever anything, until the upstream ends too; not for long.
+
+        Then its connection can be used again. A caller who leaves now had all that it was promised.
+        """
+        self._connection.unwatch()
+        passage, now = self._passage, self._entry.now()
+        with contextlib.suppress(Fault, TimeoutError, OversizedEventError):
             async with asyncio.timeout(_DRAIN_S):
-                received = self._passage.after() or await self._answer.chunk()
-                while received:
-                    await self._connection.write(received)
-                    received = await self._answer.chunk()
+                while received := await self._answer.chunk():
+                    if passed := passage.take(received, now):
+                        await self._connection.write(passed)
+        if rest := passage.rest(now):
+            await self._connection.write(rest)
 
     async def end_early(self, *, is_whole: bool) -> None:
         """The upstream ended without saying so: whole if that may be, or the model said why; else broken off."""
@@ -268,13 +270,6 @@ class FirstEventError(UpstreamError):
     def envelope(self) -> bytes:
         """Return what the upstream said."""
         return self._content
-
-
-async def _drain(answer: Answer) -> None:
-    """Read the end of a complete answer, so that its connection can be used again; more than the end is not awaited."""
-    with contextlib.suppress(Fault, TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
-            await answer.chunk()
 
 
 def unanswered(fault: Fault) -> ApiError:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.proxy.caller import Header
+from gateway.proxy.passage import MAX_EVENT_BYTES
 from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
 from tests.fakes.proxy import (
@@ -135,7 +136,30 @@ async def test_a_stream_is_recorded_before_its_last_event():
 async def test_done_in_the_same_bytes_as_the_rest_is_recorded_before_anything_of_them_is_sent():
     relayed = await Relayed(delta() + USAGE + DONE).stream()
 
-    assert relayed.moments.seen == ["opened", "chunk 1", "closed ok", "start", "write", "finish", "chunk 2"]
+    assert relayed.moments.seen == ["opened", "chunk 1", "closed ok", "start", "write", "chunk 2", "finish"]
+
+
+@pytest.mark.parametrize(
+    "after", [[b": bye\n\n"], [b"data: {}\n", b"\n"], [b": bye"], [DONE, DONE[:3]], [USAGE[:9], USAGE[9:]]]
+)
+async def test_what_comes_behind_the_end_passes_wherever_it_is_cut(after: list[bytes]):
+    together = await Relayed(delta(), DONE + b"".join(after)).stream()
+    apart = await Relayed(delta(), DONE, *after).stream()
+
+    due = b"".join(after).replace(USAGE, b"")
+    assert together.caller.body == apart.caller.body == delta() + DONE + due
+    assert together.ending == apart.ending == ("ok", 200, None)
+    assert apart.is_closed_before("write")
+
+
+async def test_an_event_behind_the_end_that_never_ends_holds_nothing_up():
+    endless = b"x" * (MAX_EVENT_BYTES + 1)
+
+    relayed = await Relayed(delta(), DONE, endless, DONE).stream()
+
+    assert relayed.ending == ("ok", 200, None)
+    assert relayed.caller.body.startswith(delta() + DONE)
+    assert relayed.caller.is_finished
 
 
 async def test_a_usage_chunk_that_the_caller_asked_for_is_passed_on():

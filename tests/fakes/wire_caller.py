@@ -1,0 +1,107 @@
+"""A caller that sends a request's bytes and keeps the answer's: nothing is decoded, followed, added or forgiven."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+PATIENCE_S = 30.0
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """One answer: header names in lower case; `body` without its framing; `is_whole`: the framing has its end."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+    is_whole: bool
+    pieces: tuple[bytes, ...] = field(default=(), repr=False)
+    """The body as its chunks had it; one piece, unless it was chunked."""
+
+    def header(self, name: bytes) -> bytes | None:
+        return dict(self.headers).get(name)
+
+
+def ask(url: str, method: str, target: str, headers: tuple[Header, ...], body: bytes) -> Received:
+    """Send one request over a connection of its own, and read its answer to the end."""
+    lines = [f"{method} {target} HTTP/1.1".encode(), *(name + b": " + value for name, value in headers)]
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S) as connection:
+        connection.sendall(b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", b""]) + body)
+        return _read(_Line(connection))
+
+
+class _EndedError(Exception):
+    """The other side closed."""
+
+
+class _Line:
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._unread = bytearray()
+
+    def _more(self) -> None:
+        try:
+            received = self._connection.recv(1 << 18)
+        except ConnectionResetError:
+            received = b""
+        if not received:
+            raise _EndedError
+        self._unread += received
+
+    def until(self, mark: bytes) -> bytes:
+        while (at := self._unread.find(mark)) < 0:
+            self._more()
+        return self.exactly(at + len(mark))[: -len(mark)]
+
+    def exactly(self, count: int) -> bytes:
+        while len(self._unread) < count:
+            self._more()
+        return self.at_most(count)
+
+    def at_most(self, count: int) -> bytes:
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
+
+
+def _read(line: _Line) -> Received:
+    first, *lines = line.until(b"\r\n\r\n").split(b"\r\n")
+    version, status = first.split(b" ")[:2]
+    assert version == b"HTTP/1.1"
+    pairs = (each.partition(b":") for each in lines)
+    headers = tuple((name.lower(), value.strip()) for name, _, value in pairs)
+    framing = dict(headers)
+    pieces: list[bytes] = []
+    if framing.get(b"transfer-encoding") == b"chunked":
+        is_whole = _chunked(line, pieces)
+    else:
+        is_whole = _counted(line, pieces, None if status == b"204" else framing.get(b"content-length"))
+    body = b"".join(pieces)
+    return Received(status=int(status), headers=headers, body=body, is_whole=is_whole, pieces=tuple(pieces))
+
+
+def _chunked(line: _Line, pieces: list[bytes]) -> bool:
+    try:
+        while size := int(line.until(b"\r\n"), 16):
+            pieces.append(line.exactly(size))
+            assert line.exactly(2) == b"\r\n"
+        assert line.until(b"\r\n") == b""
+    except _EndedError:
+        return False
+    return True
+
+
+def _counted(line: _Line, pieces: list[bytes], length: bytes | None) -> bool:
+    """Read as many bytes as were declared; an answer without a body has none, whatever it declares."""
+    if length is None:
+        return True
+    try:
+        pieces.append(line.exactly(int(length)))
+    except _EndedError:
+        pieces.append(line.at_most(int(length)))
+        return False
+    return True

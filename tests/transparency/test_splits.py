@@ -1,0 +1,76 @@
+"""Streams cut anywhere: the client's bytes are the same, wherever the upstream's bytes come apart.
+
+Proved here at the pure passage, which decides what of a stream passes: every place of every stream shape, alone, and a
+thousand random sets of places. Proved here over real sockets: a sample of both, through a running installation, cut
+between and within the chunks of HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.passage import Passage
+from tests.fakes.reciting import cut
+from tests.transparency.comparison import USAGE_PATHS, assert_same_bytes, without_comments
+from tests.transparency.shape import Call
+from tests.transparency.shapes.every import STREAMED
+from tests.transparency.stage import Stage
+
+RANDOM_CUTS = 1000
+LONG_BYTES = 10_000
+"""A longer stream has one event that is long, whose places are alike: of those, a sample is taken."""
+
+
+def passed(pieces: Sequence[bytes], *, withholds_usage: bool) -> bytes:
+    """Return what the client gets of these pieces."""
+    passage = Passage(Exchange({"request_id": "r", "seq": 1, "started_at": 0}, 0.0), withholds_usage=withholds_usage)
+    return b"".join([*[passage.take(piece, 1.0) for piece in pieces], passage.rest(1.0)])
+
+
+def places(stream: bytes, drawn: Random) -> list[int]:
+    """Return every place in a stream, or a sample of a long one with all that is near a line's end."""
+    if len(stream) <= LONG_BYTES:
+        return list(range(1, len(stream)))
+    ends = [at for at, byte in enumerate(stream) if byte in b"\r\n"]
+    near = {place for end in ends for place in range(end - 8, end + 8)}
+    return sorted(near | {drawn.randrange(1, len(stream)) for _ in range(100)})
+
+
+def drawn_places(stream: bytes, drawn: Random) -> tuple[int, ...]:
+    """Return a few places, or many."""
+    return tuple(drawn.randrange(1, len(stream)) for _ in range(drawn.choice((2, 3, 5, 9, 40))))
+
+
+@pytest.mark.parametrize("call", STREAMED, ids=lambda call: call.name)
+def test_whatever_the_places_at_which_a_stream_is_cut_the_passage_gives_the_same_bytes(call: Call):
+    drawn = Random(call.name)
+    withholds = call.shape.path in USAGE_PATHS and call.usage != "asked"
+    stream = call.answer.said(asks_usage=True)
+    due = call.answer.said(asks_usage=not withholds)
+    count = RANDOM_CUTS if len(stream) <= LONG_BYTES else RANDOM_CUTS // 20
+
+    for place in places(stream, drawn):
+        assert_same_bytes(passed([stream[:place], stream[place:]], withholds_usage=withholds), due, f"cut at {place}")
+    for _ in range(count):
+        chosen = drawn_places(stream, drawn)
+        assert_same_bytes(passed(cut(stream, chosen), withholds_usage=withholds), due, f"cut at {chosen}")
+
+
+@pytest.mark.parametrize("call", STREAMED, ids=lambda call: call.name)
+def test_wherever_a_stream_is_cut_on_the_wire_the_client_receives_the_same_bytes(stage: Stage, call: Call):
+    drawn = Random(call.name)
+    stream = call.answer.said(asks_usage=True)
+    answers = [replace(call.answer, cuts=drawn_places(stream, drawn), tears=tears) for tears in (False, True, False)]
+    answers += [replace(answers[tears], cuts=(drawn.randrange(len(stream)),), pause_s=0.002) for tears in (0, 1)]
+
+    received = [stage.received(call, "moved", answer) for answer in answers]
+
+    for answer, each in zip(answers, received, strict=True):
+        assert each.is_whole
+        due = answer.said(asks_usage=call.usage == "asked")
+        assert_same_bytes(without_comments(each.body), due, f"cut at {answer.cuts}, tears: {answer.tears}")
