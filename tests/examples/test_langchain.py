@@ -28,7 +28,9 @@ asyncio_default_test_loop_scope = session
 """
 
 
-@pytest.mark.parametrize("suite", ["TestThroughTurnout", "TestThroughTurnoutByResponses"])
+@pytest.mark.parametrize(
+    "suite", ["TestThroughTurnout", pytest.param("TestThroughTurnoutByResponses", marks=pytest.mark.slow)]
+)
 def test_the_standard_tests_of_a_chat_model_pass(suite: str, one: Installation, tmp_path: Path):
     python = langchain_python()
     file = shutil.copy(ROOT / "tests/examples/langchain_standard.py", tmp_path)
