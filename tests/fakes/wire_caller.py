@@ -30,7 +30,8 @@ def ask(url: str, method: str, target: str, headers: tuple[Header, ...], body: b
     lines = [f"{method} {target} HTTP/1.1".encode(), *(name + b": " + value for name, value in headers)]
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S) as connection:
-        connection.sendall(b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", b""]) + body)
+        lines += [b"content-length: %d" % len(body)] if body or method != "GET" else []
+        connection.sendall(b"\r\n".join([*lines, b"", b""]) + body)
         return _read(_Line(connection))
 
 
