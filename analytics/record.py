@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from analytics.feedback import Feedback
+
 SCHEMA = 1
 """Version of the frames below; a reader accepts this one and the one before it."""
 
@@ -131,7 +133,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="re
     parent_span_id: str | None = None
 
 
-Frame = Opened | Record
+Frame = Opened | Record | Feedback
+"""What a journal holds. A reader of an earlier version steps over kinds that it does not know."""
 
 _SHARED = tuple(name for name in Opened.__struct_fields__ if name in Record.__struct_fields__)
 

@@ -87,7 +87,7 @@ def test_every_option_is_documented_under_its_command():
 
 def console_routes() -> Iterator[tuple[str, str]]:
     """Yield method and path of every route in the console's own description."""
-    description = create_app(cast("Any", SimpleNamespace(keys=None))).openapi_schema.to_schema()
+    description = create_app(cast("Any", SimpleNamespace(keys=None)), cast("Any", None)).openapi_schema.to_schema()
     for path, methods in description["paths"].items():
         for method in methods:
             yield method.upper(), path
@@ -102,7 +102,16 @@ def test_a_route_of_the_console_is_documented(route: str):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/models", "/v1/models/{id}", "/healthz", "/readyz", "/api/v1/openapi.json"]
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/feedback",
+        "/v1/models",
+        "/v1/models/{id}",
+        "/healthz",
+        "/readyz",
+        "/api/v1/openapi.json",
+    ],
 )
 def test_a_route_outside_that_description_is_documented(path: str):
     assert re.search(re.escape(path) + r"(?![/{\w])", (DOCS / "http-api.md").read_text())

@@ -31,7 +31,7 @@ FOREIGN_NAMES: dict[str, str] = {
 }
 """Names that somebody else gave, and who."""
 
-UNMIRRORED = {"acceptance", "bad_input", "contracts", "fakes", "faults", "transparency", "vectors"}
+UNMIRRORED = {"acceptance", "bad_input", "contracts", "examples", "fakes", "faults", "transparency", "vectors"}
 """Folders of tests that follow a promise or a port instead of a source file."""
 
 TESTED_ELSEWHERE: dict[str, str] = {}
@@ -215,7 +215,7 @@ def test_every_gateway_module_that_calls_itself_pure_stands_in_a_contract():
     assert not claimed - listed
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-langchain.lock"])
 def test_a_lock_has_hashes_and_names_no_place(lock: str):
     lines = (ROOT / lock).read_text().splitlines()
 

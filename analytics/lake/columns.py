@@ -1,11 +1,15 @@
-"""The lake's columns: for each its type, and how it comes from the JSON of a record. The only table of its kind.
+"""The lake's columns: for each its type, and how it comes from the JSON of a frame. The only tables of their kind.
 
-`docs/lake.md` says what each column means; a test compares the two, and this table with `analytics.record.Record`.
+`docs/lake.md` says what each column means; a test compares the two, and these tables with the frames' fields.
 """
 
 from __future__ import annotations
 
-from analytics.record import SCHEMA, Record
+import msgspec
+
+from analytics import feedback, record
+from analytics.feedback import Feedback
+from analytics.record import Record
 
 SCHEMA_KEY = "turnout_schema"
 """Under this key every Parquet file's metadata carries the schema version, a decimal number as text."""
@@ -45,10 +49,22 @@ COLUMNS = {
     "boot": "VARCHAR",
     **{name: _TYPES.get(name, "VARCHAR") for name in Record.__struct_fields__},
 }
-"""The type of each column, in the files' order."""
+"""The type of each column of requests, in the files' order."""
 
-_READ_AS = {"started_at": "BIGINT", "user_hash": "VARCHAR"}
-_CONVERT = {"started_at": "make_timestamp(started_at)", "user_hash": "from_base64(user_hash)"}
+_FEEDBACK_TYPES = {
+    "feedback_id": "UUID",
+    "seq": "BIGINT",
+    "received_at": "TIMESTAMP",
+    "request_id": "UUID",
+    "rating": "TINYINT",
+}
+FEEDBACK_COLUMNS = {
+    "worker": "VARCHAR",
+    "boot": "VARCHAR",
+    **{name: _FEEDBACK_TYPES.get(name, "VARCHAR") for name in Feedback.__struct_fields__},
+}
+"""The type of each column of feedback, in the files' order."""
+
 _SEAL = """
 COPY (
     SELECT {columns}
@@ -60,21 +76,32 @@ COPY (
 _LARGEST_LINE_BYTES = 4 * 1024 * 1024
 
 
-def seal_statement(*, source: str, target: str, worker: str, boot: str) -> str:
-    """Return the SQL that turns a file of records, one JSON object a line, into one Parquet file.
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of rows: its columns, and the version that its files carry."""
+
+    columns: dict[str, str]
+    schema: int
+
+
+REQUESTS = Dataset(columns=COLUMNS, schema=record.SCHEMA)
+FEEDBACK = Dataset(columns=FEEDBACK_COLUMNS, schema=feedback.SCHEMA)
+
+
+def seal_statement(dataset: Dataset, *, source: str, target: str, worker: str, boot: str) -> str:
+    """Return the SQL that turns a file of rows, one JSON object a line, into one Parquet file.
 
     A token count that no INTEGER holds becomes NULL: an upstream's nonsense must not cost us the record.
     """
-    recorded = [name for name in COLUMNS if name not in ("worker", "boot")]
+    kinds = {name: kind for name, kind in dataset.columns.items() if name not in ("worker", "boot")}
     constants = [f"{quoted(worker)} AS worker", f"{quoted(boot)} AS boot"]
     return _SEAL.format(
-        columns=", ".join([*constants, *(f"{_expression(name)} AS {name}" for name in recorded)]),
-        fields=", ".join(f"{name}: {quoted(_read_as(name))}" for name in recorded),
+        columns=", ".join([*constants, *(f"{_expression(name, kind)} AS {name}" for name, kind in kinds.items())]),
+        fields=", ".join(f"{name}: {quoted(_read_as(name, kind))}" for name, kind in kinds.items()),
         source=quoted(source),
         target=quoted(target),
         largest=_LARGEST_LINE_BYTES,
         schema_key=SCHEMA_KEY,
-        schema=SCHEMA,
+        schema=dataset.schema,
     )
 
 
@@ -83,9 +110,16 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _read_as(name: str) -> str:
-    return "DOUBLE" if name.endswith("_tokens") else _READ_AS.get(name, COLUMNS[name])
+def _read_as(name: str, kind: str) -> str:
+    return "DOUBLE" if name.endswith("_tokens") else _READ_AS.get(kind, kind)
 
 
-def _expression(name: str) -> str:
-    return f"TRY_CAST({name} AS INTEGER)" if name.endswith("_tokens") else _CONVERT.get(name, name)
+def _expression(name: str, kind: str) -> str:
+    if name.endswith("_tokens"):
+        return f"TRY_CAST({name} AS INTEGER)"
+    return _CONVERT.get(kind, "{name}").format(name=name)
+
+
+_READ_AS = {"TIMESTAMP": "BIGINT", "BLOB": "VARCHAR"}
+_CONVERT = {"TIMESTAMP": "make_timestamp({name})", "BLOB": "from_base64({name})"}
+"""By a column's type: what stands in the JSON for it, and how it is made of that."""

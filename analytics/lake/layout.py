@@ -4,6 +4,7 @@ A sealed file's name carries the byte range of the journal that it settles; so t
 
     incoming/{worker}-{boot}-{number}-{start}-{end}.parquet      records that closed in these bytes of this segment
     incoming/{worker}-{boot}-interrupted-{first_seq}.parquet     requests that never closed
+    incoming/feedback/{worker}-{boot}-{number}-{start}-{end}.parquet     feedback received in these bytes
     incoming/heartbeats/{worker}.json                            how far a worker's records have come
 """
 
@@ -20,6 +21,8 @@ import msgspec
 from analytics.journal.recovery import sync_directory
 
 INCOMING = "incoming"
+FEEDBACK = f"{INCOMING}/feedback"
+"""Folders of the lake: where the files of requests lie, and those of feedback."""
 HEARTBEATS = "heartbeats"
 UNFINISHED_SUFFIX = ".tmp"
 _RANGE = re.compile(r"(?P<number>\d{6,})-(?P<start>\d+)-(?P<end>\d+)\.parquet")
@@ -56,24 +59,25 @@ class Lake:
     def prepare(self) -> None:
         """Make the directories."""
         self.heartbeats.mkdir(parents=True, exist_ok=True)
+        (self.root / FEEDBACK).mkdir(exist_ok=True)
 
-    def files(self) -> list[Path]:
-        """Return every Parquet file."""
-        return sorted(self.incoming.glob("*.parquet"))
+    def files(self, folder: str = INCOMING) -> list[Path]:
+        """Return every Parquet file of a folder."""
+        return sorted((self.root / folder).glob("*.parquet"))
 
-    def range_file(self, boot: tuple[str, str], number: int, start: int, end: int) -> Path:
-        """Return the file for the records that closed in a segment's bytes `[start, end)`."""
-        return self.incoming / f"{boot[0]}-{boot[1]}-{number:06d}-{start}-{end}.parquet"
+    def range_file(self, boot: tuple[str, str], number: int, start: int, end: int, folder: str = INCOMING) -> Path:
+        """Return the file for what a folder takes of a segment's bytes `[start, end)`."""
+        return self.root / folder / f"{boot[0]}-{boot[1]}-{number:06d}-{start}-{end}.parquet"
 
     def interrupted_file(self, boot: tuple[str, str], first_seq: int) -> Path:
         """Return the file for interrupted requests of which `first_seq` is the lowest: a request is in one at most."""
         return self.incoming / f"{boot[0]}-{boot[1]}-interrupted-{first_seq}.parquet"
 
-    def sealed(self, boot: tuple[str, str]) -> Sealed:
-        """Read from the names of its files what the lake has of a boot, and remove what was left unfinished."""
+    def sealed(self, boot: tuple[str, str], folder: str = INCOMING) -> Sealed:
+        """Read from the names of a folder's files what it has of a boot, and remove what was left unfinished."""
         ends: dict[int, int] = {}
         interrupted: list[Path] = []
-        for path, rest in self._named(f"{boot[0]}-{boot[1]}-"):
+        for path, rest in self._named(folder, f"{boot[0]}-{boot[1]}-"):
             name = rest.removesuffix(UNFINISHED_SUFFIX)
             found = _RANGE.fullmatch(name)
             if not found and not _INTERRUPTED.fullmatch(name):
@@ -106,8 +110,8 @@ class Lake:
         beats = [self.heartbeat(path.stem) for path in sorted(self.heartbeats.glob("*.json"))]
         return [beat for beat in beats if beat is not None]
 
-    def _named(self, start: str) -> Iterator[tuple[Path, str]]:
-        with os.scandir(self.incoming) as entries:
+    def _named(self, folder: str, start: str) -> Iterator[tuple[Path, str]]:
+        with os.scandir(self.root / folder) as entries:
             for entry in entries:
                 if entry.name.startswith(start):
                     yield Path(entry.path), entry.name[len(start) :]

@@ -1,6 +1,6 @@
 """Rows to Parquet and back, through DuckDB. Owns the shipper's only connection and its one scratch file.
 
-A row is the JSON of a record. It is made as soon as a frame is read, so that no record stays in memory.
+A row is the JSON of a frame. It is made as soon as that is read, so that no record stays in memory.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from analytics.lake.columns import quoted, seal_statement
+from analytics.lake.columns import REQUESTS, Dataset, quoted, seal_statement
 from analytics.lake.layout import place
-from analytics.record import Record
+from analytics.record import Frame
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
@@ -36,7 +36,7 @@ class ParquetWriter:
         self._scratch = scratch
         self._connection = duckdb.connect(":memory:", config=_SETTINGS)
 
-    def write(self, target: Path, boot: tuple[str, str], rows: Sequence[bytes]) -> None:
+    def write(self, target: Path, boot: tuple[str, str], rows: Sequence[bytes], dataset: Dataset = REQUESTS) -> None:
         """Put one Parquet file of `row`s of one (worker, boot) into place, whole and durable.
 
         Raises:
@@ -45,15 +45,16 @@ class ParquetWriter:
         """
         try:
             self._scratch.write_bytes(b"".join(rows))
-            self._place(target, boot)
+            self._place(target, boot, dataset)
         finally:
             # Its space may be what the journal beside it is waiting for.
             with suppress(OSError):
                 os.truncate(self._scratch, 0)
 
-    def _place(self, target: Path, boot: tuple[str, str]) -> None:
+    def _place(self, target: Path, boot: tuple[str, str], dataset: Dataset) -> None:
         def fill(unfinished: Path) -> None:
-            statement = seal_statement(source=str(self._scratch), target=str(unfinished), worker=boot[0], boot=boot[1])
+            source, (worker, boot_id) = str(self._scratch), boot
+            statement = seal_statement(dataset, source=source, target=str(unfinished), worker=worker, boot=boot_id)
             try:
                 self._connection.execute(statement)
             except (duckdb.DataError, duckdb.InvalidInputException) as error:
@@ -80,6 +81,6 @@ class ParquetWriter:
         self._scratch.unlink(missing_ok=True)
 
 
-def row(record: Record) -> bytes:
-    """Return a record as the lake's writer takes it: one JSON object and a line end."""
-    return _encoder.encode(msgspec.structs.asdict(record)) + b"\n"
+def row(frame: Frame) -> bytes:
+    """Return a frame as the lake's writer takes it: one JSON object and a line end."""
+    return _encoder.encode(msgspec.structs.asdict(frame)) + b"\n"

@@ -17,7 +17,8 @@ from typing import Protocol
 from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.recovery import sweep
 from analytics.journal.segment import SegmentName, is_live, segments
-from analytics.lake.follower import Counts, Follower
+from analytics.lake.batch import Counts, Way
+from analytics.lake.follower import Follower
 from analytics.lake.layout import Heartbeat, Lake
 from analytics.lake.parquet import ParquetWriter
 
@@ -86,7 +87,7 @@ class Shipper:
 
         A worker whose journal or lake file fails is counted in `counts.failures` and begun again at the next tick.
         """
-        before = self.counts.records + self.counts.interrupted
+        before = self.counts.rows
         names = segments(self._journal)
         dead = self._dead(names)
         now_s = self._monotonic()
@@ -96,7 +97,7 @@ class Shipper:
             del self._followers[boot]
         self._beat(dead)
         sweep(self._journal, older_than_s=_SWEEP_AFTER_S, now_s=self._clock() / 1_000_000)
-        return self.counts.records + self.counts.interrupted - before
+        return self.counts.rows - before
 
     def run(self, stop: Stop, *, seal_every_s: float = 1.0) -> None:
         """Tick every `seal_every_s` until `stop` is set, then ship what is left."""
@@ -124,7 +125,8 @@ class Shipper:
             self._log("error", "shipping_failed", {"worker": boot[0], "boot": boot[1], "reason": str(error)})
 
     def _follower(self, boot: Boot) -> Follower:
-        follower = Follower(boot, journal=self._journal, lake=self._lake, parquet=self._parquet, counts=self.counts)
+        way = Way(journal=self._journal, lake=self._lake, parquet=self._parquet, counts=self.counts)
+        follower = Follower(boot, way)
         self._followers[boot] = follower
         return follower
 

@@ -1,4 +1,4 @@
-"""Count what the lake holds against what the journals say: every request once, none missing.
+"""Count what the lake holds against what the journals say: every request and all feedback once, none missing.
 
 Sound means 0 duplicates and 0 gaps. It may run beside workers and shipper: what moves from journal to lake meanwhile is
 seen at least once, because the journal is read before the lake and again after it; and a gap must last.
@@ -14,16 +14,19 @@ from typing import Any
 import duckdb
 import msgspec
 
+from analytics.feedback import Feedback
 from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.reader import SegmentReader
 from analytics.journal.recovery import quarantined
 from analytics.journal.segment import segments
-from analytics.lake.layout import Heartbeat, Lake
+from analytics.lake.layout import FEEDBACK, Heartbeat, Lake
 from analytics.record import Opened
 
 _LOOK_AGAIN_S = 0.5
 _MORE_LOOKS = 2
 _COLUMNS = {"request_id": "UUID", "worker": "VARCHAR", "boot": "VARCHAR", "seq": "BIGINT", "outcome": "VARCHAR"}
+_FEEDBACK = "feedback_id AS request_id, worker, boot, seq, 'feedback' AS outcome"
+"""What the questions call a request's columns, of a piece of feedback."""
 
 
 class NoLakeError(ValueError):
@@ -31,7 +34,7 @@ class NoLakeError(ValueError):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests `first_seq` to `last_seq` (inclusive) of one boot are nowhere."""
+    """Requests, or pieces of feedback, `first_seq` to `last_seq` (inclusive) of one boot are nowhere."""
 
     worker: str
     boot: str
@@ -39,11 +42,52 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
 
 
+class _Count(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of requests, or of feedback.
+
+    `outcomes` are rows by outcome; `waiting`: settled in the journal and not yet in the lake; `open`: not closed yet;
+    `duplicate_*` are surplus rows; `missing` is the number in `gaps`.
+    """
+
+    outcomes: dict[str, int]
+    waiting: int
+    open: int
+    duplicate_ids: int
+    duplicate_seqs: int
+    gaps: list[Gap]
+
+    @property
+    def records(self) -> int:
+        """Return how many rows there are."""
+        return sum(self.outcomes.values())
+
+    @property
+    def missing(self) -> int:
+        """Return how many numbers lie in the gaps."""
+        return sum(gap.last_seq - gap.first_seq + 1 for gap in self.gaps)
+
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether everything is there once."""
+        return not (self.gaps or self.duplicate_ids or self.duplicate_seqs)
+
+
+class FeedbackCount(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of feedback; the names mean what they mean in `Verification`."""
+
+    records: int
+    waiting: int
+    duplicate_feedback_ids: int
+    duplicate_seqs: int
+    gaps: list[Gap]
+    missing: int
+
+
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `waiting`: requests closed in the journal and not yet in the lake; `open`: not closed yet.
 
     `missing` is the number of requests in `gaps`; `duplicate_*` are surplus rows; `quarantined` files of unsound bytes
-    lie beside the journal; `unreadable` segments could not be looked into.
+    lie beside the journal; `unreadable` segments could not be looked into. `files` and `size_bytes` are of all files.
     """
 
     files: int
@@ -56,16 +100,22 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_seqs: int
     gaps: list[Gap]
     missing: int
+    feedback: FeedbackCount
     quarantined: int
     unreadable: int
     heartbeats: list[Heartbeat]
     sound: bool
 
 
-class _Journal(msgspec.Struct):
-    """Sequence numbers by worker, boot and whether their request is closed."""
+_Seqs = dict[tuple[str, str, bool], set[int]]
+"""Sequence numbers by worker, boot and whether what they count is settled, as feedback always is."""
 
-    seqs: dict[tuple[str, str, bool], set[int]] = {}
+
+class _Journal(msgspec.Struct):
+    """The numbers of requests and of feedback."""
+
+    seqs: _Seqs = {}
+    feedback: _Seqs = {}
     unreadable: int = 0
 
 
@@ -77,7 +127,7 @@ def verify(lake_dir: Path, journal_dir: Path, *, sleep: Callable[[float], None] 
     """
     found = _look(lake_dir, journal_dir)
     for _ in range(_MORE_LOOKS):
-        if not found.gaps:
+        if not (found.gaps or found.feedback.gaps):
             break
         sleep(_LOOK_AGAIN_S)
         found = _look(lake_dir, journal_dir)
@@ -90,33 +140,53 @@ def _look(lake_dir: Path, journal_dir: Path) -> Verification:
         message = f"there is no lake in {lake_dir}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     before = _read_journal(journal_dir)
-    files = lake.files()
-    with duckdb.connect(":memory:") as connection:
-        _view_records(connection, files)
-        outcomes = dict(_rows(connection, "outcomes"))
-        [(by_request_id, by_seq)] = _rows(connection, "duplicates")
+    files, feedback_files = lake.files(), lake.files(FEEDBACK)
+    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside:
+        _view_records(connection, files, ", ".join(_COLUMNS))
+        _view_records(beside, feedback_files, _FEEDBACK)
         after = _read_journal(journal_dir)
-        _fill_journal(connection, before, after)
-        gaps = [
-            Gap(worker=worker, boot=boot, first_seq=first, last_seq=last)
-            for worker, boot, first, last in _rows(connection, "gaps")
-        ]
-        [(waiting, still_open)] = _rows(connection, "unsettled")
+        requests = _counted(connection, before.seqs, after.seqs)
+        feedback = _counted(beside, before.feedback, after.feedback)
     return Verification(
-        files=len(files),
-        size_bytes=sum(path.stat().st_size for path in files),
-        records=sum(outcomes.values()),
-        outcomes=outcomes,
-        waiting=waiting,
-        open=still_open,
-        duplicate_request_ids=by_request_id,
-        duplicate_seqs=by_seq,
-        gaps=gaps,
-        missing=sum(gap.last_seq - gap.first_seq + 1 for gap in gaps),
+        files=len(files) + len(feedback_files),
+        size_bytes=sum(path.stat().st_size for path in [*files, *feedback_files]),
+        records=requests.records,
+        outcomes=requests.outcomes,
+        waiting=requests.waiting,
+        open=requests.open,
+        duplicate_request_ids=requests.duplicate_ids,
+        duplicate_seqs=requests.duplicate_seqs,
+        gaps=requests.gaps,
+        missing=requests.missing,
+        feedback=FeedbackCount(
+            records=feedback.records,
+            waiting=feedback.waiting,
+            duplicate_feedback_ids=feedback.duplicate_ids,
+            duplicate_seqs=feedback.duplicate_seqs,
+            gaps=feedback.gaps,
+            missing=feedback.missing,
+        ),
         quarantined=quarantined(journal_dir),
         unreadable=after.unreadable,
         heartbeats=lake.all_heartbeats(),
-        sound=not (gaps or by_request_id or by_seq),
+        sound=requests.is_sound and feedback.is_sound,
+    )
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, *journals: _Seqs) -> _Count:
+    _fill_journal(connection, *journals)
+    [(by_id, by_seq)] = _rows(connection, "duplicates")
+    [(waiting, still_open)] = _rows(connection, "unsettled")
+    return _Count(
+        outcomes=dict(_rows(connection, "outcomes")),
+        waiting=waiting,
+        open=still_open,
+        duplicate_ids=by_id,
+        duplicate_seqs=by_seq,
+        gaps=[
+            Gap(worker=worker, boot=boot, first_seq=first, last_seq=last)
+            for worker, boot, first, last in _rows(connection, "gaps")
+        ],
     )
 
 
@@ -126,8 +196,9 @@ def _read_journal(journal_dir: Path) -> _Journal:
         try:
             with SegmentReader(journal_dir / name.file_name) as reader:
                 for _, frame in reader.frames():
+                    known = journal.feedback if isinstance(frame, Feedback) else journal.seqs
                     is_closed = not isinstance(frame, Opened)
-                    journal.seqs.setdefault((name.worker, name.boot, is_closed), set()).add(frame.seq)
+                    known.setdefault((name.worker, name.boot, is_closed), set()).add(frame.seq)
         except FileNotFoundError:
             continue
         except UnreadableSegmentError:
@@ -135,18 +206,18 @@ def _read_journal(journal_dir: Path) -> _Journal:
     return journal
 
 
-def _view_records(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
+def _view_records(connection: duckdb.DuckDBPyConnection, files: list[Path], columns: str) -> None:
     if files:
-        connection.read_parquet([str(path) for path in files]).create_view("records")
+        connection.read_parquet([str(path) for path in files]).project(columns).create_view("records")
     else:
-        columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-        connection.execute(f"CREATE TABLE records ({columns})")
+        made = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+        connection.execute(f"CREATE TABLE records ({made})")
 
 
-def _fill_journal(connection: duckdb.DuckDBPyConnection, *journals: _Journal) -> None:
+def _fill_journal(connection: duckdb.DuckDBPyConnection, *journals: _Seqs) -> None:
     connection.execute("CREATE TABLE journal (worker VARCHAR, boot VARCHAR, is_closed BOOLEAN, seq BIGINT)")
     for journal in journals:
-        for (worker, boot, is_closed), seqs in journal.seqs.items():
+        for (worker, boot, is_closed), seqs in journal.items():
             connection.execute(
                 "INSERT INTO journal SELECT ?, ?, ?, unnest(?::BIGINT[])", [worker, boot, is_closed, list(seqs)]
             )

@@ -6,6 +6,7 @@ ours.
 
     requests    one row a request, as `docs/lake.md` says; of rows with one `request_id` the settled one counts
     feedback    one row a piece of feedback, as it was received, not judged
+    ratings     one row a request that was rated, as `queries/ratings.sql` says
 """
 
 from __future__ import annotations
@@ -18,26 +19,14 @@ from typing import Any, Protocol
 
 import duckdb
 
-from analytics.lake.columns import COLUMNS, quoted
-from analytics.lake.layout import INCOMING
-
-FEEDBACK = f"{INCOMING}/feedback"
-"""The folder of the lake in which feedback lies."""
-
-FEEDBACK_COLUMNS = {
-    "feedback_id": "UUID",
-    "received_at": "TIMESTAMP",
-    "application": "VARCHAR",
-    "request_id": "UUID",
-    "response_id": "VARCHAR",
-    "thumb": "VARCHAR",
-    "rating": "TINYINT",
-    "signal": "VARCHAR",
-}
-"""The type of each column of `feedback`."""
+from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS, quoted
+from analytics.lake.layout import FEEDBACK, INCOMING
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
+
+_DERIVED = ("ratings",)
+"""Questions that are views themselves, in the order in which they build upon each other."""
 
 _AT_ONCE = 2
 _QUERIES = Path(__file__).with_name("queries")
@@ -113,9 +102,8 @@ class Warehouse:
         Raises:
             WarehouseError: see there.
         """
-        statement = (_QUERIES / f"{question}.sql").read_text()
         with self.connection() as connection:
-            answer = connection.execute(statement, dict(parameters or {}))
+            answer = connection.execute(_question(question), dict(parameters or {}))
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
@@ -133,6 +121,8 @@ class Warehouse:
             with self._database.cursor() as connection, self._bounded(connection):
                 self._view(connection, "requests", INCOMING, COLUMNS, "request_id", "outcome = 'interrupted', worker")
                 self._view(connection, "feedback", FEEDBACK, FEEDBACK_COLUMNS, "feedback_id", "received_at")
+                for name in _DERIVED:
+                    connection.execute(f"CREATE TEMP VIEW {name} AS {_question(name)}")
                 yield connection
         finally:
             self._turns.release()
@@ -174,6 +164,10 @@ class Warehouse:
         if pattern is not None:
             rows = f"({rows}) UNION ALL BY NAME SELECT * FROM read_parquet({quoted(pattern)}, union_by_name = true)"  # noqa: S608 - the path is quoted
         connection.execute(_VIEW.format(name=name, rows=rows, key=key, order=order))
+
+
+def _question(name: str) -> str:
+    return (_QUERIES / f"{name}.sql").read_text()
 
 
 def _break_off(connection: duckdb.DuckDBPyConnection) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
@@ -24,6 +25,8 @@ from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_env
 ADDRESSES_FILE = "addresses.json"
 FIRST_KEYS_FILE = "first-keys"
 _TIMEOUT_S = 10.0
+_REPORT_TIMEOUT_S = 60.0
+"""A report may wait for others, and is broken off by the console itself."""
 _View = TypeVar("_View")
 
 
@@ -60,6 +63,10 @@ class Console(Protocol):
 
     def history(self, name: str | None, *, verify: bool) -> HistoryView:
         """Return a rollout's audit entries, or with None all, newest first."""
+        ...
+
+    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
+        """Return a rollout's head-to-head table; `asked` has what there is of `generation`, `since` and `until`."""
         ...
 
     def list_keys(self) -> list[KeyView]:
@@ -120,6 +127,11 @@ class HttpConsole:
         path = "audit" if name is None else f"rollouts/{_segment(name)}/history"
         return self._ask("GET", path, HistoryView, query=asked)
 
+    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
+        """Return a rollout's head-to-head table."""
+        query = dict(asked) if name is None else {"rollout": name, **asked}
+        return self._ask("GET", "reports/compare", Comparison, query=query, timeout_s=_REPORT_TIMEOUT_S)
+
     def list_keys(self) -> list[KeyView]:
         """Return every key."""
         return self._ask("GET", "keys", list[KeyView])
@@ -133,13 +145,19 @@ class HttpConsole:
         return self._ask("POST", f"keys/{_segment(key_id)}/revoke", KeyView)
 
     def _ask(
-        self, method: str, path: str, shape: type[_View], body: Any = None, query: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        shape: type[_View],
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
     ) -> _View:
         url = self._client.base_url
         try:
-            answer = self._client.request(method, f"api/v1/{path}", json=body, params=query)
+            answer = self._client.request(method, f"api/v1/{path}", json=body, params=query, timeout=timeout_s)
         except httpx.TimeoutException as error:
-            message = f"the console at {url} did not answer within {_TIMEOUT_S:g} s; look at its log, then repeat"
+            message = f"the console at {url} did not answer within {timeout_s:g} s; look at its log, then repeat"
             raise Abort(message) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             message = (
@@ -168,7 +186,7 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
     if arguments.direct:
         from gateway.cli.direct import open_directly  # noqa: PLC0415 - SQLite and the rest are for this option alone
 
-        with open_directly(directory, environment) as console:
+        with open_directly(directory, environment, getattr(arguments, "lake", None)) as console:
             yield console
         return
     url, key = environment.get(URL_VARIABLE), environment.get(KEY_VARIABLE)

@@ -11,12 +11,14 @@ import os
 import secrets
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.console.control import Control
+from gateway.console.reports import Reports
 from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
@@ -30,8 +32,9 @@ from rollout.stores.sqlite import open_ledger
 class DirectConsole:
     """A `Console` on files."""
 
-    def __init__(self, control: Control, actor: str) -> None:
+    def __init__(self, control: Control, reports: Reports, actor: str) -> None:
         self._control = control
+        self._reports = reports
         self._actor = actor
 
     def list_rollouts(self) -> list[RolloutView]:
@@ -66,6 +69,11 @@ class DirectConsole:
         """Return a rollout's audit entries, or with None all, newest first."""
         return self._control.audit(verify=verify) if name is None else self._control.history(name, verify=verify)
 
+    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
+        """Return a rollout's head-to-head table."""
+        generation = int(asked["generation"]) if "generation" in asked else None
+        return self._reports.compare(name, generation=generation, since=asked.get("since"), until=asked.get("until"))
+
     def list_keys(self) -> list[KeyView]:
         """Return every key."""
         return self._control.keys.list_keys()
@@ -80,8 +88,10 @@ class DirectConsole:
 
 
 @contextmanager
-def open_directly(directory: Path, environment: Mapping[str, str]) -> Generator[DirectConsole]:
-    """Yield a console on a stopped installation's files.
+def open_directly(
+    directory: Path, environment: Mapping[str, str], lake: Path | None = None
+) -> Generator[DirectConsole]:
+    """Yield a console on a stopped installation's files; `lake` is where reports read, by default beside them.
 
     Raises:
         Abort: the installation runs, or its files cannot be used; also for whatever the console refuses inside.
@@ -101,7 +111,8 @@ def open_directly(directory: Path, environment: Mapping[str, str]) -> Generator[
             raise Abort(message)
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
-        yield DirectConsole(control, f"{_person()} (direct)")
+        with closing(Reports(control, lake or directory / "lake")) as reports:
+            yield DirectConsole(control, reports, f"{_person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error
     finally:

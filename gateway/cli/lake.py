@@ -63,12 +63,20 @@ def _write_tables(found: Verification) -> None:
             ("open in the journal", found.open),
             ("set aside in quarantine", found.quarantined),
             ("unreadable segments", found.unreadable),
+            ("feedback", found.feedback.records),
+            ("feedback missing", found.feedback.missing),
+            ("feedback duplicates by feedback_id", found.feedback.duplicate_feedback_ids),
+            ("feedback duplicates by worker, boot, seq", found.feedback.duplicate_seqs),
+            ("feedback waiting in the journal", found.feedback.waiting),
             ("files", found.files),
             ("bytes", found.size_bytes),
         ],
     )
     if found.gaps:
         write_table(("worker", "boot", "missing from", "missing to"), [_gap_row(gap) for gap in found.gaps])
+    if found.feedback.gaps:
+        rows = [_gap_row(gap) for gap in found.feedback.gaps]
+        write_table(("worker", "boot", "feedback missing from", "missing to"), rows)
     if found.heartbeats:
         write_table(("worker", "boot", "last seq", "heartbeat at"), [_beat_row(beat) for beat in found.heartbeats])
 

@@ -19,7 +19,7 @@ from gateway.cli.table import write_json, write_table
 from gateway.cli.target import find_target
 from gateway.settings.environment import process_environment
 from gateway.simulate import trace
-from gateway.simulate.results import Result, Summary, summarise, user_arms
+from gateway.simulate.results import FeedbackSummary, Result, Summary, summarise, user_arms
 from gateway.simulate.traffic import Wording, plan, prompt_bytes, user_key
 
 
@@ -42,15 +42,23 @@ def add_parser(commands: Any) -> None:
     add("--limit", type=_count, metavar="N", help="only the trace's first N rows")
     add("--stream-share", type=_share, default=0.5, metavar="N", help="share of streamed requests, 0 to 1 (0.5)")
     add("--max-prompt-bytes", type=_count, default=4096, metavar="N", help="longer prompts are cut (4096)")
-    add("--seed", type=int, default=0, metavar="N", help="draws users and streams; the same seed, the same replay (0)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draws users, streams, feedback; the same seed, the same replay (0)",
+    )
+    add("--feedback", type=_share, default=0.0, metavar="SHARE", help="share of requests that users rate, 0 to 1 (0)")
     add("--users-file", type=Path, metavar="PATH", help="write each user's arms there, one JSON object a line")
     add("--json", action="store_true", help="print JSON for programs")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay; 1 when a request failed."""
+    """Replay; 1 when a request failed, or feedback was not accepted."""
     from gateway.cli import sending  # noqa: PLC0415 - `turnout --help` need not load an HTTP client
+    from gateway.cli.post import Post  # noqa: PLC0415 - as above
 
     try:
         rows = trace.read(arguments.file, limit=arguments.limit)
@@ -69,16 +77,22 @@ def run(arguments: argparse.Namespace) -> int:
         progress.add(failed=result.failure is not None)
 
     pace = sending.Pace(speed=arguments.speed, concurrency=min(arguments.concurrency, len(rows)))
+
+    async def replay() -> FeedbackSummary | None:
+        post = Post(target, seed=arguments.seed, share=arguments.feedback) if arguments.feedback else None
+        await sending.send_all(planned, wording, target, pace, seen, post=post)
+        return post.summary() if post is not None else None
+
     started = time.monotonic()
-    uvloop.run(sending.send_all(planned, wording, target, pace, seen))
+    feedback = uvloop.run(replay())
     wall_s = time.monotonic() - started
     progress.end()
     cut = sum(prompt_bytes(row) > wording.most_prompt_bytes for row in rows)
-    summary = summarise(results, wall_s=wall_s, trace_s=rows[-1].at_s, prompts_cut=cut)
+    summary = summarise(results, wall_s=wall_s, trace_s=rows[-1].at_s, prompts_cut=cut, feedback=feedback)
     if arguments.users_file is not None:
         _write_users(arguments.users_file, results, arguments.users)
     _print(summary, arguments)
-    return 1 if summary.failed else 0
+    return 1 if summary.failed or (feedback is not None and feedback.failed) else 0
 
 
 def _print(summary: Summary, arguments: argparse.Namespace) -> None:
@@ -108,10 +122,9 @@ def _facts(summary: Summary, arguments: argparse.Namespace) -> list[tuple[str, s
     compression = "-" if summary.compression is None else f"{summary.compression:,.1f} times"
     share = summary.candidate_user_share
     arms = "-" if share is None else f"{share:.2%} ({summary.candidate_users:,} users)"
-    failures = ", ".join(f"{word}: {count:,}" for word, count in summary.failures.items())
     return [
         ("requests", f"{summary.requests:,} ({summary.requests_per_s:,.0f}/s)"),
-        ("failed", f"{summary.failed:,}" + (f" ({failures})" if failures else "")),
+        ("failed", f"{summary.failed:,}" + (f" ({_listed(summary.failures)})" if summary.failed else "")),
         ("streamed", f"{summary.streamed:,}"),
         ("users (synthesised)", users),
         ("candidate's share of users", arms),
@@ -119,8 +132,29 @@ def _facts(summary: Summary, arguments: argparse.Namespace) -> list[tuple[str, s
         ("wall time", f"{summary.wall_s:,.1f} s for {summary.trace_s:,.1f} s of trace"),
         ("compression reached", compression),
         ("latest departure", f"{summary.late_max_ms:,.0f} ms behind the trace"),
+        *_feedback_facts(summary),
         ("prompts cut (synthesised)", f"{summary.prompts_cut:,} at {arguments.max_prompt_bytes:,} bytes"),
     ]
+
+
+def _feedback_facts(summary: Summary) -> list[tuple[str, str]]:
+    told = summary.feedback
+    if told is None:
+        return []
+    liked = "; ".join(f"{arm.arm}: {arm.liked / arm.opinions:.0%}" for arm in summary.arms if arm.opinions)
+    failures = f" ({_listed(told.failures)})" if told.failed else ""
+    return [
+        (
+            "feedback (synthesised)",
+            f"{told.accepted:,} on {told.requests:,} requests, {told.late:,} late, {told.again:,} again",
+        ),
+        ("feedback failed", f"{told.failed:,}{failures}"),
+        ("answers that users liked", liked or "-"),
+    ]
+
+
+def _listed(failures: dict[str, int]) -> str:
+    return ", ".join(f"{word}: {count:,}" for word, count in failures.items())
 
 
 def _tenths(value: float | None) -> float | None:

@@ -18,6 +18,7 @@ import msgspec
 
 from analytics.usage import Usage, WireUsage, reported
 from gateway.cli import Abort
+from gateway.cli.post import Post
 from gateway.cli.target import APP_KEY_VARIABLE, Target
 from gateway.simulate.results import Result
 from gateway.simulate.traffic import Planned, Wording, body
@@ -74,88 +75,118 @@ def check(target: Target) -> None:
 
 
 async def send_all(
-    planned: Iterator[Planned], wording: Wording, target: Target, pace: Pace, seen: Callable[[Result], None]
+    planned: Iterator[Planned],
+    wording: Wording,
+    target: Target,
+    pace: Pace,
+    seen: Callable[[Result], None],
+    *,
+    post: Post | None = None,
 ) -> None:
-    """Send everything; `seen` is called with each result as it comes."""
+    """Send everything, and then feedback that is late; `seen` is called with each result as it comes."""
     tls = ssl.create_default_context()
     started = time.monotonic()
 
     async def slot() -> None:
         async with httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=_ONE) as transport:
-            sender = Sender(transport, target, wording)
+            sender = Sender(transport, target, wording, post)
             for request in planned:
                 due = started + request.at_s / pace.speed if pace.speed else time.monotonic()
                 await asyncio.sleep(max(due - time.monotonic(), 0))
                 seen(await sender.send(request, late_ms=(time.monotonic() - due) * 1000))
 
-    async with asyncio.TaskGroup() as group:
-        for number in range(pace.concurrency):
-            group.create_task(slot(), name=f"replay slot {number}")
+    async with asyncio.TaskGroup() as posting:
+        if post is not None:
+            post.start(posting, tls)
+        async with asyncio.TaskGroup() as group:
+            for number in range(pace.concurrency):
+                group.create_task(slot(), name=f"replay slot {number}")
+        if post is not None:
+            post.last()
 
 
 class Sender:
     """Sends one request after the other over its own connection."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, target: Target, wording: Wording) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, target: Target, wording: Wording, post: Post | None = None
+    ) -> None:
         self._transport = transport
         self._url = httpx.URL(f"{target.url}/chat/completions")
         self._headers = target.headers
         self._wording = wording
+        self._post = post
 
     async def send(self, planned: Planned, *, late_ms: float) -> Result:
-        """Send one request and read its answer to the end."""
+        """Send one request, read its answer to the end, and let its user say something about it."""
         content = body(planned, self._wording)
         request = httpx.Request("POST", self._url, headers=self._headers, content=content, extensions=_TIMEOUTS)
+        habit = self._post.habit(planned.number) if self._post is not None else None
         began = time.perf_counter()
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                failure, usage, ttft_ms = await _read(response, began)
+                read = await _read(response, began, keep=habit is not None)
             finally:
                 await response.aclose()
         except httpx.TransportError as error:
             return Result(user=planned.user, stream=planned.stream, failure=_word(error), late_ms=late_ms)
+        latency_ms = (time.perf_counter() - began) * 1000
+        said = None
+        if self._post is not None and habit is not None and read.failure is None:
+            request_id = response.headers.get("x-request-id", "")
+            said = self._post.hear(habit, read.body, request_id, streamed=planned.stream)
         return Result(
             user=planned.user,
             stream=planned.stream,
             arm=response.headers.get("x-turnout-arm"),
             model=response.headers.get("x-turnout-model"),
-            failure=failure,
-            latency_ms=(time.perf_counter() - began) * 1000,
-            ttft_ms=ttft_ms,
+            failure=read.failure,
+            latency_ms=latency_ms,
+            ttft_ms=read.ttft_ms,
             late_ms=late_ms,
-            input_tokens=usage.input if usage else None,
-            output_tokens=usage.output if usage else None,
+            input_tokens=read.usage.input if read.usage else None,
+            output_tokens=read.usage.output if read.usage else None,
+            liked=said.liked if said is not None else None,
         )
 
 
-_Reading = tuple[str | None, Usage | None, float | None]
-"""Failure, usage, time to first token in milliseconds."""
+class _Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer was; `body` is empty unless it was to be kept."""
+
+    failure: str | None = None
+    usage: Usage | None = None
+    ttft_ms: float | None = None
+    body: bytes = b""
 
 
-async def _read(response: httpx.Response, began: float) -> _Reading:
+async def _read(response: httpx.Response, began: float, *, keep: bool) -> _Reading:
     if response.status_code != HTTPStatus.OK:
         await response.aread()
-        return str(response.status_code), None, None
+        return _Reading(failure=str(response.status_code))
     if response.headers.get("content-type", "").startswith("text/event-stream"):
-        return await _read_stream(response, began)
+        return await _read_stream(response, began, keep=keep)
+    whole = await response.aread()
     try:
-        answer = _completion.decode(await response.aread())
+        answer = _completion.decode(whole)
     except msgspec.MsgspecError:
-        return "not a completion", None, None
-    return None, reported(answer.usage) if answer.usage else None, None
+        return _Reading(failure="not a completion")
+    return _Reading(usage=reported(answer.usage) if answer.usage else None, body=whole if keep else b"")
 
 
-async def _read_stream(response: httpx.Response, began: float) -> _Reading:
+async def _read_stream(response: httpx.Response, began: float, *, keep: bool) -> _Reading:
     ttft_ms: float | None = None
     tail = b""
+    kept: list[bytes] = []
     async for chunk in response.aiter_raw():
+        if keep:
+            kept.append(chunk)
         tail = tail + chunk if ttft_ms is None else (tail + chunk)[-_TAIL_BYTES:]
         if ttft_ms is None and _speaks(tail):
             ttft_ms = (time.perf_counter() - began) * 1000
     if _DONE not in tail:
-        return "stream broken off", None, ttft_ms
-    return None, _stream_usage(tail), ttft_ms
+        return _Reading(failure="stream broken off", ttft_ms=ttft_ms)
+    return _Reading(usage=_stream_usage(tail), ttft_ms=ttft_ms, body=b"".join(kept))
 
 
 def _speaks(text: bytes) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 
-def write_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under headings, columns aligned; a None shows as `-`, numbers stand at the right."""
+def write_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, figures: Collection[int] = ()) -> None:
+    """Print rows under headings; a None shows as `-`, columns of numbers and those in `figures` stand at the right."""
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(len(line[at]) for line in [list(headings), *texts]) for at in range(len(headings))]
-    right = [bool(rows) and all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headings))]
+    numbers = {
+        at for at in range(len(headings)) if rows and all(isinstance(row[at], int | float | None) for row in rows)
+    }
+    right = [at in numbers or at in figures for at in range(len(headings))]
     for line in [list(headings), *texts]:
         cells = [
             cell.rjust(width) if at else cell.ljust(width) for cell, width, at in zip(line, widths, right, strict=True)

@@ -15,9 +15,10 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gateway.console.api import keys, rollouts, state
+from gateway.console.api import keys, reports, rollouts, state
 from gateway.console.auth import guard, permits
 from gateway.console.control import Control
+from gateway.console.reports import Reports
 from gateway.errors import ApiError, BadRequestError
 from rollout.keys import ROLES
 
@@ -29,8 +30,8 @@ _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _CODES = {404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
 
-def create_app(control: Control, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
-    """Return the application; whoever made `control` closes its ledger."""
+def create_app(control: Control, answers: Reports, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """Return the application; whoever made `control` and `answers` closes them."""
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -44,6 +45,7 @@ def create_app(control: Control, *, lifespan: Sequence[Lifespan] = ()) -> Litest
             keys.list_keys,
             keys.create_key,
             keys.revoke_key,
+            reports.compare_arms,
             state.audit,
             state.status,
         ],
@@ -52,7 +54,10 @@ def create_app(control: Control, *, lifespan: Sequence[Lifespan] = ()) -> Litest
         route_handlers=[api, state.healthz],
         lifespan=list(lifespan),
         guards=[guard(control.keys)],
-        dependencies={"control": Provide(lambda: control, sync_to_thread=False)},
+        dependencies={
+            "control": Provide(lambda: control, sync_to_thread=False),
+            "reports": Provide(lambda: answers, sync_to_thread=False),
+        },
         exception_handlers={
             ApiError: _refused,
             HTTPException: _refused_by_litestar,

@@ -131,6 +131,18 @@ class Control:
         key, hashed, killed = user_key_bytes(user), bytes.fromhex(self._hash(user)), self._killed()
         return [_whois(live(state, rollout), key, hashed, killed=killed) for rollout in names]
 
+    def generation(self, name: str | None = None) -> tuple[str, int]:
+        """Return a rollout's name and its present generation; without a name those of the only rollout there is."""
+        state = self._state()
+        if name is None:
+            names = _live_names(state, self._publication)
+            if len(names) != 1:
+                message = f"name a rollout; the configured ones: {', '.join(names) or 'none'}"
+                raise BadRequestError(message, code="ambiguous_rollout", param="rollout")
+            name = names[0]
+        rollout = name if name in state.rollouts else self._resolved(state, name)
+        return rollout, state.rollouts[rollout].flag.generation
+
     def history(self, name: str, *, verify: bool = False, limit: int | None = None) -> HistoryView:
         """Return a rollout's audit entries, newest first; a retired rollout keeps its history."""
         state = self._state()

@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from gateway.console.app import create_app
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
+from gateway.console.reports import Reports
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
 from gateway.settings.load import files_beside, load_checked
@@ -31,8 +32,10 @@ _NEVER = object()
 _log = logging.getLogger("turnout.console")
 
 
-def run(listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run(
+    listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str], *, lake: Path | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT; `lake` is where reports read, by default in the state directory.
 
     A configuration that is wrong at the start does not keep operators from rolling back: the console works with what
     was published last until the file is mended.
@@ -45,12 +48,14 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
     in_force = definitions or _published(state_dir, watch, environment)
     set_level(in_force.logs.level)
     installation = open_installation(state_dir, in_force, environment)
+    reports = Reports(installation.control, lake or state_dir / "lake")
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
         elif definitions is not None:
             installation.control.start(installation.last_good)
-        app = create_app(installation.control, lifespan=[partial(_watching, watch=watch, installation=installation)])
+        watching = partial(_watching, watch=watch, installation=installation)
+        app = create_app(installation.control, reports, lifespan=[watching])
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -66,6 +71,7 @@ def run(listener: socket.socket, state_dir: Path, config: Path, environment: Map
         )
         server.run(sockets=[listener])
     finally:
+        reports.close()
         installation.close()
 
 

@@ -20,6 +20,7 @@ from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.endpoints import KNOWN, endpoint_of
 from gateway.proxy.entry import new_request_id
+from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.snapshot import Holder
 
 Answering = Callable[[Connection], Awaitable[None]]
@@ -29,10 +30,11 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 class Surface:
     """The paths under `/v1/`."""
 
-    def __init__(self, holder: Holder, inference: Inference) -> None:
+    def __init__(self, holder: Holder, inference: Inference, feedbacks: Feedbacks) -> None:
         self._holder = holder
         self._inference = inference
         self._exact: Mapping[str, Mapping[str, Answering]] = {
+            "/v1/feedback": {"POST": feedbacks.answer},
             "/v1/models": {"GET": self._models},
             **{path: {"POST": partial(inference.answer, endpoint=endpoint)} for path, endpoint in KNOWN.items()},
         }

@@ -159,5 +159,5 @@ def _call(asked: _Asked, choice: Choice, *, inject_usage: bool) -> Call:
         first_byte_s=limits.answer_timeout_s if plays else limits.first_byte_timeout_s,
         idle_s=limits.idle_timeout_s,
         answer_s=None if stream or plays else limits.answer_timeout_s,
-        total_s=limits.total_timeout_s,
+        total_s=asked.entry.left_s(limits.total_timeout_s),
     )

@@ -85,6 +85,10 @@ class Exchange:
         """Tell whether the request was sent."""
         return self._called is not None
 
+    def sent_s(self, now: float) -> float:
+        """Return how long ago the request was sent last; 0 when it was not."""
+        return 0.0 if self._dispatched_at is None else now - self._dispatched_at
+
     def moved(self, called: Called, now: float) -> None:
         """Note that the upstream's answer was none to hand on, and that the request is sent elsewhere now."""
         if self._called is not None:

@@ -89,6 +89,24 @@ class Throttle:
                 message = f"The application {caller.name!r} may send {rate} requests per minute; this one is too many."
                 raise RateLimitedError(message, retry_after_s=wait_s)
 
+    def count_feedback(self, caller: Caller) -> None:
+        """Hold an application's feedback to the rate of its requests, counted apart: neither uses up the other's.
+
+        Raises:
+            RateLimitedError: it has sent too much in the last minute.
+        """
+        if (rate := caller.application.requests_per_minute) is not None:
+            wait_s = self._bucket_of(f"feedback:{caller.name}").take(rate, self._now_ns())
+            if wait_s > 0:
+                message = (
+                    f"The application {caller.name!r} may send feedback {rate} times per minute; this is too often."
+                )
+                raise RateLimitedError(message, retry_after_s=wait_s)
+
+    def leave_room(self, connection: Connection) -> None:
+        """Give back the room that a body took."""
+        self._room.give_back(connection.buffered_bytes)
+
     def room(self, admission: Admission) -> Room:
         """Return where bodies are counted into."""
         self._room.limit_bytes = admission.max_buffered_bytes

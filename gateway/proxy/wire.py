@@ -139,6 +139,11 @@ def rewrite(reading: Reading, model: str, *, inject_usage: bool) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def fields(body: bytes) -> Mapping[str, Raw]:
+    """Return the top-level fields of a body of our own API as raw JSON; raises `BadRequestError` as `read`."""
+    return _fields(body)
+
+
 def _fields(body: bytes) -> dict[str, Raw]:
     try:
         fields = _FIELDS.decode(body)

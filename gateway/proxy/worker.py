@@ -27,6 +27,7 @@ from gateway.proxy.app import Surface, create_app
 from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import Inference
+from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
@@ -97,7 +98,12 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
                 page_file=page_file,
             )
             inference = partial(Inference, holder, journal=writer, tally=tally, throttle=place.throttle)
-            uvloop.run(_serve(listener, holder, inference, guard, lifespan, place.on_ready))
+            feedbacks = Feedbacks(holder, writer, place.throttle)
+
+            def surface(upstream: Upstream) -> Surface:
+                return Surface(holder, inference(upstream), feedbacks)
+
+            uvloop.run(_serve(listener, surface, guard, lifespan, place.on_ready))
     finally:
         # The server ends by SystemExit.
         writer.close()
@@ -165,16 +171,14 @@ def first_view(
 
 async def _serve(
     listener: socket.socket,
-    holder: Holder,
-    inference: Callable[[Upstream], Inference],
+    surface: Callable[[Upstream], Surface],
     guard: Guard,
     running: Callable[..., AbstractAsyncContextManager[None]],
     on_ready: Callable[[], None],
 ) -> None:
     upstream = Http1Upstream()
-    surface = Surface(holder, inference(upstream))
     config = uvicorn.Config(
-        create_app(surface, [partial(running, upstream=upstream)]),
+        create_app(surface(upstream), [partial(running, upstream=upstream)]),
         http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard)),
         ws="none",
         lifespan="on",

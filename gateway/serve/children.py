@@ -50,9 +50,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
         return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
 
-    def console(self, listener: socket.socket) -> Child:
-        """Return the console."""
-        words = ["--config", str(self.config)]
+    def console(self, listener: socket.socket, lake: str) -> Child:
+        """Return the console, whose reports read this lake."""
+        words = ["--config", str(self.config), "--lake", lake]
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )

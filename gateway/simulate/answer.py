@@ -13,6 +13,7 @@ import msgspec
 from gateway.errors import BadRequestError
 from gateway.simulate.config import SimulatedModel
 from gateway.simulate.from_schema import UnanswerableError, make
+from gateway.simulate.quoted import keys, quoted, taken_up
 from gateway.simulate.reply import FIXED_OUTPUT, wanted_tokens
 from gateway.simulate.wire import (
     AnswerUsage,
@@ -21,7 +22,7 @@ from gateway.simulate.wire import (
     InputParts,
     OutputParts,
     ResponseFormat,
-    last_role,
+    last_message,
 )
 from gateway.simulate.words import WRAP, answer_tokens
 
@@ -100,7 +101,7 @@ def _choice(request: ChatRequest, tokens: list[str], *, short: bool, rng: Random
     if form is not None and form.type == "json_schema":
         return _cut(_json_tokens(_by_schema(form, rng)), request)
     if form is not None and form.type == "json_object":
-        return Choice(tokens=_as_object(tokens), finish="length" if short else "stop")
+        return Choice(tokens=_as_object(tokens, keys(_quotes(request))), finish="length" if short else "stop")
     if request.stop:
         stops = [request.stop] if isinstance(request.stop, str) else request.stop
         stopped = cut_at(tokens, stops)
@@ -109,11 +110,21 @@ def _choice(request: ChatRequest, tokens: list[str], *, short: bool, rng: Random
     return Choice(tokens=tokens, finish="length" if short else "stop")
 
 
-def _as_object(tokens: list[str]) -> list[str]:
-    """Wrap text as `{"answer": ...}` without adding a token; the corpus has nothing that JSON escapes."""
-    if len(tokens) < 2:
+def _quotes(request: ChatRequest) -> list[str]:
+    return quoted(last_message(request).content)
+
+
+def _as_object(tokens: list[str], names: list[str]) -> list[str]:
+    """Wrap text as `{"name": ...}` without adding a token; the corpus has nothing that JSON escapes."""
+    if len(tokens) < max(2, len(names)):
         return ["{}"][: len(tokens)]
-    return ['{"answer":"' + tokens[0], *tokens[1:-1], tokens[-1] + '"}']
+    size, made = len(tokens) // len(names), list(tokens)
+    for place, name in enumerate(names):
+        made[place * size] = f'{"," if place else "{"}"{name}":"' + made[place * size]
+        end = (place + 1) * size if place + 1 < len(names) else len(tokens)
+        made[end - 1] += '"'
+    made[-1] += "}"
+    return made
 
 
 def cut_at(tokens: list[str], stops: list[str]) -> list[str]:
@@ -159,11 +170,12 @@ def _cut(tokens: list[str], request: ChatRequest) -> Choice:
 
 
 def _calls(request: ChatRequest, called: list[Function], rng: Random) -> Choice:
+    quotes = _quotes(request)
     calls = tuple(
         Call(
             id=f"call_{rng.getrandbits(96):024x}",
             name=function.name,
-            arguments=_json_tokens(_made({"type": "object", **(function.parameters or {})}, rng, "tools")),
+            arguments=_json_tokens(_arguments(function, quotes, rng)),
         )
         for function in called
     )
@@ -172,6 +184,11 @@ def _calls(request: ChatRequest, called: list[Function], rng: Random) -> Choice:
         first = msgspec.structs.replace(calls[0], arguments=calls[0].arguments[:most])
         return Choice(tokens=[], calls=(first,), finish="length")
     return Choice(tokens=[], calls=calls, finish="tool_calls")
+
+
+def _arguments(function: Function, quotes: list[str], rng: Random) -> Any:
+    schema = {"type": "object", **(function.parameters or {})}
+    return taken_up(_made(schema, rng, "tools"), schema, quotes)
 
 
 def _called(request: ChatRequest) -> list[Function]:
@@ -183,7 +200,7 @@ def _called(request: ChatRequest) -> list[Function]:
     choice = request.tool_choice
     if isinstance(choice, dict):
         return [_named(functions, choice)]
-    if choice == "none" or not functions or (choice != "required" and last_role(request) == "tool"):
+    if choice == "none" or not functions or (choice != "required" and last_message(request).role == "tool"):
         return []
     return functions if request.parallel_tool_calls else functions[:1]
 

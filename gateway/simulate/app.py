@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -15,8 +16,9 @@ import msgspec
 from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError, UnauthorizedError
 from gateway.simulate.asgi import JSON_TYPE, CallerGoneError, Headers, Message, Receive, Scope, Send, read_body, respond
 from gateway.simulate.config import Simulation
-from gateway.simulate.endpoints import ENDPOINTS
-from gateway.simulate.reply import Received
+from gateway.simulate.endpoints import STATELESS
+from gateway.simulate.reply import Endpoint, Received
+from gateway.simulate.responses import Responses
 from gateway.simulate.stage import SimulatedError, Stage
 from gateway.simulate.tally import Kept, Tally
 
@@ -34,17 +36,24 @@ class Application:
         self._config = config
         self.tally = Tally(config.models, keep_last=config.keep_last)
         self._stage = Stage(config, self.tally)
+        self._responses = Responses()
+        self._endpoints: dict[str, Endpoint] = {**STATELESS, "/v1/responses": self._responses.endpoint}
         self._keys = [f"Bearer {key}".encode() for key in config.keys]
         self._boot = secrets.token_hex(8)
         self._calls = 0
-        self._routes: dict[str, tuple[str, _Answer]] = {
-            **dict.fromkeys(ENDPOINTS, ("POST", self._asked)),
-            "/v1/models": ("GET", self._models),
-            "/simulate/counts": ("GET", self._counts),
-            "/simulate/cancelled": ("GET", self._cancelled),
-            "/simulate/last": ("GET", self._last),
-            "/simulate/reset": ("POST", self._reset),
+        self._routes: dict[str, dict[str, _Answer]] = {
+            **{path: {"POST": self._asked} for path in self._endpoints},
+            "/v1/models": {"GET": self._models},
+            "/simulate/counts": {"GET": self._counts},
+            "/simulate/cancelled": {"GET": self._cancelled},
+            "/simulate/last": {"GET": self._last},
+            "/simulate/reset": {"POST": self._reset},
         }
+        self._families: list[tuple[re.Pattern[str], dict[str, _Answer]]] = [
+            (re.compile("/v1/models/.+"), {"GET": self._model}),
+            (re.compile("/v1/responses/[^/]+"), {"GET": self._response, "DELETE": self._response_gone}),
+            (re.compile("/v1/responses/[^/]+/input_items"), {"GET": self._response_inputs}),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -71,18 +80,16 @@ class Application:
 
     def _route(self, scope: Scope) -> _Answer:
         path: str = scope["path"]
-        method, answer = self._routes.get(path, ("", self._models))
-        if not method and path.startswith("/v1/models/"):
-            method, answer = "GET", self._model
+        answers = self._routes.get(path) or next((by for shape, by in self._families if shape.fullmatch(path)), None)
         if path.startswith("/v1/"):
             self._check_key(scope["headers"])
-        if not method:
+        if answers is None:
             message = f"Unknown request URL: {scope['method']} {path}. docs/simulate.md lists what is simulated."
             raise NotFoundError(message)
-        if scope["method"] != method:
-            message = f"{path} answers {method}, not {scope['method']}."
+        if scope["method"] not in answers:
+            message = f"{path} answers {' and '.join(answers)}, not {scope['method']}."
             raise MethodNotAllowedError(message)
-        return answer
+        return answers[scope["method"]]
 
     def _check_key(self, headers: Headers) -> None:
         if not self._keys:
@@ -100,7 +107,7 @@ class Application:
         if self._config.keep_last:
             self.tally.last.append(_kept(scope, body))
         received = Received(body=body, content_type=_header(scope["headers"], b"content-type"))
-        await self._stage.answer(ENDPOINTS[scope["path"]], received, receive, send)
+        await self._stage.answer(self._endpoints[scope["path"]], received, receive, send)
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         listed = [_described(name) for name in self._config.models]
@@ -112,6 +119,15 @@ class Application:
             message = f"The model '{name}' does not exist"
             raise NotFoundError(message, code="model_not_found", param="model")
         await _respond_json(send, _described(name))
+
+    async def _response(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond(send, 200, [JSON_TYPE], self._responses.get(_part(scope, 3)))
+
+    async def _response_inputs(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond(send, 200, [JSON_TYPE], self._responses.inputs(_part(scope, 3)))
+
+    async def _response_gone(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond(send, 200, [JSON_TYPE], self._responses.delete(_part(scope, 3)))
 
     async def _counts(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _respond_json(send, self.tally.counts())
@@ -129,6 +145,10 @@ class Application:
 
 def _described(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": CREATED_AT, "owned_by": "simulated"}
+
+
+def _part(scope: Scope, place: int) -> str:
+    return scope["path"].split("/")[place]
 
 
 def _header(headers: Headers, name: bytes) -> str:

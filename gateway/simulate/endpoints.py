@@ -1,4 +1,4 @@
-"""Which paths a model answers at. Everything that is not in this table is not simulated."""
+"""Which paths a model answers at by the request alone; `app` adds those that remember something."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gateway.simulate.embeddings import EMBEDDINGS
 from gateway.simulate.moderations import MODERATIONS
 from gateway.simulate.reply import Endpoint
 
-ENDPOINTS: dict[str, Endpoint] = {
+STATELESS: dict[str, Endpoint] = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": COMPLETIONS,
     "/v1/embeddings": EMBEDDINGS,

@@ -102,12 +102,14 @@ class Frame(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """One reply: a `body`, due with its last token, or `frames`, each due with its first.
 
-    `thinking_tokens` go before the first one; `longest` counts the tokens of its longest part.
+    `thinking_tokens` go before the first one; `longest` counts the tokens of its longest part. `failure` is the event
+    by which a stream says that it failed, where that is not an error like any other.
     """
 
     bill: Bill
     body: bytes = b""
     frames: list[Frame] | None = None
+    failure: bytes = b""
     content_type: bytes = JSON_CONTENT
     thinking_tokens: int = 0
     longest: int = 0

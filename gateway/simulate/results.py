@@ -13,7 +13,10 @@ NO_ARM = "-"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How one request went; `failure` is None, or a status or short word. Tokens are None unless usage was reported."""
+    """How one request went; `failure` is None, or a status or short word. Tokens are None unless usage was reported.
+
+    `liked` is what its user said of the answer, None when nothing.
+    """
 
     user: int
     stream: bool
@@ -25,10 +28,25 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     late_ms: float = 0.0
     input_tokens: int | None = None
     output_tokens: int | None = None
+    liked: bool | None = None
+
+
+class FeedbackSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Feedback on so many `requests`: messages that were accepted, of these `late` and sent `again`, and failures."""
+
+    requests: int
+    accepted: int
+    late: int
+    again: int
+    failed: int
+    failures: dict[str, int]
 
 
 class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm: latencies of answers without failure; tokens are sums over the `usage_answers` that reported them."""
+    """One arm: latencies of answers without failure; tokens are sums over the `usage_answers` that reported them.
+
+    `opinions` counts answers that users gave feedback on, `liked` those of them that they praised.
+    """
 
     arm: str
     model: str | None
@@ -42,6 +60,8 @@ class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
     usage_answers: int
     input_tokens: int
     output_tokens: int
+    opinions: int
+    liked: int
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +82,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_s: float
     late_max_ms: float
     prompts_cut: int
+    feedback: FeedbackSummary | None = None
 
 
 class UserArm(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +93,14 @@ class UserArm(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
 
 
-def summarise(results: Sequence[Result], *, wall_s: float, trace_s: float, prompts_cut: int) -> Summary:
+def summarise(
+    results: Sequence[Result],
+    *,
+    wall_s: float,
+    trace_s: float,
+    prompts_cut: int,
+    feedback: FeedbackSummary | None = None,
+) -> Summary:
     """Add up a replay that took `wall_s` for `trace_s` seconds of trace."""
     arms_of: dict[int, set[str]] = defaultdict(set)
     by_arm: dict[str, list[Result]] = defaultdict(list)
@@ -98,6 +126,7 @@ def summarise(results: Sequence[Result], *, wall_s: float, trace_s: float, promp
         requests_per_s=len(results) / wall_s if wall_s else 0.0,
         late_max_ms=max((result.late_ms for result in results), default=0.0),
         prompts_cut=prompts_cut,
+        feedback=feedback,
     )
 
 
@@ -119,6 +148,8 @@ def _arm(name: str, results: list[Result]) -> ArmSummary:
         usage_answers=len(told),
         input_tokens=sum(result.input_tokens or 0 for result in told),
         output_tokens=sum(result.output_tokens or 0 for result in told),
+        opinions=sum(result.liked is not None for result in results),
+        liked=sum(bool(result.liked) for result in results),
     )
 
 

@@ -60,9 +60,10 @@ class ResponseFormat(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """One message, of which only the role matters here."""
+    """One message: who spoke, and what."""
 
     role: str
+    content: Any = None
 
 
 class ChatRequest(Asked, kw_only=True):
@@ -117,14 +118,14 @@ def read(received: Received) -> ChatRequest:
     return request
 
 
-def last_role(request: ChatRequest) -> str:
-    """Return who spoke last.
+def last_message(request: ChatRequest) -> Message:
+    """Return what was said last.
 
     Raises:
         BadRequestError: `messages` is not a list of messages with a role.
     """
     try:
-        return _messages.decode(request.messages)[-1].role
+        return _messages.decode(request.messages)[-1]
     except (msgspec.MsgspecError, IndexError) as error:
         message = f"'messages' must be a list of objects with a 'role': {error}"
         raise BadRequestError(message, param="messages") from error

@@ -210,12 +210,12 @@ class Installation:
         return verify(self.state_dir / "lake", self.state_dir / "journal")
 
     def settle(self) -> Verification:
-        """Wait until every request is closed and in the lake, and return the count."""
+        """Wait until every request is closed and in the lake, and all feedback too, and return the count."""
         seen = [self.look()]
 
         def is_over() -> bool:
             seen.append(self.look())
-            return not seen[-1].waiting and not seen[-1].open
+            return not (seen[-1].waiting or seen[-1].open or seen[-1].feedback.waiting)
 
         until(is_over, "everything is in the lake", pause_s=0.2)
         return seen[-1]

@@ -156,12 +156,11 @@ def test_usage_of_completions_is_asked_for_and_withheld(scene: Scene):
 
 
 def test_the_official_client_streams_a_response_and_goes_on_from_it(scene: Scene):
-    client = scene.client("ann")
-
-    with client.responses.stream(model=ROLLOUT, input="Hi") as stream:
-        kinds = [event.type for event in stream]
-        first = stream.get_final_response()
-    second = client.responses.create(model=ROLLOUT, input="And?", previous_response_id=first.id)
+    with scene.client("ann") as client:
+        with client.responses.stream(model=ROLLOUT, input="Hi") as stream:
+            kinds = [event.type for event in stream]
+            first = stream.get_final_response()
+        second = client.responses.create(model=ROLLOUT, input="And?", previous_response_id=first.id)
 
     assert (kinds[0], kinds[-1], first.id) == ("response.created", "response.completed", "resp_tuned")
     assert (second.id, second.output_text) == ("resp_tuned", "Hellö, you")
@@ -190,14 +189,13 @@ def test_a_response_that_nobody_keeps_is_refused_clearly(scene: Scene):
 
 
 def test_the_official_client_uses_the_other_endpoints_unchanged(scene: Scene):
-    client = scene.client("bob")
-
-    completion = client.completions.create(model=ROLLOUT, prompt="Hi")
-    embedded = client.embeddings.create(model=ROLLOUT, input="Hi", encoding_format="float")
-    image = client.images.generate(model=ROLLOUT, prompt="A cat")
-    pictures = list(client.images.generate(model=ROLLOUT, prompt="A cat", stream=True, partial_images=1))
-    with client.audio.speech.with_streaming_response.create(model=ROLLOUT, input="Hi", voice="alloy") as speech:
-        sound = b"".join(speech.iter_bytes())
+    with scene.client("bob") as client:
+        completion = client.completions.create(model=ROLLOUT, prompt="Hi")
+        embedded = client.embeddings.create(model=ROLLOUT, input="Hi", encoding_format="float")
+        image = client.images.generate(model=ROLLOUT, prompt="A cat")
+        pictures = list(client.images.generate(model=ROLLOUT, prompt="A cat", stream=True, partial_images=1))
+        with client.audio.speech.with_streaming_response.create(model=ROLLOUT, input="Hi", voice="alloy") as speech:
+            sound = b"".join(speech.iter_bytes())
 
     assert completion.choices[0].text == " there"
     assert embedded.data[0].embedding == [0.25, -0.5]
@@ -208,7 +206,8 @@ def test_the_official_client_uses_the_other_endpoints_unchanged(scene: Scene):
 
 
 def test_a_moderation_without_a_model_is_one_by_openais_default(scene: Scene):
-    moderated = scene.client("bob").moderations.create(input="Hi")
+    with scene.client("bob") as client:
+        moderated = client.moderations.create(input="Hi")
     got = scene.post("/v1/moderations", input="Hi")
 
     assert moderated.results[0].flagged is False

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics.feedback import Feedback
 from analytics.journal.reader import SegmentReader
 from analytics.journal.segment import segments
 from analytics.record import Frame, Opened, Record
@@ -26,6 +27,18 @@ def opened() -> Callable[[int], Opened]:
 @pytest.fixture
 def closed() -> Callable[[int], Record]:
     return lambda seq: Record(request_id=request_id(seq), seq=seq, started_at=STARTED_AT, outcome="ok", status=200)
+
+
+@pytest.fixture
+def said() -> Callable[[int], Feedback]:
+    return lambda seq: Feedback(
+        feedback_id=f"0199b0c0-0000-7000-8fff-{seq:012x}",
+        seq=seq,
+        received_at=STARTED_AT,
+        application="shop",
+        request_id=request_id(seq),
+        thumb="up",
+    )
 
 
 @pytest.fixture

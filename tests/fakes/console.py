@@ -17,6 +17,7 @@ import uvicorn
 from gateway.console.app import create_app
 from gateway.console.control import Control
 from gateway.console.keyring import FirstKeys
+from gateway.console.reports import Reports
 from gateway.console.views import WorkerView
 from gateway.settings.schema import Configuration, Model, RolloutDefinition, Upstream
 from gateway.settings.secrets import Derived, derived, load_master
@@ -99,12 +100,13 @@ class RunningConsole:
 
 
 @contextlib.contextmanager
-def serving(control: Control) -> Iterator[RunningConsole]:
-    """Serve a control's app on a free port until the block ends."""
+def serving(control: Control, lake: Path = Path("/nowhere/lake")) -> Iterator[RunningConsole]:
+    """Serve a control's app on a free port until the block ends; its reports read a lake."""
     keys = control.keys.first_keys()
     assert keys is not None
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(control), log_config=None, lifespan="on", ws="none", access_log=False)
+    reports = Reports(control, lake)
+    config = uvicorn.Config(create_app(control, reports), log_config=None, lifespan="on", ws="none", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -116,3 +118,4 @@ def serving(control: Control) -> Iterator[RunningConsole]:
         server.should_exit = True
         thread.join()
         listener.close()
+        reports.close()

@@ -25,7 +25,10 @@ def record(number: int, **facts: object) -> Record:
 
 
 class HandmadeLake:
-    """Each call of `put` and `put_feedback` makes one file of the lake in `root`; what feedback leaves out is NULL."""
+    """Each call of `put` and `put_feedback` makes one file of the lake in `root`; what feedback leaves out is NULL.
+
+    `received_at` is microseconds since 1970 UTC, as in the journal.
+    """
 
     def __init__(self, root: Path) -> None:
         self.lake = Lake(root)
@@ -47,7 +50,7 @@ class HandmadeLake:
         with duckdb.connect(":memory:") as connection:
             columns = ", ".join(f"{name} {kind}" for name, kind in FEEDBACK_COLUMNS.items())
             connection.execute(f"CREATE TABLE pieces ({columns})")
-            marks = ", ".join("?" for _ in FEEDBACK_COLUMNS)
+            marks = ", ".join("make_timestamp(?)" if name == "received_at" else "?" for name in FEEDBACK_COLUMNS)
             for piece in pieces:
                 values = [piece.get(name) for name in FEEDBACK_COLUMNS]
                 connection.execute(f"INSERT INTO pieces VALUES ({marks})", values)

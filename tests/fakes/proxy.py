@@ -99,7 +99,9 @@ class Journal:
 
     def append(self, frame: Frame) -> None:
         self.frames.append(frame)
-        self.moments.seen.append("opened" if isinstance(frame, Opened) else f"closed {frame.outcome}")
+        self.moments.seen.append(
+            f"closed {frame.outcome}" if isinstance(frame, Record) else frame.__struct_config__.tag
+        )
 
     @property
     def opened(self) -> list[Opened]:

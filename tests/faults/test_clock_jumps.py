@@ -17,7 +17,7 @@ import pytest
 
 from analytics.journal.reader import SegmentReader
 from analytics.journal.segment import segments
-from analytics.record import Opened, Record
+from analytics.record import Frame, Record
 from gateway.settings.schema import Configuration, Model, Upstream
 from tests.acceptance.harness import SIMULATED, simulating, until
 from tests.fakes.console import opened
@@ -59,8 +59,8 @@ def listener() -> Iterator[socket.socket]:
         yield listening
 
 
-def frames_of(journal: Path) -> list[Opened | Record]:
-    frames: list[Opened | Record] = []
+def frames_of(journal: Path) -> list[Frame]:
+    frames: list[Frame] = []
     for name in segments(journal):
         with SegmentReader(journal / name.file_name) as segment:
             frames += [frame for _, frame in segment.frames()]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.feedback import Feedback
 from analytics.journal.frame import (
     MAX_FRAME_BYTES,
     DamagedHeadError,
@@ -31,6 +32,7 @@ FRAMES: list[Frame] = [
         user_hash=bytes(range(16)),
     ),
     Record(request_id="0199b0c0-0000-7000-8000-000000000002", seq=2, started_at=1, outcome="rejected"),
+    Feedback(feedback_id="0199b0c0-0000-7000-8000-000000000003", seq=1, received_at=1, application="a", rating=5),
 ]
 
 

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from analytics.lake.columns import COLUMNS, quoted
+from analytics.feedback import Feedback
+from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS, quoted
 from analytics.record import Attempt, Record
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "lake.md"
 
 
-def test_every_field_of_a_record_is_a_column_and_so_are_worker_and_boot() -> None:
+def test_every_field_of_a_frame_is_a_column_and_so_are_worker_and_boot() -> None:
     assert list(COLUMNS) == ["worker", "boot", *Record.__struct_fields__]
+    assert list(FEEDBACK_COLUMNS) == ["worker", "boot", *Feedback.__struct_fields__]
 
 
 def test_every_field_of_an_attempt_is_in_the_columns_type() -> None:
@@ -24,16 +26,19 @@ def test_every_field_of_an_attempt_is_in_the_columns_type() -> None:
     [(r".*_ms", "DOUBLE"), (r".*_usd", "DOUBLE"), (r".*_tokens", "INTEGER"), (r".*_at", "TIMESTAMP")],
 )
 def test_a_unit_in_a_name_decides_the_type(pattern: str, kind: str) -> None:
-    kinds = {COLUMNS[name] for name in COLUMNS if re.fullmatch(pattern, name)}
+    every = [*COLUMNS.items(), *FEEDBACK_COLUMNS.items()]
+    kinds = {kind for name, kind in every if re.fullmatch(pattern, name)}
 
     assert kinds == {kind}
 
 
-def test_the_documentation_lists_every_column_with_its_type_in_order() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", DOCUMENT.read_text(), flags=re.MULTILINE)
+@pytest.mark.parametrize(("dataset", "columns"), [("requests", COLUMNS), ("feedback", FEEDBACK_COLUMNS)])
+def test_the_documentation_lists_every_column_with_its_type_in_order(dataset: str, columns: dict[str, str]) -> None:
+    part = DOCUMENT.read_text().split(f"## Columns of {dataset}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", part, flags=re.MULTILINE)
 
-    assert dict(rows) == COLUMNS
-    assert [name for name, _ in rows] == list(COLUMNS)
+    assert dict(rows) == columns
+    assert [name for name, _ in rows] == list(columns)
 
 
 def test_a_quote_in_a_literal_cannot_end_it() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics.feedback import Feedback
 from analytics.journal.writer import Writer
 from analytics.lake.shipper import Shipper
 from analytics.lake.verify import Gap, NoLakeError, Verification, verify
@@ -13,6 +14,7 @@ from analytics.record import Opened, Record
 
 Open = Callable[[int], Opened]
 Close = Callable[[int], Record]
+Said = Callable[[int], Feedback]
 
 
 def look(state: Path) -> Verification:
@@ -124,3 +126,53 @@ def test_a_gap_that_closes_while_we_look_again_is_none(state: Path, shipper: Shi
 
     assert found.sound
     writer.close()
+
+
+def test_feedback_is_counted_apart_from_requests_and_by_numbers_of_its_own(
+    state: Path, shipper: Shipper, closed: Close, said: Said
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    for seq in (1, 2):
+        writer.append(closed(seq))
+    for seq in (1, 2, 3):
+        writer.append(said(seq))
+    shipper.tick()
+    writer.append(said(4))
+    found = look(state)
+    writer.close()
+
+    assert found.sound
+    assert (found.records, found.files, found.feedback.records, found.feedback.waiting) == (2, 2, 3, 1)
+
+
+def test_missing_feedback_is_named_and_the_requests_are_not(
+    state: Path, shipper: Shipper, closed: Close, said: Said
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    for seq in (1, 2, 3):
+        writer.append(closed(seq))
+    for seq in (2, 3, 6):
+        writer.append(said(seq))
+    writer.close()
+    shipper.tick()
+    found = look(state)
+
+    assert (found.sound, found.gaps, found.feedback.missing) == (False, [], 3)
+    assert found.feedback.gaps == [
+        Gap(worker="w0", boot="b1", first_seq=1, last_seq=1),
+        Gap(worker="w0", boot="b1", first_seq=4, last_seq=5),
+    ]
+
+
+def test_feedback_that_is_there_twice_is_found(state: Path, shipper: Shipper, said: Said) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(said(1))
+    writer.close()
+    shipper.tick()
+    [path] = (state / "lake" / "incoming" / "feedback").glob("*.parquet")
+    shutil.copy(path, path.with_name("copy.parquet"))
+    found = look(state)
+
+    assert not found.sound
+    assert (found.feedback.duplicate_feedback_ids, found.feedback.duplicate_seqs) == (1, 1)
+    assert (found.duplicate_request_ids, found.missing) == (0, 0)

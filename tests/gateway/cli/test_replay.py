@@ -5,9 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from tests.fakes.listening_gateway import Books, listening_gateway
+from tests.fakes.upstream import serving
 
 COMMAND = [sys.executable, "-m", "gateway"]
 
@@ -93,3 +97,48 @@ def test_a_users_file_that_cannot_be_written_is_named(url: str, tmp_path: Path):
 
     assert done.returncode == 1
     assert "cannot be written" in done.stderr
+
+
+def test_users_rate_what_they_read_and_the_summary_tells_how():
+    books = Books()
+    with serving(listening_gateway(books)) as gateway:
+        words = ["--url", gateway.url, "--speed", "max", "--limit", "100", "--concurrency", "1", "--feedback", "0.6"]
+        done = replay(*words, "--json")
+
+    summary = json.loads(done.stdout)
+    told, arm = summary["feedback"], summary["arms"][0]
+    assert done.returncode == 0
+    assert told["accepted"] == len(books.feedback) == told["requests"] + told["again"]
+    assert 0 < told["late"] <= told["accepted"] - books.feedback_when_answered
+    assert 40 <= told["requests"] <= 80
+    assert (arm["opinions"], arm["liked"]) == (told["requests"], liked(books))
+    for said in books.feedback:
+        assert praised(said) is books.good[said["request_id"]]
+
+
+def test_the_same_seed_says_the_same():
+    said: list[list[dict[str, object]]] = []
+    for seed in ("1", "1", "2"):
+        books = Books()
+        with serving(listening_gateway(books)) as gateway:
+            words = ["--limit", "60", "--concurrency", "1", "--feedback", "0.5", "--seed", seed]
+            assert replay("--url", gateway.url, "--speed", "max", *words).returncode == 0
+        said.append(sorted(books.feedback, key=lambda one: (one["request_id"], str(one))))
+
+    assert said[0] == said[1] != said[2]
+
+
+def test_feedback_that_is_not_accepted_is_exit_code_1_and_named_in_the_table(url: str):
+    done = replay("--url", url, "--speed", "max", "--limit", "20", "--feedback", "1")
+
+    assert done.returncode == 1
+    assert "(404: " in next(line for line in done.stdout.splitlines() if line.startswith("feedback failed"))
+    assert "-: 100%" in next(line for line in done.stdout.splitlines() if line.startswith("answers that users liked"))
+
+
+def praised(said: dict[str, Any]) -> bool:
+    return said.get("thumb") == "up" or said.get("rating", 0) > 3
+
+
+def liked(books: Books) -> int:
+    return sum({one["request_id"]: praised(one) for one in books.feedback}.values())

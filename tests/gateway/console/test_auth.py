@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute
 from gateway.console.app import create_app
 from gateway.console.auth import actor
 from gateway.console.control import Control
+from gateway.console.reports import Reports
 from rollout.keys import ROLES, Key
 from tests.fakes.console import SALES, RunningConsole
 
@@ -31,8 +32,8 @@ def routes(app: Litestar) -> set[str]:
     }
 
 
-def test_every_route_stands_in_the_matrix_and_every_line_of_it_is_a_route(control: Control):
-    assert routes(create_app(control)) == set(MATRIX)
+def test_every_route_stands_in_the_matrix_and_every_line_of_it_is_a_route(control: Control, tmp_path: Path):
+    assert routes(create_app(control, Reports(control, tmp_path))) == set(MATRIX)
 
 
 def test_the_matrix_lets_in_exactly_whom_it_names(console: RunningConsole):

@@ -11,6 +11,7 @@ from litestar import Litestar
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.caller import WATCH
 from gateway.proxy.endpoint import Inference
+from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from tests.fakes.proxy import (
@@ -42,7 +43,8 @@ class Worker:
         self.journal = Journal(moments=self.moments)
         self.upstream = ScriptedUpstream(self.moments, ScriptedAnswer(self.moments, WHOLE))
         holder = Holder(View(decisions=decisions(**changes), source="ledger"))
-        self.surface = Surface(holder, Inference(holder, self.upstream, self.journal, Counts(), Throttle()))
+        inference = Inference(holder, self.upstream, self.journal, Counts(), Throttle())
+        self.surface = Surface(holder, inference, Feedbacks(holder, self.journal, Throttle()))
 
     async def asked(self, method: str, path: str, *, body: bytes = b"", authorized: bool = True) -> Caller:
         headers = [AUTHORIZED] if authorized else []
@@ -87,9 +89,9 @@ async def test_a_model_that_does_not_exist_is_said():
     assert (caller.status, caller.error["code"], caller.error["param"]) == (404, "model_not_found", "model")
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt", "/v1/chat/completions", "/v1/feedback"])
 async def test_nothing_is_told_without_a_key(path: str):
-    method = "POST" if path.endswith("completions") else "GET"
+    method = "GET" if "models" in path else "POST"
 
     caller = await Worker().asked(method, path, authorized=False)
 
@@ -97,7 +99,7 @@ async def test_nothing_is_told_without_a_key(path: str):
     assert "x-request-id" in caller.headers
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/gpt", "/v1/chat/completions", "/v1/feedback"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"])
 async def test_other_methods_are_refused_with_the_one_that_is_possible(method: str, path: str):
     worker = Worker()
@@ -105,7 +107,7 @@ async def test_other_methods_are_refused_with_the_one_that_is_possible(method: s
     caller = await worker.asked(method, path, body=BODY)
 
     assert (caller.status, caller.error["code"]) == (405, "method_not_allowed")
-    assert caller.headers["allow"] == ("POST" if path.endswith("completions") else "GET")
+    assert caller.headers["allow"] == ("GET" if "models" in path else "POST")
     assert not worker.upstream.calls
 
 

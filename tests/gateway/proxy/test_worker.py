@@ -17,7 +17,7 @@ import pytest
 
 from analytics.journal.reader import SegmentReader
 from analytics.journal.status import Status, StatusPage, read
-from analytics.record import Opened, Record
+from analytics.record import Frame, Opened, Record
 from gateway.proxy.snapshot import Decisions
 from gateway.proxy.tally import SOURCES
 from gateway.proxy.worker import NoSnapshotError, first_view
@@ -145,8 +145,8 @@ class Worker:
     def events(self) -> list[str]:
         return [json.loads(line)["event"] for line in self.log.read_text().splitlines()]
 
-    def frames(self) -> list[Opened | Record]:
-        frames: list[Opened | Record] = []
+    def frames(self) -> list[Frame]:
+        frames: list[Frame] = []
         for path in sorted((self.state_dir / "journal").glob("*.segment")):
             with SegmentReader(path) as segment:
                 frames += [frame for _, frame in segment.frames()]

@@ -40,7 +40,7 @@ def family(environment: Mapping[str, str] = ENVIRONMENT) -> Family:
 def everyone(listener: socket.socket) -> Sequence[Child]:
     one = family()
     simulated = one.simulated("base", Path("/state/demo-base.toml"), listener)
-    return [*one.workers(2, listener), one.shipper("/lake"), one.console(listener), simulated]
+    return [*one.workers(2, listener), one.shipper("/lake"), one.console(listener, "/lake"), simulated]
 
 
 def words(child: Child) -> str:
@@ -84,10 +84,11 @@ def test_the_shipper_knows_its_lake_and_inherits_no_socket():
     assert shipper.sockets == []
 
 
-def test_the_console_knows_the_configuration_file(listener: socket.socket):
-    console = family().console(listener)
+def test_the_console_knows_the_configuration_file_and_the_lake(listener: socket.socket):
+    console = family().console(listener, "/lake")
 
-    assert words(console) == f"gateway.console --state-dir /state --config /etc/turnout.toml --fd {listener.fileno()}"
+    places = "--state-dir /state --config /etc/turnout.toml --lake /lake"
+    assert words(console) == f"gateway.console {places} --fd {listener.fileno()}"
     assert console.sockets == [listener.fileno()]
 
 

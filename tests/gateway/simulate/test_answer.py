@@ -163,3 +163,26 @@ def test_what_cannot_be_answered_is_refused_by_field(fields: dict[str, Any], par
         composed(**fields)
 
     assert caught.value.param == param
+
+
+def test_json_mode_takes_the_names_that_the_caller_quotes_as_keys():
+    asked = [{"role": "user", "content": "A joke as JSON with 'setup' and 'punchline' keys, and no 'other words'."}]
+
+    answer = composed(tokens=21, messages=asked, response_format={"type": "json_object"})
+
+    assert list(json.loads(said(answer))) == ["setup", "punchline"]
+    assert len(answer.choices[0].tokens) == 21
+
+
+def test_an_answer_too_short_for_the_quoted_names_is_an_empty_object():
+    asked = [{"role": "user", "content": "JSON with 'a', 'b' and 'c'"}]
+
+    assert said(composed(tokens=2, messages=asked, response_format={"type": "json_object"})) == "{}"
+
+
+def test_a_call_takes_up_what_the_caller_quotes():
+    asked = [{"role": "user", "content": [{"type": "text", "text": 'What is it like in "Köln"?'}]}]
+
+    [call] = composed(messages=asked, tools=[WEATHER]).choices[0].calls
+
+    assert json.loads("".join(call.arguments)) == {"city": "Köln"}

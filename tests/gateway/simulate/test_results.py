@@ -70,3 +70,12 @@ def test_each_users_arms_are_listed():
         UserArm(user="b", arm="-", requests=1),
         UserArm(user="b", arm="base", requests=2),
     ]
+
+
+def test_what_users_said_is_counted_by_arm():
+    made = summary(
+        [result(0, "base", liked=True), result(1, "base", liked=False), result(2, "base"), result(3, "candidate")]
+    )
+
+    assert [(arm.opinions, arm.liked) for arm in made.arms] == [(2, 1), (0, 0)]
+    assert made.feedback is None

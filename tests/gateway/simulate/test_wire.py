@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError
 from gateway.simulate.reply import Received
-from gateway.simulate.wire import ChatRequest, last_role, read
+from gateway.simulate.wire import ChatRequest, last_message, read
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -77,10 +77,10 @@ def test_any_bytes_are_read_or_refused(body: bytes):
 
 
 def test_who_spoke_last_is_known():
-    assert last_role(asked(messages=[*HELLO, {"role": "tool", "content": "3"}])) == "tool"
+    assert last_message(asked(messages=[*HELLO, {"role": "tool", "content": "3"}])).role == "tool"
 
 
 @pytest.mark.parametrize("messages", ["text", [{"content": "no role"}], [3]])
 def test_messages_without_roles_are_refused(messages: object):
     with pytest.raises(BadRequestError, match="'messages' must be a list"):
-        last_role(asked(messages=messages))
+        last_message(asked(messages=messages))

@@ -1,0 +1,54 @@
+"""The warehouse's reports: a question of `queries/`, and the figures that come of the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from analytics.comparison import Comparison, LeftOut, arm_figures, differences
+from analytics.warehouse.database import Warehouse
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+
+def compare(
+    warehouse: Warehouse,
+    rollout: str,
+    generation: int,
+    *,
+    as_of: int,
+    since: int | None = None,
+    until: int | None = None,
+) -> Comparison:
+    """Return the head-to-head table of one generation of a rollout; times in microseconds since 1970 UTC.
+
+    Raises:
+        WarehouseError: the lake gives no answer.
+    """
+    asked = {"rollout": rollout, "generation": generation, "since": _moment(since), "until": _moment(until)}
+    base, candidate = warehouse.ask("compare", asked)
+    rows = [row for row in (base, candidate) if row["requests"]]
+    return Comparison(
+        rollout=rollout,
+        generation=generation,
+        since=since,
+        until=until,
+        as_of=as_of,
+        first_at=min((_micros(row["first_at"]) for row in rows), default=None),
+        last_at=max((_micros(row["last_at"]) for row in rows), default=None),
+        percent_low=min((float(row["percent_low"]) for row in rows if row["percent_low"] is not None), default=None),
+        percent_high=max((float(row["percent_high"]) for row in rows if row["percent_high"] is not None), default=None),
+        left_out=LeftOut(**{name: base[f"left_out_{name}"] for name in LeftOut.__struct_fields__}),
+        base=arm_figures(base),
+        candidate=arm_figures(candidate),
+        difference=differences(base, candidate),
+    )
+
+
+def _moment(micros: int | None) -> datetime | None:
+    """Return a time as the lake has it: UTC, without a zone in the type."""
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def _micros(moment: Any) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,227 @@
+"""The head-to-head table: known answers on a lake made by hand, and each number computed once more in plain Python."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from analytics.comparison import Comparison
+from analytics.record import Record
+from analytics.warehouse.database import Warehouse
+from analytics.warehouse.reports import compare
+from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
+from tests.fakes.recomputation import read_lake, recompute, same
+
+NAME = "sales-companion"
+
+
+def split(number: int, arm: str, **facts: Any) -> Record:
+    """Return an ok request that the split gave to an arm; each has a user of its own unless told."""
+    known = {
+        "rollout": NAME,
+        "generation": 1,
+        "percent": 25.0,
+        "bucket": 100,
+        "arm_assigned": arm,
+        "arm_served": arm,
+        "reason": "split",
+        "user_hash": number.to_bytes(16),
+        "application": "default",
+        "model_served": {"base": "gpt", "candidate": "tuned"}[arm],
+    }
+    return record(number, **{**known, **facts})
+
+
+def asked(warehouse: Warehouse, **more: Any) -> Comparison:
+    return compare(warehouse, NAME, more.pop("generation", 1), as_of=7, **more)
+
+
+def test_an_empty_lake_has_a_table_without_figures(warehouse: Warehouse):
+    found = asked(warehouse)
+
+    assert (found.base.requests, found.candidate.requests, found.first_at, found.percent_low) == (0, 0, None, None)
+    assert found.base.error_rate.value is found.candidate.cost_usd.value is found.base.latency_p99_ms.value is None
+
+
+def test_an_arm_without_requests_stands_beside_the_other(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(1, "base", latency_ms=10.0)])
+    found = asked(warehouse)
+
+    assert (found.base.requests, found.candidate.requests) == (1, 0)
+    assert (found.base.latency_p50_ms.value, found.candidate.latency_p50_ms.value) == (10.0, None)
+    assert found.difference["latency_p50_ms"].value is None
+    assert (found.base.model, found.candidate.model) == ("gpt", None)
+
+
+def test_quantiles_interpolate_between_neighbours_and_take_answered_requests_alone(
+    warehouse: Warehouse, lake: HandmadeLake
+):
+    lake.put(
+        [split(number, "base", latency_ms=float(number), stream=True, ttft_ms=number / 2) for number in range(1, 5)]
+    )
+    lake.put([split(5, "base", latency_ms=9_000.0, outcome="timeout"), split(6, "base", latency_ms=None)])
+    lake.put([split(7, "base", latency_ms=2.5, stream=False, ttft_ms=None)])
+    found = asked(warehouse).base
+
+    assert (found.latency_p50_ms.value, found.latency_p50_ms.of) == (2.5, 5)
+    assert found.latency_p99_ms.value == pytest.approx(3 + 0.96)
+    assert (found.ttft_p50_ms.value, found.ttft_p50_ms.of) == (1.25, 4)
+
+
+@pytest.mark.parametrize(
+    ("facts", "counted", "failed"),
+    [
+        ({"outcome": "ok"}, 1, 0),
+        ({"outcome": "upstream_error"}, 1, 1),
+        ({"outcome": "timeout"}, 1, 1),
+        ({"outcome": "malformed"}, 1, 1),
+        ({"outcome": "interrupted"}, 1, 1),
+        ({"outcome": "ok", "fallback_reason": "upstream_error"}, 1, 1),
+        ({"outcome": "shed", "error_class": "circuit_open"}, 1, 1),
+        ({"outcome": "client_cancelled"}, 0, 0),
+        ({"outcome": "client_error"}, 0, 0),
+        ({"outcome": "rejected"}, 0, 0),
+        ({"outcome": "shed"}, 0, 0),
+    ],
+)
+def test_what_is_a_failure(warehouse: Warehouse, lake: HandmadeLake, facts: dict[str, Any], counted: int, failed: int):
+    lake.put([split(1, "candidate", **facts)])
+    arm = asked(warehouse).candidate
+
+    assert (arm.requests, arm.error_rate.of, arm.errors) == (1, counted, failed)
+
+
+def test_what_a_fallback_answered_counts_for_the_arm_that_was_assigned(warehouse: Warehouse, lake: HandmadeLake):
+    rescued = {"arm_served": "base", "model_served": "gpt", "fallback_reason": "timeout", "latency_ms": 50.0}
+    lake.put([split(1, "candidate", **rescued, cost_usd=0.5), split(2, "candidate", latency_ms=10.0, cost_usd=0.1)])
+    found = asked(warehouse)
+
+    assert (found.base.requests, found.candidate.requests, found.candidate.errors) == (0, 2, 1)
+    assert found.candidate.latency_p50_ms.value == 30.0
+    assert found.candidate.total_cost_usd == pytest.approx(0.6)
+    assert found.candidate.model == "tuned"
+
+
+def test_an_unknown_cost_is_counted_and_never_zero(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put(
+        [split(1, "base", cost_usd=0.2), split(2, "base", cost_usd=0.4), split(3, "base", cost_unknown="no_price")]
+    )
+    lake.put([split(4, "base", outcome="rejected"), split(5, "candidate", cost_unknown="no_usage")])
+    found = asked(warehouse)
+
+    assert found.base.cost_usd.value == pytest.approx(0.3)
+    assert (found.base.cost_usd.of, found.base.cost_unknown) == (2, 1)
+    assert found.base.total_cost_usd == pytest.approx(0.6)
+    assert (found.candidate.cost_usd.value, found.candidate.total_cost_usd, found.candidate.cost_unknown) == (
+        None,
+        None,
+        1,
+    )
+
+
+def test_requests_that_the_split_did_not_decide_are_left_out_and_counted(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(1, "base"), split(2, "base", reason="stale")])
+    lake.put([split(3, "candidate", reason="targeting_match"), split(4, "base", reason="targeting_match")])
+    lake.put([split(5, "base", reason="default", bucket=None, user_hash=None)])
+    lake.put([split(6, "base", reason="disabled", bucket=None)])
+    lake.put([split(7, "candidate", purpose="eval"), split(8, "base", purpose="shadow", reason="targeting_match")])
+    found = asked(warehouse)
+
+    assert (found.base.requests, found.candidate.requests) == (2, 0)
+    assert msgspec.to_builtins(found.left_out) == {"forced": 2, "without_user": 2, "not_live": 2}
+
+
+def test_other_rollouts_generations_and_times_are_elsewhere(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(number, "base") for number in range(1, 6)])
+    lake.put([split(6, "base", generation=2), split(7, "base", rollout="other"), split(8, "base", rollout=None)])
+    first, end = AT_US + 2_000_000, AT_US + 4_000_000
+    within = asked(warehouse, since=first, until=end)
+
+    assert (asked(warehouse).base.requests, asked(warehouse, generation=2).base.requests) == (5, 1)
+    assert (within.base.requests, within.first_at, within.last_at) == (2, first, first + 1_000_000)
+    assert (within.since, within.until, within.as_of) == (first, end, 7)
+
+
+def test_the_percents_in_the_time_are_told(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(1, "base", percent=10.0), split(2, "candidate", percent=25.5), split(3, "base", percent=None)])
+    found = asked(warehouse)
+
+    assert (found.percent_low, found.percent_high) == (10.0, 25.5)
+
+
+def said(number: int, target: Record, after_s: float = 1.0, **facts: Any) -> dict[str, Any]:
+    """Return feedback on a request, some seconds after it."""
+    at = target.started_at + round(after_s * 1e6)
+    known = {"feedback_id": UUID(int=number), "application": "default", "request_id": UUID(target.request_id)}
+    return {**known, "received_at": at, **facts}
+
+
+def test_the_newest_rating_counts_and_a_signal_is_none(warehouse: Warehouse, lake: HandmadeLake):
+    requests = [split(number, "base") for number in range(1, 6)]
+    one, two, three, four, _ = requests
+    lake.put(requests)
+    lake.put_feedback([said(1, one, thumb="down"), said(2, one, 5.0, thumb="up")])
+    lake.put_feedback([said(3, two, 9.0, rating=3), said(4, two, 2.0, rating=5), said(5, three, rating=4)])
+    lake.put_feedback([said(6, four, signal="copied")])
+    arm = asked(warehouse).base
+
+    assert arm.ratings == arm.satisfaction.of == 3
+    assert arm.satisfaction.value == pytest.approx(2 / 3)
+    assert (arm.response_rate.value, arm.response_rate.of) == (0.6, 5)
+
+
+@pytest.mark.parametrize("facts", [{"application": "other"}, {"after_s": 48 * 3600 + 1}])
+def test_foreign_and_late_feedback_counts_nowhere(warehouse: Warehouse, lake: HandmadeLake, facts: dict[str, Any]):
+    one = split(1, "base")
+    lake.put([one])
+    lake.put_feedback([said(1, one, **facts, thumb="up")])
+    arm = asked(warehouse).base
+
+    assert (arm.ratings, arm.satisfaction.value, arm.response_rate.value) == (0, None, 0.0)
+
+
+def noise(rng: random.Random) -> Callable[[int], Record]:
+    outcomes = ("ok",) * 12 + ("upstream_error", "timeout", "client_cancelled", "client_error", "rejected", "shed")
+
+    def draw(number: int) -> Record:
+        arm = rng.choice(("base", "base", "candidate"))
+        outcome, stream = rng.choice(outcomes), rng.random() < 0.5
+        return split(
+            number,
+            arm,
+            outcome=outcome,
+            user_hash=rng.randrange(80).to_bytes(16),
+            stream=stream,
+            latency_ms=rng.lognormvariate(4, 1),
+            ttft_ms=rng.lognormvariate(3, 1) if stream and rng.random() < 0.9 else None,
+            output_tokens=rng.randrange(500) if rng.random() < 0.9 else None,
+            cost_usd=rng.random() / 100 if rng.random() < 0.9 else None,
+            fallback_reason="timeout" if arm == "candidate" and rng.random() < 0.05 else None,
+            reason=rng.choice(("split",) * 9 + ("stale", "targeting_match", "default")),
+            purpose=rng.choice(("live",) * 9 + ("eval",)),
+            percent=rng.choice((10.0, 25.0, 50.0)),
+        )
+
+    return draw
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_plain_python_comes_to_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake, seed: int):
+    rng = random.Random(seed)
+    requests = [*map(noise(rng), range(1, 1501))]
+    lake.put(requests[:900])
+    lake.put(requests[800:])
+    rated = [said(number, rng.choice(requests), rng.random() * 60, rating=rng.randrange(1, 6)) for number in range(300)]
+    thumbs = [said(999 + number, rng.choice(requests), thumb=rng.choice(("up", "down"))) for number in range(300)]
+    lake.put_feedback([*rated, *thumbs])
+    found = asked(warehouse)
+    expected = recompute(*read_lake(lake.root), NAME, 1)
+
+    assert found.base.ratings > 50
+    assert found.candidate.error_rate.low is not None
+    assert not [line for line in same(msgspec.to_builtins(found), expected) if line]

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from gateway.cli import Abort, report
+from tests.fakes.console import SALES, opened, serving
+from tests.fakes.handmade_lake import HandmadeLake, record
+
+Turnout = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> HandmadeLake:
+    return HandmadeLake(tmp_path / "lake")
+
+
+@pytest.fixture
+def turnout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Turnout:
+    root = argparse.ArgumentParser(prog="turnout")
+    report.add_parser(root.add_subparsers(required=True))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            arguments = root.parse_args(["report", "compare", *words, "--state-dir", str(tmp_path)])
+            code = arguments.run(arguments)
+        except Abort as abort:
+            return (abort.exit_code, capsys.readouterr().out, f"{abort}")
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return (code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def running(tmp_path: Path, lake: HandmadeLake, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("TURNOUT_URL", raising=False)
+    monkeypatch.delenv("TURNOUT_KEY", raising=False)
+    with opened(tmp_path) as control, serving(control, lake.root) as console:
+        (tmp_path / "addresses.json").write_text(json.dumps({"console": console.url}))
+        (tmp_path / "first-keys").write_text(f"admin {console.keys.admin}\n")
+        yield
+
+
+def fill(lake: HandmadeLake) -> None:
+    """Put 40 users on base, each with a failure in ten, and 10 on the candidate; some rate; one is pinned."""
+    shared = {
+        "rollout": SALES,
+        "generation": 1,
+        "reason": "split",
+        "bucket": 1,
+        "application": "default",
+        "percent": 20.0,
+    }
+    requests = [
+        record(
+            number,
+            **shared,
+            arm_assigned=arm,
+            arm_served=arm,
+            model_served={"base": "gpt", "candidate": "tuned"}[arm],
+            user_hash=user.to_bytes(16),
+            outcome="timeout" if number // 50 % 10 == user % 10 else "ok",
+            latency_ms=1000.0 + number,
+            stream=True,
+            ttft_ms=40.5,
+            output_tokens=280 + number % 3,
+            cost_usd=None if number % 50 == 0 else 0.0002 + user / 1e7,
+        )
+        for number in range(1, 501)
+        for user in [number % 50]
+        for arm in ["candidate" if user < 10 else "base"]
+    ]
+    lake.put(requests)
+    lake.put([record(999, **{**shared, "reason": "targeting_match"}, arm_assigned="candidate")])
+    lake.put_feedback(
+        [
+            {
+                "feedback_id": UUID(int=number),
+                "application": "default",
+                "request_id": UUID(one.request_id),
+                "received_at": one.started_at + 1,
+                "thumb": "down" if number % 5 == 0 else "up",
+            }
+            for number, one in enumerate(requests[:300])
+            if number % 3 == 0
+        ]
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_the_table_has_a_line_for_each_figure_and_says_what_it_covers(turnout: Turnout, lake: HandmadeLake):
+    fill(lake)
+    code, out, _ = turnout(SALES)
+
+    assert code == 0
+    lines = {line[:45].strip(): line[45:].split() for line in out.splitlines()}
+    assert out.startswith("Rollout sales-companion, generation 1: 500 requests, 2026-09-21 14:13:21Z to ")
+    assert lines["users"] == ["40", "10"]
+    assert lines["requests"] == ["400", "100"]
+    assert lines["failed"][:5] == ["40", "(10.00", "%)", "10", "(10.00"]
+    assert lines["half answered within (p50)"][:4] == ["1,254", "ms", "1,230", "ms"]
+    assert lines["first words within, half of streams (TTFT)"] == ["40.5", "ms", "40.5", "ms", "+0.0", "%"]
+    assert lines["cost per request"] == ["$0.0002029", "$0.0002005", "-1.2", "%"]
+    assert lines["requests of unknown cost"] == ["0", "10"]
+    assert lines["satisfied users, of those who rated"][:8] == ["80.0", "%", "of", "80", "80.0", "%", "of", "20"]
+    assert "\nbase: gpt\ncandidate: tuned\nleft out: requests 1 of users pinned to an arm\n" in out
+
+
+@pytest.mark.usefixtures("running")
+def test_an_empty_lake_has_a_table_of_dashes(turnout: Turnout):
+    code, out, _ = turnout()
+
+    assert code == 0
+    assert "no request of a split user yet" in out
+    assert "%" not in out
+
+
+@pytest.mark.usefixtures("running")
+def test_json_has_every_figure(turnout: Turnout, lake: HandmadeLake):
+    fill(lake)
+    found = json.loads(turnout("--json", "--since", "2026-09-21", "--until", "2026-09-22")[1])
+
+    assert (found["base"]["requests"], found["candidate"]["requests"], found["left_out"]["forced"]) == (400, 100, 1)
+    assert found["difference"]["cost_usd"]["relative"] < 0
+    assert json.loads(turnout("--json", "--since", "24h")[1])["base"]["requests"] == 0
+    assert json.loads(turnout("--json", "--generation", "2")[1])["generation"] == 2
+
+
+def test_a_stopped_installations_files_give_the_same_table(tmp_path: Path, turnout: Turnout, lake: HandmadeLake):
+    fill(lake)
+    with opened(tmp_path):
+        pass
+    elsewhere = tmp_path / "elsewhere"
+    here, there = turnout("--direct", "--generation", "1"), turnout("--direct", "--lake", str(elsewhere))
+
+    assert (here[0], there[0]) == (0, 0)
+    assert "500 requests" in here[1]
+    assert "no request" in there[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--since", "yesterday"),
+        ("--since", "7w"),
+        ("--until", ""),
+        ("--since", "999999d"),
+        ("--generation", "0"),
+        ("--generation", "-1"),
+        ("--generation", "99999999999"),
+        ("--generation", "²"),
+    ],
+)
+def test_what_is_no_time_and_no_generation_is_a_mistake_of_usage(turnout: Turnout, words: tuple[str, str]):
+    code, _, err = turnout(*words)
+
+    assert code == 2
+    assert words[1] in err
+
+
+def test_some_time_ago_is_counted_from_now():
+    asked_at = datetime.now(UTC)
+    moment = datetime.fromisoformat(report.since_of("90m"))
+
+    assert asked_at - timedelta(minutes=90) <= moment <= datetime.now(UTC) - timedelta(minutes=90)
+    assert report.since_of("2026-11-22") == "2026-11-22"
+
+
+@pytest.mark.parametrize(
+    ("dollars", "text"),
+    [
+        (0.0, "$0"),
+        (0.00021334, "$0.0002133"),
+        (0.0000001234, "$0.0000001234"),
+        (0.5, "$0.5"),
+        (1234.567, "$1,234.57"),
+    ],
+)
+def test_dollars_show_digits_that_say_something(dollars: float, text: str):
+    assert report.usd(dollars) == text

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+
+from tests.fakes.console import SALES, RunningConsole, opened, serving
+from tests.fakes.handmade_lake import HandmadeLake, record
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> HandmadeLake:
+    return HandmadeLake(tmp_path / "lake")
+
+
+@pytest.fixture
+def console(tmp_path: Path, lake: HandmadeLake) -> Iterator[RunningConsole]:
+    with opened(tmp_path) as control, serving(control, lake.root) as running:
+        yield running
+
+
+@pytest.fixture
+def analyst(console: RunningConsole) -> Iterator[httpx.Client]:
+    with console.client(console.key("analyst")) as client:
+        yield client
+
+
+def put(lake: HandmadeLake, *numbers: int, generation: int = 1) -> None:
+    facts = {"rollout": SALES, "generation": generation, "arm_assigned": "base", "reason": "split", "bucket": 1}
+    lake.put([record(number, **facts, user_hash=number.to_bytes(16)) for number in numbers])
+
+
+def test_the_only_rollout_needs_no_name_and_its_flag_is_one(analyst: httpx.Client, lake: HandmadeLake):
+    put(lake, 1, 2)
+    found = analyst.get("/api/v1/reports/compare").json()
+    named = analyst.get("/api/v1/reports/compare", params={"rollout": SALES}).json()
+
+    assert (found["rollout"], found["generation"], found["base"]["requests"]) == (SALES, 1, 2)
+    assert (named["base"], named["candidate"]["requests"]) == (found["base"], 0)
+
+
+def test_what_comes_to_the_lake_later_is_in_the_next_report(analyst: httpx.Client, lake: HandmadeLake):
+    before = analyst.get("/api/v1/reports/compare").json()["base"]["requests"]
+    put(lake, 1)
+
+    assert (before, analyst.get("/api/v1/reports/compare").json()["base"]["requests"]) == (0, 1)
+
+
+def test_times_and_a_generation_narrow_it(analyst: httpx.Client, lake: HandmadeLake):
+    put(lake, 1, 2, 3)
+    put(lake, 4, generation=7)
+    spans = [
+        {"since": "2026-09-21T14:13:22Z"},
+        {"until": "2026-09-21T16:13:22+02:00"},
+        {"since": "2026-09-21T14:13:22", "until": "2026-09-21T14:13:23"},
+        {"generation": "7"},
+        {"since": "2026-09-22"},
+    ]
+    found = [analyst.get("/api/v1/reports/compare", params=span).json()["base"]["requests"] for span in spans]
+
+    assert found == [2, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "words"),
+    [
+        ({"rollout": "nobody"}, 404, "there is no rollout or flag 'nobody'"),
+        ({"since": "yesterday"}, 400, "'yesterday' is no time; write for example"),
+        ({"until": "0001-01-01T00:00:00+23:00"}, 400, "is no time"),
+        ({"since": "2026-09-22", "until": "2026-09-22"}, 400, "is not before"),
+        ({"generation": "0"}, 400, "generation"),
+        ({"generation": "x"}, 400, "generation"),
+        ({"generation": "99999999999"}, 400, "generation"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_a_sentence(
+    analyst: httpx.Client, asked: dict[str, str], status: int, words: str
+):
+    answer = analyst.get("/api/v1/reports/compare", params=asked)
+
+    assert answer.status_code == status
+    assert words in answer.json()["error"]["message"]
+
+
+def test_a_lake_that_cannot_be_read_is_said(analyst: httpx.Client, lake: HandmadeLake):
+    put(lake, 1)
+    (lake.lake.incoming / "w0-b1-000009-0-1.parquet").write_bytes(b"nonsense")
+    answer = analyst.get("/api/v1/reports/compare")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_report")
+    assert "w0-b1-000009-0-1.parquet" in answer.json()["error"]["message"]
+
+
+def test_many_reports_at_once_are_answered_and_keep_nobody_else_from_an_answer(
+    console: RunningConsole, lake: HandmadeLake
+):
+    put(lake, *range(1, 50))
+    key, answers = console.key("analyst"), list[int]()
+
+    def ask() -> None:
+        with console.client(key) as client:
+            answers.append(client.get("/api/v1/reports/compare", timeout=60).status_code)
+
+    threads = [Thread(target=ask) for _ in range(45)]
+    for thread in threads:
+        thread.start()
+    with console.client(console.key("ops")) as ops:
+        moved = ops.put(f"/api/v1/rollouts/{SALES}/percent", json={"percent": 0, "version": 1})
+    for thread in threads:
+        thread.join()
+
+    assert moved.status_code == 200
+    assert answers == [200] * 45
