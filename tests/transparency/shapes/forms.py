@@ -1,4 +1,4 @@
-"""Forms (multipart/form-data) as the usual clients write them: image edits and variations, transcriptions, translations.
+"""Forms (multipart/form-data) as the usual clients write them: edits and variations of images, transcriptions.
 
 The fields that decide something stand before the first file, as all official clients send them, or behind it.
 """
