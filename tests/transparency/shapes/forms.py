@@ -39,6 +39,7 @@ def form(
     boundary: bytes = b"0123456789abcdef0123456789abcdef",
     quoted: bool = False,
     end: bytes = b"\r\n",
+    chunk_bytes: int | None = None,
 ) -> Shape:
     """Return a shape by the parts of its form."""
     pieces = [b"--%b\r\n%b\r\n\r\n%b\r\n" % (boundary, head, content) for head, content in parts]
@@ -49,6 +50,7 @@ def form(
         body=b"".join(pieces) + b"--%b--" % boundary + end,
         content_type=b"multipart/form-data; boundary=" + named,
         whole=whole,
+        chunk_bytes=chunk_bytes,
     )
 
 
@@ -117,6 +119,9 @@ FORMS = (
     ),
     transcription("streamed", _HEARING, [_NAMED, field("stream", "true"), _FILE]),
     transcription("large", _HEARD, [_NAMED, file("file", _LARGE, "gro\u00df.wav", "audio/wav")]),
+    transcription("in-chunks", _HEARD, [_NAMED, _FILE], chunk_bytes=7),
+    transcription("large-in-chunks", _HEARD, [_NAMED, file("file", _LARGE)], chunk_bytes=65_537),
+    transcription("file-first-in-chunks", _HEARD, [_FILE, _NAMED], chunk_bytes=1000),
     transcription("large-file-first", _HEARD, [file("file", _LARGE), _NAMED]),
     transcription(
         "likely-boundaries",

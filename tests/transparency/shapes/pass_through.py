@@ -34,6 +34,7 @@ def opaque(
     body: bytes = b"",
     content_type: bytes = b"",
     query: str = "",
+    chunk_bytes: int | None = None,
 ) -> Shape:
     """Return a shape of which nothing is read."""
     return Shape(
@@ -45,6 +46,7 @@ def opaque(
         content_type=content_type,
         whole=whole,
         is_opaque=True,
+        chunk_bytes=chunk_bytes,
     )
 
 
@@ -57,6 +59,7 @@ PASS_THROUGH = (
     opaque(
         "list", "GET", "/v1/files", answering({"data": [{"id": "file-1"}]}), query="?limit=2&after=file-%30&order=desc"
     ),
+    opaque("upload-in-chunks", "POST", "/v1/files", _FILE, _BINARY, b"application/octet-stream", chunk_bytes=50_000),
     opaque("one", "GET", "/v1/files/file-1", _FILE),
     opaque("delete", "DELETE", "/v1/files/file-1", answering({"id": "file-1", "deleted": True})),
     opaque(
