@@ -118,7 +118,7 @@ def assert_same_form(content_type: bytes, direct: bytes, through: bytes) -> None
 
 def without_comments(body: bytes) -> bytes:
     """Take out the gateway's comments, which stand between events alone."""
-    return re.sub(rb"(?:\A|(?<=\n\n)|(?<=\r\r)|(?<=\n\r\n))(?:" + re.escape(COMMENT) + rb")+", b"", body)
+    return re.sub(rb"(?:\A|(?<=\n\n)|(?<=\r\r)|(?<=\n\r)|(?<=\n\r\n))(?:" + re.escape(COMMENT) + rb")+", b"", body)
 
 
 def headers_back(received: Received) -> list[Header]:

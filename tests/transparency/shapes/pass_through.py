@@ -33,6 +33,7 @@ def opaque(
     whole: Answer,
     body: bytes = b"",
     content_type: bytes = b"",
+    *,
     query: str = "",
     chunk_bytes: int | None = None,
 ) -> Shape:
