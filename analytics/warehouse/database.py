@@ -6,7 +6,7 @@ ours.
 
     requests    one row a request, as `docs/lake.md` says; of rows with one `request_id` the settled one counts
     feedback    one row a piece of feedback, as it was received, not judged
-    judged      the same with what became of it, as `queries/feedback.sql` says
+    judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
 """
 
@@ -27,7 +27,7 @@ LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
 _DERIVED = {"judged": "feedback", "ratings": "ratings"}
-"""Views that are questions of `queries/` themselves, in the order in which they build upon each other."""
+"""Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
 _AT_ONCE = 2
 _QUERIES = Path(__file__).with_name("queries")

@@ -18,7 +18,7 @@ from analytics.lake.layout import Lake
 from analytics.lake.parquet import ParquetWriter, row
 from analytics.record import Record, uuid7
 from analytics.warehouse.database import Directory, Warehouse
-from analytics.warehouse.feedback import Fates, fates, judge
+from analytics.warehouse.feedback import Fates, fates
 from tests.acceptance.callers import Answer, Caller, failures, now_us
 from tests.acceptance.harness import CONFIG, Installation, installed, until
 
@@ -105,7 +105,6 @@ def in_threads(numbers: Sequence[int], work: Callable[[Sequence[int]], None]) ->
 def judged(one: Installation) -> tuple[dict[str, str], list[Fates]]:
     warehouse = Warehouse(Directory(one.state_dir / "lake"), limit_s=60)
     with warehouse.connection() as connection:
-        judge(connection)
         found = connection.execute("SELECT feedback_id::VARCHAR, status FROM judged").fetchall()
     counted = fates(warehouse)
     warehouse.close()

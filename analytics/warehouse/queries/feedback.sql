@@ -1,7 +1,8 @@
 -- question: what became of each piece of feedback?
 -- grain: one row per piece: feedback_id, received_at, application (whose key sent it), status, request_id (the request
 --   that it is about; NULL where there is none or more than one), thumb, rating, signal
--- parameters: none; reads the views `requests` (request_id, response_id, application, started_at) and `feedback`
+-- parameters: none; reads the views `requests` (request_id, response_id, application, started_at) and `feedback`;
+--   it is the view `judged`
 -- status, the first that holds:
 --   unmatched   the request is not in the lake, or not yet
 --   ambiguous   its response_id is that of several requests

@@ -16,7 +16,7 @@ from analytics.lake.layout import FEEDBACK as FOLDER
 from analytics.lake.parquet import ParquetWriter, row
 from analytics.record import Record, uuid7
 from analytics.warehouse.database import Warehouse
-from analytics.warehouse.feedback import STATUSES, Fates, fates, judge
+from analytics.warehouse.feedback import STATUSES, Fates, fates
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 
 HOUR_US = 3_600_000_000
@@ -47,7 +47,6 @@ def put(lake: HandmadeLake, pieces: Sequence[Feedback]) -> None:
 def judged(warehouse: Warehouse) -> dict[int, tuple[str, UUID | None]]:
     """Return status and request by the pieces' numbers, each of which there must be once."""
     with warehouse.connection() as connection:
-        judge(connection)
         question = "SELECT seq, status, judged.request_id FROM judged JOIN feedback USING (feedback_id)"
         rows = connection.execute(question).fetchall()
     assert len({number for number, *_ in rows}) == len(rows)
