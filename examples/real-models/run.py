@@ -1,6 +1,6 @@
 """A rollout between two real models: start two llama.cpp servers and Turnout, ask as twenty users, print the table.
 
-    make real-models                     (or: python examples/real-models/run.py --requests 60)
+make real-models                     (or: python examples/real-models/run.py --requests 60)
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ def main() -> None:
 def model(folder: Path, name: str, temperature: float) -> Iterator[str]:
     """Run one model server; its port is given."""
     words = ["--name", name, "--weights", str(folder / "gemma.gguf"), "--temperature", str(temperature)]
-    with (folder / f"{name}.log").open("w") as log, running(
-        [sys.executable, str(HERE / "model_server.py"), *words], stderr=log
-    ) as process:
+    with (
+        (folder / f"{name}.log").open("w") as log,
+        running([sys.executable, str(HERE / "model_server.py"), *words], stderr=log) as process,
+    ):
         address = awaited(process, "LISTEN ", log.name)
         say(f"  {name} answers at {address}/v1")
         yield address.rpartition(":")[2]
@@ -68,9 +69,10 @@ def model(folder: Path, name: str, temperature: float) -> Iterator[str]:
 def turnout(folder: Path) -> Iterator[OpenAI]:
     """Run Turnout on the folder's configuration; a client with the first application key is given."""
     words = ["serve", "--config", str(folder / "turnout.toml"), "--state-dir", str(folder / "state")]
-    with (folder / "turnout.log").open("w") as log, running(
-        [*TURNOUT, *words, "--port", "0", "--console-port", "0"], stderr=log
-    ) as process:
+    with (
+        (folder / "turnout.log").open("w") as log,
+        running([*TURNOUT, *words, "--port", "0", "--console-port", "0"], stderr=log) as process,
+    ):
         awaited(process, "Turnout is ready", log.name)
         address = json.loads((folder / "state" / "addresses.json").read_text())["gateway"]
         keys = (folder / "state" / "first-keys").read_text().split()
@@ -100,7 +102,9 @@ def ask(client: OpenAI, requests: int, users: int, tokens: int) -> None:
         arms[answer.headers["x-turnout-arm"]] += 1
         if number < 2:
             say(f"\n{answer.headers['x-turnout-model']} wrote: {' '.join(text.split())}")
-    say(f"\n{requests} requests of {users} users: " + ", ".join(f"{arm} {count}" for arm, count in sorted(arms.items())))
+    say(
+        f"\n{requests} requests of {users} users: " + ", ".join(f"{arm} {count}" for arm, count in sorted(arms.items()))
+    )
     time.sleep(SEALED_AFTER_S)
 
 
@@ -118,7 +122,11 @@ def command(folder: Path, *words: str) -> None:
 def running(words: list[str], **streams: object) -> Iterator[subprocess.Popen[str]]:
     """Run a program while the block lasts."""
     process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **streams  # type: ignore[call-overload]
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **streams,  # type: ignore[call-overload]
     )
     try:
         yield process

@@ -1,7 +1,7 @@
 """The simulation files of the demonstration, by arm. Texts alone; no I/O.
 
 The delays are those of a real service (an answer in about 1.2 s, the candidate's in about 1.3 s), ten times shorter:
-so the shipped trace fits into a minute with fewer than 64 requests under way at once. The seed makes every showing alike.
+so the shipped trace fits into a minute with fewer than 64 requests under way at once. Its seed makes all shows alike.
 """
 
 from __future__ import annotations
