@@ -21,7 +21,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     that is not known, so that a stream ends when the upstream ends it. `is_last_for_each`: one for each of `n` images.
     `has_typed_errors`: errors within streams are events of the type `error`. `continues`: a request may go on from an
     answer that is kept at the upstream. `ends_with_usage`: of an answer that is too large to hold, the end alone tells
-    what it costs.
+    what it costs. `takes_form`: a body may be multipart/form-data.
     """
 
     name: str
@@ -32,8 +32,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     is_last_for_each: bool = False
     has_typed_errors: bool = False
     continues: bool = False
-    takes_form: bool = False
     ends_with_usage: bool = False
+    takes_form: bool = False
 
 
 CHAT = Endpoint(name="chat.completions", injects_usage=True)
