@@ -139,6 +139,9 @@ class Application(_Section, frozen=True, kw_only=True):
     purposes: tuple[Purpose, ...] = ("live",)
     requests_per_minute: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     max_concurrent: AtOnce | None = None
+    content: Literal["none", "sampled", "full"] = "none"
+    content_sample: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    content_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
 
 class Configuration(_Section, frozen=True, kw_only=True):
