@@ -344,6 +344,7 @@ async def test_nothing_is_written_for_bytes_that_complete_no_event():
     [
         ([EVENTS], 200, True),
         ([(b"content-type", b"text/event-stream")], 201, True),
+        ([(b"content-type", b"Text/Event-Stream;charset=UTF-8")], 200, True),
         ([JSON], 200, False),
         ([], 200, False),
         ([EVENTS], 429, False),
