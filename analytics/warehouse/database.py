@@ -6,6 +6,7 @@ ours.
 
     requests    one row a request, as `docs/lake.md` says; of rows with one `request_id` the settled one counts
     feedback    one row a piece of feedback, as it was received, not judged
+    judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
 """
 
@@ -25,8 +26,8 @@ from analytics.lake.layout import FEEDBACK, INCOMING
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-_DERIVED = ("ratings",)
-"""Questions that are views themselves, in the order in which they build upon each other."""
+_DERIVED = {"judged": "feedback", "ratings": "ratings"}
+"""Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
 _AT_ONCE = 2
 _QUERIES = Path(__file__).with_name("queries")
@@ -121,8 +122,8 @@ class Warehouse:
             with self._database.cursor() as connection, self._bounded(connection):
                 self._view(connection, "requests", INCOMING, COLUMNS, "request_id", "outcome = 'interrupted', worker")
                 self._view(connection, "feedback", FEEDBACK, FEEDBACK_COLUMNS, "feedback_id", "received_at")
-                for name in _DERIVED:
-                    connection.execute(f"CREATE TEMP VIEW {name} AS {_question(name)}")
+                for name, question in _DERIVED.items():
+                    connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
                 yield connection
         finally:
             self._turns.release()

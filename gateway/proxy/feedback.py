@@ -29,7 +29,8 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_COMMENT_CHARACTERS = 4000
 """Escaped as six bytes for each UTF-16 unit, which is the worst, a comment still fits a body."""
 
-_FIELDS = ("request_id", "response_id", "thumb", "rating", "signal", "comment")
+FIELDS = ("request_id", "response_id", "thumb", "rating", "signal", "comment")
+"""What a body of feedback may hold."""
 _THUMBS: tuple[str, ...] = get_args(Thumb)
 _SIGNALS: tuple[str, ...] = get_args(Signal)
 _TEXT = msgspec.json.Decoder(str | None)
@@ -89,7 +90,7 @@ class Feedbacks:
         body = await connection.body(MAX_BODY_BYTES, self._throttle.room(view.decisions.snapshot.admission))
         if (now := self._holder.view) is not view:
             caller = admit(now.decisions, connection.headers)
-        return caller, read(body)
+        return caller, read_feedback(body)
 
     def _keep(self, caller: Caller, given: Given, feedback_id: str, now_us: int) -> None:
         said = Feedback(
@@ -106,7 +107,7 @@ class Feedbacks:
         self._journal.append(said)
 
 
-def read(body: bytes) -> Given:
+def read_feedback(body: bytes) -> Given:
     """Read a body of feedback; a field that is null counts as absent.
 
     Raises:
@@ -115,9 +116,9 @@ def read(body: bytes) -> Given:
     """
     fields = wire.fields(body)
     for name in fields:
-        if name not in _FIELDS:
+        if name not in FIELDS:
             shown = name[:100]
-            message = f"The field {shown!r} is not known in feedback; send {', '.join(_FIELDS)}."
+            message = f"The field {shown!r} is not known in feedback; send {', '.join(FIELDS)}."
             raise BadRequestError(message, param=shown, code="field_not_allowed")
     given = Given(
         request_id=_request_id(fields),

@@ -68,10 +68,18 @@ class Caller:
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], **fields}
         if user is not None:
             body["user"] = user
-        sent = {"authorization": f"Bearer {self._key}", "content-type": "application/json", **(headers or {})}
+        return self.post("/v1/chat/completions", body, headers or {})
+
+    def feedback(self, **fields: Any) -> Answer:
+        """Say what a user thought of an answer."""
+        return self.post("/v1/feedback", fields, {})
+
+    def post(self, path: str, body: Any, headers: dict[str, str]) -> Answer:
+        """Send JSON and read the answer to the end."""
+        sent = {"authorization": f"Bearer {self._key}", "content-type": "application/json", **headers}
         sent_at = now_us()
         try:
-            self._connection.request("POST", "/v1/chat/completions", json.dumps(body), sent)
+            self._connection.request("POST", path, json.dumps(body), sent)
             answer = self._connection.getresponse()
             said = {name.lower(): value for name, value in answer.getheaders()}
             content = answer.read()
