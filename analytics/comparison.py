@@ -86,17 +86,20 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Both arms of one generation of a rollout, and their differences by the name of the figure.
 
     Times are microseconds since 1970 UTC: `since` (inclusive) and `until` (exclusive) as asked for, `first_at` and
-    `last_at` of the requests in it, `as_of` when it was computed. `percent_low` and `percent_high`: between these the
-    candidate's percentage was.
+    `last_at` of the requests in it, `as_of` when it was computed. `step`: the one asked for, None: all. The requests in
+    it are of the steps `first_step` to `last_step`, and the candidate's percentage was `percent_low` to `percent_high`.
     """
 
     rollout: str
     generation: int
+    step: int | None
     since: int | None
     until: int | None
     as_of: int
     first_at: int | None
     last_at: int | None
+    first_step: int | None
+    last_step: int | None
     percent_low: float | None
     percent_high: float | None
     left_out: LeftOut

@@ -38,7 +38,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try at one upstream: what was called, how it ended, how long it took (`upstream_ms`), what it cost."""
 
     arm: Arm | None
-    model: str
+    model: str | None
     upstream: str
     status: int | None
     error_class: str | None

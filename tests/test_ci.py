@@ -13,6 +13,8 @@ ROOT = Path(__file__).parent.parent
 FAKES = {
     "git": "",
     "curl": "",
+    "chromium": "",
+    "timeout": 'shift; "$@"',
     "make": 'echo "make $@"',
     "python3": "test -e installed",
     "apt-get": 'echo "apt-get $@"; case "$*" in *install*) test -e broken || touch installed ;; esac',
@@ -66,3 +68,27 @@ def test_an_installation_that_did_not_help_ends_the_run(clone: Path):
     assert done.returncode != 0
     assert "python3 still cannot make environments" in done.stdout
     assert "make test" not in done.stdout
+
+
+def test_a_missing_browser_is_installed_too(clone: Path):
+    (clone / "installed").touch()
+    (clone / "bin/chromium").unlink()
+    (clone / "bin/apt-get").write_text((clone / "bin/apt-get").read_text() + "cp bin/make bin/chromium\n")
+    (clone / "bin/cp").symlink_to(str(shutil.which("cp")))
+
+    done = run(clone)
+
+    assert done.returncode == 0, done.stderr
+    assert "not exercised" not in done.stdout
+    assert done.stdout.endswith("make test\n")
+
+
+def test_without_a_browser_the_tests_run_all_the_same(clone: Path):
+    (clone / "installed").touch()
+    (clone / "bin/chromium").unlink()
+    (clone / "bin/apt-get").write_text("#!/bin/sh\nexit 100\n")
+
+    done = run(clone)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("the tests in a browser are not exercised.\nmake test\n")

@@ -18,6 +18,7 @@ case "$*" in
   *version_info*) test ! -e too-old ;;
   *"import ensurepip"*) test ! -e no-ensurepip ;;
   *"import pip"*) test ! -e no-pip ;;
+  "-m venv --without-pip .venv/langchain") mkdir -p .venv/langchain ;;
   "-m venv --without-pip"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
   "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && touch .venv/bin/pip ;;
   "-m pip"*) test ! -e no-network ;;
@@ -119,3 +120,29 @@ def test_a_python_that_is_too_old_is_named(clone: Path):
 
     assert done.returncode != 0
     assert "needs Python 3.11 or newer; ./fake-python is Python 3.9.2." in done.stdout
+
+
+def test_clients_that_cannot_be_fetched_are_named_and_stop_nothing(clone: Path):
+    (clone / "examples/node").mkdir(parents=True)
+    for name in ("requirements-langchain.lock", "examples/node/package.json", "examples/node/package-lock.json"):
+        shutil.copy(ROOT / name, clone / name)
+    make(clone, ".venv/.ready-dev")
+    (clone / "no-network").touch()
+
+    done = make(clone, "clients")
+
+    assert done.returncode == 0
+    for client in ("node", "langchain"):
+        assert f"Tests that need .venv/{client} are not exercised." in done.stdout
+        assert not (clone / f".venv/.ready-{client}").exists()
+
+
+def test_langchain_has_an_environment_of_its_own(clone: Path):
+    shutil.copy(ROOT / "requirements-langchain.lock", clone)
+    make(clone, ".venv/.ready-dev")
+
+    assert make(clone, ".venv/.ready-langchain").returncode == 0
+    made, installed = asked(clone)
+    assert made == "-m venv --without-pip .venv/langchain"
+    assert installed.startswith("-m pip --python .venv/langchain/bin/python install")
+    assert installed.endswith("--require-hashes -r requirements-langchain.lock")

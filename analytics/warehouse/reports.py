@@ -17,25 +17,30 @@ def compare(
     generation: int,
     *,
     as_of: int,
+    step: int | None = None,
     since: int | None = None,
     until: int | None = None,
 ) -> Comparison:
-    """Return the head-to-head table of one generation of a rollout; times in microseconds since 1970 UTC.
+    """Return the head-to-head table of a generation of a rollout, or of one step; times in microseconds since 1970 UTC.
 
     Raises:
         WarehouseError: the lake gives no answer.
     """
-    asked = {"rollout": rollout, "generation": generation, "since": _moment(since), "until": _moment(until)}
+    span = {"since": _moment(since), "until": _moment(until)}
+    asked = {"rollout": rollout, "generation": generation, "step": step, **span}
     base, candidate = warehouse.ask("compare", asked)
     rows = [row for row in (base, candidate) if row["requests"]]
     return Comparison(
         rollout=rollout,
         generation=generation,
+        step=step,
         since=since,
         until=until,
         as_of=as_of,
         first_at=min((_micros(row["first_at"]) for row in rows), default=None),
         last_at=max((_micros(row["last_at"]) for row in rows), default=None),
+        first_step=min((row["first_step"] for row in rows if row["first_step"] is not None), default=None),
+        last_step=max((row["last_step"] for row in rows if row["last_step"] is not None), default=None),
         percent_low=min((float(row["percent_low"]) for row in rows if row["percent_low"] is not None), default=None),
         percent_high=max((float(row["percent_high"]) for row in rows if row["percent_high"] is not None), default=None),
         left_out=LeftOut(**{name: base[f"left_out_{name}"] for name in LeftOut.__struct_fields__}),

@@ -58,7 +58,7 @@ class Page(BaseHTTPRequestHandler):
         place, read = ways[self.path]
         try:
             body = read(self.sent())
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.refuse(HTTPStatus.BAD_REQUEST, "This is not what the page sends.")
             return
         self.forward(place, body)

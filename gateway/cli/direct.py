@@ -71,8 +71,8 @@ class DirectConsole:
 
     def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
         """Return a rollout's head-to-head table."""
-        generation = int(asked["generation"]) if "generation" in asked else None
-        return self._reports.compare(name, generation=generation, since=asked.get("since"), until=asked.get("until"))
+        numbers = {part: int(asked[part]) for part in ("generation", "step") if part in asked}
+        return self._reports.compare(name, **numbers, since=asked.get("since"), until=asked.get("until"))
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""

@@ -31,7 +31,8 @@ def add_parser(commands: Any) -> None:
     )
     add = compare.add_argument
     add("rollout", metavar="ROLLOUT", nargs="?", help="a rollout or its flag; without it: the only one")
-    add("--generation", type=_generation, metavar="N", help="a former generation of its arms (default: the present)")
+    add("--step", type=_number, metavar="N", help="one step alone: between two moves of the percentage (default: all)")
+    add("--generation", type=_number, metavar="N", help="a former generation of its arms (default: the present)")
     add(
         "--since",
         type=since_of,
@@ -51,7 +52,7 @@ def add_parser(commands: Any) -> None:
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """Print one comparison."""
-    wanted = {"generation": arguments.generation, "since": arguments.since, "until": arguments.until}
+    wanted = {name: getattr(arguments, name) for name in ("generation", "step", "since", "until")}
     with reach(arguments) as console:
         found = console.compare(arguments.rollout, {name: value for name, value in wanted.items() if value is not None})
     if arguments.json:
@@ -91,9 +92,9 @@ def since_of(text: str) -> str:
     return text
 
 
-def _generation(text: str) -> str:
+def _number(text: str) -> str:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) < 2**31 and len(text) <= 10):
-        message = f"{text!r} is no generation; they count from 1, and `turnout rollout list` shows the present one"
+        message = f"{text!r} is no number of a step or a generation; `turnout rollout show` tells the present ones"
         raise argparse.ArgumentTypeError(message)
     return text
 
@@ -214,6 +215,11 @@ def _notes(found: Comparison) -> list[str]:
         if count
     ]
     notes = [f"left out: requests {', '.join(reasons)}"] if reasons else []
+    if found.first_step != found.last_step:
+        notes.append(
+            f"The percentage moved in this time, so the arms had different hours and users: compare one step alone, "
+            f"--step {found.first_step} to {found.last_step}."
+        )
     if any(one.low is not None for one in found.difference.values()):
         notes.append(
             "In brackets: 95 % interval of the difference, each user counting once. No verdict: gates are apart."

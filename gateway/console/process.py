@@ -56,23 +56,26 @@ def run(
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
         app = create_app(installation.control, reports, lifespan=[watching])
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
-        server.run(sockets=[listener])
+        _server(app).run(sockets=[listener])
     finally:
         reports.close()
         installation.close()
+
+
+def _server(app: Litestar) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
 
 
 def can_open(state_dir: Path, config: Path, environment: Mapping[str, str]) -> bool:

@@ -53,12 +53,14 @@ class Reports:
         rollout: str | None = None,
         *,
         generation: int | None = None,
+        step: int | None = None,
         since: str | None = None,
         until: str | None = None,
     ) -> Comparison:
-        """Return the head-to-head table of a rollout; None: the only one. Without a `generation`: the present one.
+        """Return the head-to-head table of a rollout; None: the only one.
 
-        `since` and `until` are written by ISO 8601; without a zone they are UTC.
+        Without a `generation` it is the present one, without a `step` all of its steps. `since` and
+        `until` are written by ISO 8601; without a zone they are UTC.
         """
         name, present = self._control.generation(rollout)
         first, end = parse_moment(since, "since"), parse_moment(until, "until")
@@ -71,7 +73,9 @@ class Reports:
 
         wanted = present if generation is None else generation
         try:
-            return compare(self._warehouse(), name, wanted, as_of=time.time_ns() // 1000, since=first, until=end)
+            return compare(
+                self._warehouse(), name, wanted, as_of=time.time_ns() // 1000, step=step, since=first, until=end
+            )
         except WarehouseError as error:
             raise ReportError(str(error)) from error
 

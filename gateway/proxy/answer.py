@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from gateway.proxy.upstream import Clock, Fault, Header, Limit, StalledFault
+from gateway.proxy.upstream import Clock, Header, Limit, StalledFault
 
 _HELD_BYTES = 256 * 1024
 """What is read ahead of a slow caller."""
@@ -56,14 +56,14 @@ class RunningAnswer:
         self._held_bytes = 0
         self._is_complete = False
         self._started = False
-        self._fault: Fault | None = None
+        self._fault: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         self._limit: Limit = "total"
 
     async def head(self) -> None:
-        """Return when the head is there; raises `Fault`."""
+        """Return when the head is there; raises `Fault`, or what the request's body raised."""
         while not self.status:
             if self._fault is not None:
                 raise self._fault
@@ -134,8 +134,8 @@ class RunningAnswer:
         """Note that the last byte has come."""
         self._is_complete = True
 
-    def fail(self, fault: Fault) -> None:
-        """Note what ended it, once; what came before is read first."""
+    def fail(self, fault: Exception) -> None:
+        """Note what ended it, once: a fault, or what the body's source raised; what came before is read first."""
         if not self._is_complete and self._fault is None:
             self._fault = fault
             self.wake()

@@ -14,13 +14,14 @@ from litestar import Litestar, MediaType, Request, Response, asgi, get
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 
-from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError
+from gateway.errors import ApiError, MethodNotAllowedError
 from gateway.proxy.admission import admit, check_path, unknown_model
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.endpoints import KNOWN, endpoint_of
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.feedback import Feedbacks
+from gateway.proxy.passthrough import PassThrough, granted_endpoint, not_granted
 from gateway.proxy.snapshot import Holder
 
 Answering = Callable[[Connection], Awaitable[None]]
@@ -33,6 +34,7 @@ class Surface:
     def __init__(self, holder: Holder, inference: Inference, feedbacks: Feedbacks) -> None:
         self._holder = holder
         self._inference = inference
+        self._passing = PassThrough.beside(inference)
         self._exact: Mapping[str, Mapping[str, Answering]] = {
             "/v1/feedback": {"POST": feedbacks.answer},
             "/v1/models": {"GET": self._models},
@@ -45,7 +47,7 @@ class Surface:
             methods = self._exact.get(connection.path) or self._inexact(connection)
         except ApiError as error:
             return await connection.refuse(error, [_request_id()])
-        if answering := methods.get(connection.method):
+        if answering := methods.get(connection.method) or self._granted(connection):
             return await answering(connection)
         allowed = ", ".join(methods)
         error = MethodNotAllowedError(f"{connection.method} is not possible here; use {allowed}.")
@@ -55,9 +57,15 @@ class Surface:
         check_path(connection.path)
         if connection.path.startswith("/v1/models/"):
             return {"GET": self._model}
+        if (granted := self._granted(connection)) is not None:
+            return {connection.method: granted}
         if connection.method == "POST" and (endpoint := endpoint_of(connection.path)) is not None:
             return {"POST": partial(self._inference.answer, endpoint=endpoint)}
-        raise _unknown_url(connection.method, connection.path)
+        raise not_granted(connection.method, connection.path)
+
+    def _granted(self, connection: Connection) -> Answering | None:
+        endpoint = granted_endpoint(self._holder.view.decisions, connection)
+        return None if endpoint is None else partial(self._passing.answer, endpoint=endpoint)
 
     async def _models(self, connection: Connection) -> None:
         await self._listed(connection, lambda names: {"object": "list", "data": [_model(name) for name in names]})
@@ -113,7 +121,7 @@ def readyz() -> str:
 
 
 def _outside(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    known: ApiError = _unknown_url(request.method, request.url.path)
+    known: ApiError = not_granted(request.method, request.url.path)
     status = known.status if error.status_code in {404, 405} else error.status_code
     return Response(known.envelope(), status_code=status, media_type=MediaType.JSON)
 
@@ -121,11 +129,6 @@ def _outside(request: Request[Any, Any, Any], error: HTTPException) -> Response[
 def _request_id() -> Header:
     """Return the header of an answer that stands in no record; its id can still be told to the operator."""
     return (b"x-request-id", new_request_id(time.time_ns() // 1000).encode())
-
-
-def _unknown_url(method: str, path: str) -> NotFoundError:
-    message = f"Unknown request URL: {method} {path[:200]}. Here are GET /v1/models, and POST to what takes a model."
-    return NotFoundError(message)
 
 
 def _model(name: str) -> Mapping[str, object]:

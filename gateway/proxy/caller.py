@@ -86,30 +86,55 @@ class Connection:
             ShedError: there is no room for it now.
             GoneError: the caller left while sending.
         """
-        if self.headers.get(b"content-encoding", b"identity") != b"identity":
-            message = "Compressed request bodies are not accepted; send the body without content-encoding."
-            raise UnsupportedError(message)
-        declared = self.headers.get(b"content-length", b"0")
-        if len(declared) > len(str(limit_bytes)) or int(declared) > limit_bytes:
-            raise _too_large(limit_bytes)
+        self.declared_bytes(limit_bytes)
         pieces: list[bytes] = []
         size_bytes = 0
         while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                raise GoneError
-            piece = message["body"]
+            piece, more = await self.piece()
             size_bytes += len(piece)
             if size_bytes > limit_bytes:
-                raise _too_large(limit_bytes)
-            if not room.take(len(piece)):
-                message = "The gateway holds as many bytes of requests as it may; try again in a moment."
-                raise ShedError(message, error_class="buffers_full")
-            self.buffered_bytes = size_bytes
+                raise too_large(limit_bytes)
+            self.hold(len(piece), room)
             pieces.append(piece)
-            if not message["more_body"]:
+            if not more:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def declared_bytes(self, limit_bytes: int) -> int | None:
+        """Return the length of the body as its head says; None when only its end will tell.
+
+        Raises:
+            TooLargeError: it says that it will be over the limit.
+            UnsupportedError: the body is compressed.
+        """
+        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+            message = "Compressed request bodies are not accepted; send the body without content-encoding."
+            raise UnsupportedError(message)
+        declared = self.headers.get(b"content-length")
+        if declared is None:
+            return None if b"transfer-encoding" in self.headers else 0
+        if len(declared) > len(str(limit_bytes)) or int(declared) > limit_bytes:
+            raise too_large(limit_bytes)
+        return int(declared)
+
+    async def piece(self) -> tuple[bytes, bool]:
+        """Return the next bytes of the body, and whether there may be more; raises `GoneError`."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.gone = True
+            raise GoneError
+        return message["body"], message["more_body"]
+
+    def hold(self, size_bytes: int, room: Room) -> None:
+        """Count bytes of the body that are kept; raises `ShedError`."""
+        if not room.take(size_bytes):
+            message = "The gateway holds as many bytes of requests as it may; try again in a moment."
+            raise ShedError(message, error_class="buffers_full")
+        self.buffered_bytes += size_bytes
+
+    def let_go(self, size_bytes: int, room: Room) -> None:
+        """Count out what was sent on."""
+        self.buffered_bytes -= size_bytes
+        room.give_back(size_bytes)
 
     def watch(self) -> None:
         """Cancel the running task as soon as the caller closes the connection; to be called after `body`."""
@@ -169,5 +194,6 @@ def _combined(sent: Sequence[Header]) -> tuple[Mapping[bytes, bytes], frozenset[
     return joined, frozenset(name for name, values in lines.items() if len(values) > 1)
 
 
-def _too_large(limit_bytes: int) -> ApiError:
+def too_large(limit_bytes: int) -> ApiError:
+    """Return the refusal of a body over the limit."""
     return TooLargeError(f"The body is larger than {limit_bytes:,} bytes, which is this gateway's limit.")

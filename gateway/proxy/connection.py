@@ -13,7 +13,8 @@ from typing import cast
 import httptools
 
 from gateway.proxy.answer import RunningAnswer
-from gateway.proxy.upstream import BrokenFault, Clock, Header
+from gateway.proxy.sending import Sending
+from gateway.proxy.upstream import BrokenFault, Clock, Header, Source
 
 _MAX_HEADERS = 128
 _MAX_HEAD_BYTES = 32 * 1024
@@ -40,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: RunningAnswer | None = None
+        self._sending: Sending | None = None
         self._method = ""
         self._headers: list[Header] = []
         self._head_bytes = 0
@@ -59,13 +61,26 @@ class Connection(asyncio.Protocol):
         self._forget(self)
         self._break("connection_lost")
 
-    def send(self, method: str, head: bytes, body: bytes, clock: Clock) -> RunningAnswer:
+    def pause_writing(self) -> None:
+        """Let a body wait until the server has taken what it was sent."""
+        if self._sending is not None:
+            self._sending.pause()
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        if self._sending is not None:
+            self._sending.go_on()
+
+    def send(self, method: str, head: bytes, body: bytes | Source, clock: Clock) -> RunningAnswer:
         """Send a request, and return its answer to come."""
         answer = RunningAnswer(self, clock)
         self._answer, self._method = answer, method
         self._expect_head()
         transport = cast("asyncio.Transport", self._transport)
-        if len(body) <= _JOINED_BYTES:
+        if not isinstance(body, bytes):
+            transport.write(head)
+            self._sending = Sending(transport, body, answer, clock)
+        elif len(body) <= _JOINED_BYTES:
             transport.write(head + body)
         else:
             transport.write(head)
@@ -151,6 +166,8 @@ class Connection(asyncio.Protocol):
         self._has_head = True
         if self._answer is not None:
             self._answer.begin(status, headers)
+        if self._sending is not None and status >= 400:
+            self._sending.stop()
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece on."""
@@ -175,13 +192,17 @@ class Connection(asyncio.Protocol):
         if answer is None or transport is None:
             return
         answer.end()
-        if self._stays and self.is_open and not transport.get_write_buffer_size() and not transport.is_closing():
+        is_sent = (self._sending is None or self._sending.is_whole) and not transport.get_write_buffer_size()
+        if is_sent and self._stays and self.is_open and not transport.is_closing():
+            self._sending = None
             transport.resume_reading()
             self._give_back(self)
         else:
             self.abort()
 
     def _break(self, kind: str) -> None:
+        if self._sending is not None:
+            self._sending.stop()
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.fail(BrokenFault(kind))

@@ -45,7 +45,8 @@ class Http1Upstream:
         clock = Clock(call)
         try:
             to = target(call.url)
-            head = request_head(call.method, to, call.headers, len(call.body))
+            size_bytes = len(call.body) if isinstance(call.body, bytes) else call.body.size_bytes
+            head = request_head(call.method, to, call.headers, size_bytes)
         except NotSendableError:
             raise RefusedFault(_NOT_SENDABLE) from None
         connection = self._kept_connection(to.origin) or await self._connected(to.origin, call, clock)

@@ -8,7 +8,6 @@ import logging
 import msgspec
 
 from gateway.errors import ApiError
-from gateway.proxy import wire
 from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknown_model
 from gateway.proxy.caller import Connection, GoneError, Header
 from gateway.proxy.capture import Contents
@@ -19,6 +18,7 @@ from gateway.proxy.entry import Entry, Journal, Tally
 from gateway.proxy.forwarding import forwarded
 from gateway.proxy.identity import identify
 from gateway.proxy.queueing import Throttle
+from gateway.proxy.reading import Reading, kept_headers, read, rewritten
 from gateway.proxy.relay import Passing, relay, unanswered
 from gateway.proxy.snapshot import Caller, Holder, View
 from gateway.proxy.upstream import Call, Fault, Upstream
@@ -75,7 +75,7 @@ class Inference:
         self, connection: Connection, endpoint: Endpoint, view: View, entry: Entry, headers: list[Header]
     ) -> None:
         exchange = entry.exchange
-        caller = _admitted(connection, view, entry)
+        caller = admitted(connection, view, entry)
         entry.tap = self._contents.tap(connection, caller, entry.request_id)
         if caller.is_limited:
             self._throttle.count(caller, entry)
@@ -83,10 +83,9 @@ class Inference:
             check_repeated(caller, connection.repeated)
         exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
         admission = view.decisions.snapshot.admission
-        body = await connection.body(view.decisions.snapshot.max_body_bytes, self._throttle.room(admission))
+        reading = await read(connection, endpoint, view, caller, self._throttle.room(admission))
         if (now := self._holder.view) is not view:
-            view, caller = now, _admitted(connection, now, entry)
-        reading = wire.read(body, endpoint)
+            view, caller = now, admitted(connection, now, entry)
         exchange.learn(model_requested=reading.model, stream=reading.stream)
         user = identify(caller, connection.headers, reading)
         route = view.decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
@@ -137,12 +136,12 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     connection: Connection
     endpoint: Endpoint
-    reading: wire.Reading
+    reading: Reading
     view: View
     entry: Entry
 
 
-def _admitted(connection: Connection, view: View, entry: Entry) -> Caller:
+def admitted(connection: Connection, view: View, entry: Entry) -> Caller:
     """Admit by one view, which the record names; a body may take long, so that a newer view admits once more."""
     entry.exchange.learn(snapshot_version=view.decisions.label, config_source=view.source)
     caller = admit(view.decisions, connection.headers)
@@ -162,17 +161,19 @@ def _passing(asked: _Asked, choice: Choice) -> Passing:
 
 def _call(asked: _Asked, choice: Choice, *, inject_usage: bool) -> Call:
     connection, limits, stream = asked.connection, choice.deployment.limits, asked.reading.stream
-    sent = forwarded(connection.headers, choice.deployment.forwards)
+    sent = forwarded(connection.headers, (*choice.deployment.forwards, *kept_headers(asked.reading)))
     query = f"?{connection.query.decode('ascii')}" if connection.query else ""
     plays = asked.endpoint.is_media and not stream
     return Call(
         method="POST",
         url=f"{choice.deployment.base_url}{connection.path.removeprefix('/v1')}{query}",
         headers={"content-type": "application/json", **sent, **choice.deployment.headers},
-        body=wire.rewrite(asked.reading, choice.deployment.model, inject_usage=inject_usage),
+        body=rewritten(
+            asked.reading, choice.deployment.model, is_split=choice.flag is not None, inject_usage=inject_usage
+        ),
         connect_s=limits.connect_timeout_s,
         first_byte_s=limits.answer_timeout_s if plays else limits.first_byte_timeout_s,
         idle_s=limits.idle_timeout_s,
         answer_s=None if stream or plays else limits.answer_timeout_s,
-        total_s=limits.total_timeout_s,
+        total_s=asked.entry.left_s(limits.total_timeout_s),
     )

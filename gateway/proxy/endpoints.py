@@ -20,7 +20,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     and may take as long as it plays. `last_events`: how many events of a stream say that they are the last; 0 where
     that is not known, so that a stream ends when the upstream ends it. `is_last_for_each`: one for each of `n` images.
     `has_typed_errors`: errors within streams are events of the type `error`. `continues`: a request may go on from an
-    answer that is kept at the upstream.
+    answer that is kept at the upstream. `ends_with_usage`: of an answer that is too large to hold, the end alone tells
+    what it costs. `takes_form`: a body may be multipart/form-data.
     """
 
     name: str
@@ -31,27 +32,29 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     is_last_for_each: bool = False
     has_typed_errors: bool = False
     continues: bool = False
+    ends_with_usage: bool = False
+    takes_form: bool = False
 
 
 CHAT = Endpoint(name="chat.completions", injects_usage=True)
-OTHER = Endpoint(name="other", is_media=True, last_events=0)
+OTHER = Endpoint(name="other", takes_form=True, is_media=True, last_events=0)
 """Endpoints that came after this table: passed on and recorded alike."""
 
 KNOWN: Mapping[str, Endpoint] = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": Endpoint(name="completions", injects_usage=True),
-    "/v1/embeddings": Endpoint(name="embeddings"),
+    "/v1/embeddings": Endpoint(name="embeddings", ends_with_usage=True),
     "/v1/responses": Endpoint(name="responses", has_typed_errors=True, continues=True),
     "/v1/responses/compact": Endpoint(name="responses.compact", continues=True),
     "/v1/responses/input_tokens": Endpoint(name="responses.input_tokens", continues=True),
     "/v1/moderations": Endpoint(name="moderations", default_model="omni-moderation-latest"),
-    "/v1/images/generations": Endpoint(name="images.generations", is_last_for_each=True),
-    "/v1/images/edits": Endpoint(name="images.edits", is_last_for_each=True),
-    "/v1/images/variations": Endpoint(name="images.variations"),
+    "/v1/images/generations": Endpoint(name="images.generations", is_last_for_each=True, ends_with_usage=True),
+    "/v1/images/edits": Endpoint(name="images.edits", takes_form=True, is_last_for_each=True, ends_with_usage=True),
+    "/v1/images/variations": Endpoint(name="images.variations", takes_form=True),
     "/v1/audio/speech": Endpoint(name="audio.speech", is_media=True),
-    "/v1/audio/transcriptions": Endpoint(name="audio.transcriptions", is_media=True),
-    "/v1/audio/translations": Endpoint(name="audio.translations", is_media=True),
-    "/v1/videos": Endpoint(name="videos", is_media=True, last_events=0),
+    "/v1/audio/transcriptions": Endpoint(name="audio.transcriptions", takes_form=True, is_media=True),
+    "/v1/audio/translations": Endpoint(name="audio.translations", takes_form=True, is_media=True),
+    "/v1/videos": Endpoint(name="videos", takes_form=True, is_media=True, last_events=0),
     "/v1/rerank": Endpoint(name="rerank", last_events=0),
     "/v1/score": Endpoint(name="score", last_events=0),
 }

@@ -100,6 +100,12 @@ class Entry:
         self._journal.append(self.exchange.opened(deadline_at))
         return self.exchange.dispatched(called, self._clock())
 
+    def left_s(self, total_s: float) -> float:
+        """Return what is left of the time that all attempts may take together."""
+        if not self.exchange.is_dispatched:
+            return total_s
+        return max(total_s - self.exchange.sent_s(self._clock()), 0.0)
+
     def received(self) -> None:
         """Note the upstream's last byte."""
         self.exchange.received(self._clock())

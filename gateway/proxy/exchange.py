@@ -20,10 +20,10 @@ FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
 
 
 class Called(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom the request is sent to: arm served, model, upstream and the model's price."""
+    """Whom the request is sent to: arm served, model (None: it names none), upstream and the model's price."""
 
     arm: Arm | None
-    model: str
+    model: str | None
     upstream: str
     price: Price | None
     price_version: str
@@ -85,6 +85,10 @@ class Exchange:
         """Tell whether the request was sent."""
         return self._called is not None
 
+    def sent_s(self, now: float) -> float:
+        """Return how long ago the request was sent last; 0 when it was not."""
+        return 0.0 if self._dispatched_at is None else now - self._dispatched_at
+
     def moved(self, called: Called, now: float) -> None:
         """Note that the upstream's answer was none to hand on, and that the request is sent elsewhere now."""
         if self._called is not None:
@@ -100,9 +104,11 @@ class Exchange:
     def saw_chunk(self, chunk: reply.Reply, now: float) -> None:
         """Read one streamed chunk: first and last output, usage, ids."""
         if chunk.has_delta:
-            if not chunk.is_media:
+            if chunk.type is None or not chunk.is_media:
                 self._deltas += 1
-            self.saw_bytes(now)
+            self._last_at = now
+            if self._first_at is None:
+                self._first_at = now
         self._read(chunk)
 
     def saw_bytes(self, now: float) -> None:
@@ -135,7 +141,9 @@ class Exchange:
             return self.record
         called = self._called
         tried_ms = self._upstream_ms(now)
-        upstream_ms = tried_ms and tried_ms + sum(attempt.upstream_ms or 0.0 for attempt in self._before)
+        upstream_ms = tried_ms
+        if self._before and tried_ms is not None:
+            upstream_ms = tried_ms + sum(attempt.upstream_ms or 0.0 for attempt in self._before)
         latency_ms = self.latency_ms(now)
         price = called.price if called is not None else None
         spent = cost(self._usage, price, self._tier) if called is not None else cost(None, None)

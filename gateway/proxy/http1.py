@@ -76,8 +76,8 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def request_head(method: str, to: Target, headers: Mapping[str, str], body_bytes: int) -> bytes:
-    """Return a request's head, with its host and the length of its body.
+def request_head(method: str, to: Target, headers: Mapping[str, str], body_bytes: int | None) -> bytes:
+    """Return a request's head, with its host and the length of its body; None: it comes in chunks.
 
     Raises:
         NotSendableError: a header's name is none, or its value holds a line end.
@@ -87,7 +87,9 @@ def request_head(method: str, to: Target, headers: Mapping[str, str], body_bytes
         if not _is_token(name):
             raise NotSendableError
         lines.append(f"{name}: {value}\r\n")
-    if body_bytes or method not in _WITHOUT_BODY:
+    if body_bytes is None:
+        lines.append("transfer-encoding: chunked\r\n")
+    elif body_bytes or method not in _WITHOUT_BODY:
         lines.append(f"content-length: {body_bytes}\r\n")
     lines.append("\r\n")
     head = "".join(lines).encode()
@@ -95,6 +97,11 @@ def request_head(method: str, to: Target, headers: Mapping[str, str], body_bytes
     if not head.count(b"\n") == head.count(b"\r") == count or b"\0" in head:
         raise NotSendableError
     return head
+
+
+def chunk(content: bytes) -> bytes:
+    """Return one chunk of a chunked body; of b"" the last one."""
+    return b"%x\r\n%b\r\n" % (len(content), content)
 
 
 @lru_cache(maxsize=256)

@@ -7,15 +7,27 @@ source that the application's settings do not list.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from gateway.errors import BadRequestError
 from gateway.proxy.snapshot import Caller
-from gateway.proxy.wire import Reading
 from gateway.settings.schema import UserSource
 
 MAX_USER_KEY_BYTES = 512
+
+
+class Reading(Protocol):
+    """A body that was read, JSON or a form."""
+
+    def text(self, name: str) -> str | None:
+        """Return a field, or None; raises `BadRequestError` when it is no text."""
+        ...
+
+    def metadata_text(self, name: str) -> str | None:
+        """Return a field of `metadata`, or None; raises as `text`."""
+        ...
 
 
 class User(msgspec.Struct, frozen=True):

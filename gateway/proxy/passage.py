@@ -83,8 +83,7 @@ class Passage:
             self._fail(chunk, content)
         else:
             self.has_begun = True
-        if not self.is_complete:
-            self._exchange.saw_chunk(chunk, now)
+        self._exchange.saw_chunk(chunk, now)
         if chunk.type is not None:
             self._note(chunk)
         return not (self._withholds_usage and chunk.is_usage_only)

@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 from analytics.record import Outcome
 from gateway.errors import ApiError, UpstreamError, UpstreamTimeoutError, error_event
 from gateway.proxy import reply
+from gateway.proxy.answered import headers_back, is_media, is_stream, length_back
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoints import Endpoint
 from gateway.proxy.entry import Entry
@@ -24,21 +25,8 @@ from gateway.proxy.upstream import Answer, BrokenFault, Fault, StalledFault
 HELD_BYTES = 8 * 1024 * 1024
 """The largest answer that is held back whole to read its usage; larger ones pass as they come."""
 
-_BACK = frozenset(
-    {
-        b"content-type",
-        b"content-disposition",
-        b"cache-control",
-        b"retry-after",
-        b"retry-after-ms",
-        b"x-should-retry",
-        b"openai-processing-ms",
-        b"openai-version",
-    }
-)
-_BACK_PREFIX = b"x-ratelimit-"
-_EVENT_STREAM = b"text/event-stream"
-_JSON = b"application/json"
+_END_BYTES = 4096
+"""How much of a larger answer's end is kept to look for its usage."""
 _OF_THE_STREAM = frozenset({b"content-type", b"cache-control"})
 _OVERSIZED, _CLOSED_EARLY = "oversized_event", "closed_early"
 _MALFORMED = frozenset({"broken_http", "compressed", _OVERSIZED})
@@ -69,39 +57,25 @@ async def relay(
     elif passing["endpoint"].is_media and is_media(answer):
         await relay_media(connection, answer, entry, headers)
     else:
-        await relay_whole(connection, answer, entry, headers)
+        ends = passing["endpoint"].ends_with_usage
+        await relay_whole(connection, answer, entry, headers, ends_with_usage=ends)
 
 
-def is_stream(answer: Answer) -> bool:
-    """Tell whether the upstream answers with server-sent events; an error is read whole, whatever its type says."""
-    return answer.status < 300 and any(
-        name == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in answer.headers
-    )
+async def relay_whole(
+    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], *, ends_with_usage: bool = False
+) -> None:
+    """Read the whole answer, record it, send it with its latency and cost; raises `Fault`.
 
-
-def is_media(answer: Answer) -> bool:
-    """Tell whether the upstream answers with something other than JSON."""
-    return answer.status < 300 and not any(
-        name == b"content-type" and value.startswith(_JSON) for name, value in answer.headers
-    )
-
-
-def headers_back(answer: Answer) -> list[Header]:
-    """Return the upstream's headers that reach the caller; its own request id under another name."""
-    kept = [(name, value) for name, value in answer.headers if name in _BACK or name.startswith(_BACK_PREFIX)]
-    kept.extend((b"x-upstream-request-id", value) for name, value in answer.headers if name == b"x-request-id")
-    return kept
-
-
-async def relay_whole(connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header]) -> None:
-    """Read the whole answer, record it, send it with its latency and cost; raises `Fault`."""
+    Of one that is too large to hold, the usage is read where it stands at the end.
+    """
     pieces: list[bytes] = []
     held_bytes = 0
     while piece := await answer.chunk():
         pieces.append(piece)
         held_bytes += len(piece)
         if held_bytes > HELD_BYTES:
-            return await _relay_bytes(connection, answer, entry, headers, b"".join(pieces))
+            kept_bytes = _END_BYTES if ends_with_usage else 0
+            return await _relay_bytes(connection, answer, entry, headers, b"".join(pieces), kept_bytes)
     entry.received()
     body = b"".join(pieces)
     read = reply.read(body)
@@ -129,13 +103,21 @@ async def relay_media(connection: Connection, answer: Answer, entry: Entry, head
 
 
 async def _relay_bytes(
-    connection: Connection, answer: Answer, entry: Entry, headers: Sequence[Header], received: bytes
+    connection: Connection,
+    answer: Answer,
+    entry: Entry,
+    headers: Sequence[Header],
+    received: bytes,
+    kept_bytes: int = 0,
 ) -> None:
-    await connection.start(answer.status, [*headers_back(answer), *_length(answer), *headers])
-    held = b""
+    length = length_back(answer)
+    await connection.start(answer.status, [*headers_back(answer), *length, *headers])
+    held = end = b""
     try:
         while received:
-            passed, held = held + received[:-1], received[-1:]
+            if kept_bytes:
+                end = (end + received[-kept_bytes:])[-kept_bytes:]
+            passed, held = (held + received[:-1], received[-1:]) if length else (received, b"")
             if passed:
                 await connection.write(passed)
             received = await answer.chunk()
@@ -143,13 +125,10 @@ async def _relay_bytes(
         entry.close(_outcome(fault), status=answer.status, error_class=fault.kind)
         raise
     entry.received()
+    entry.exchange.saw_answer(reply.read_end(end))
     outcome, error_class = outcome_of(answer.status)
     entry.close(outcome, status=answer.status, error_class=error_class)
     await connection.finish(held)
-
-
-def _length(answer: Answer) -> list[Header]:
-    return [header for header in answer.headers if header[0] == b"content-length"]
 
 
 async def relay_stream(

@@ -68,7 +68,7 @@ class Reply(msgspec.Struct):
     @property
     def failed(self) -> bool:
         """Tell whether it carries an error object, or is an event that tells of a failure."""
-        return bytes(self.error) != b"null" or (self.type is not None and self.type in _FAILED)
+        return bytes(self.error) != b"null" or self.type in _FAILED
 
     def error_body(self, content: bytes) -> bytes:
         """Return the body of an answer that tells of this failure; `content` is what it was read from."""
@@ -80,7 +80,7 @@ class Reply(msgspec.Struct):
     @property
     def ends(self) -> bool:
         """Tell whether it is an event after which no more comes."""
-        return self.type is not None and self.type in _LAST
+        return self.type in _LAST
 
     @property
     def finish_reason(self) -> str | None:
@@ -95,9 +95,11 @@ class Reply(msgspec.Struct):
     @property
     def has_delta(self) -> bool:
         """Tell whether it carries output: text, reasoning, refusal, a tool call, audio or an image."""
-        if self.type is not None and self.choices is None:
-            return self.type in _WHOLE_OUTPUT or (self.type.endswith(_PIECES) and bytes(self.delta) not in _NOTHING)
-        return any(_carries(choice) for choice in self.choices or ())
+        if self.choices is not None:
+            return any(_carries(choice) for choice in self.choices)
+        if self.type is None:
+            return False
+        return self.type in _WHOLE_OUTPUT or (self.type.endswith(_PIECES) and bytes(self.delta) not in _NOTHING)
 
     @property
     def is_media(self) -> bool:
@@ -167,6 +169,18 @@ def is_not_kept(body: bytes, kept: str) -> bool:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
     return error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS or kept in (error.message or "")
+
+
+def read_end(end: bytes) -> Reply | None:
+    """Read the last members of a whole answer from `usage` on, out of its last bytes; None where they are not there.
+
+    What follows a key is JSON as the rest of an object only where that key is the object's own.
+    """
+    at = end.rfind(b'"usage"')
+    return read(b"{" + end[at:]) if at > 0 and end[at - 1] in _BEFORE_KEYS else None
+
+
+_BEFORE_KEYS = b", \t\r\n"
 
 
 def _known_parts(body: bytes) -> Reply | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from analytics.pricetable import indexed, price_of
 from analytics.pricing import Price
+from gateway.settings.passthrough import Grant, grant
 from gateway.settings.schema import Application, Model, Upstream
 from gateway.settings.secrets import Derived, resolve
 from gateway.settings.snapshot import Snapshot
@@ -23,6 +24,10 @@ Source = Literal["ledger", "last_good"]
 """Where the decisions came from: the ledger's file, or the copy of the last good snapshot on this worker's disk."""
 
 _UNLISTED = "*"
+_ACCOUNT = "(account)"
+"""No model's name: parentheses never stand in one that a request could reach by mistake."""
+_ACCOUNT_FIRST_BYTE_S = 120.0
+"""As long as a whole answer of a model may take: what was uploaded is often looked at first."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +89,7 @@ class Decisions:
         self._rollouts = dict(_split_routes(snapshot, self._models))
         self._unlisted = _unlisted(snapshot, credentials)
         self._prices = indexed(snapshot.prices)
+        self._granted = dict(_granted(snapshot, credentials))
 
     def caller(self, token: str) -> Caller | None:
         """Return the application that this key stands for, or None."""
@@ -106,6 +112,15 @@ class Decisions:
             price = price_of(model, self._prices)
             return Route(base=msgspec.structs.replace(self._unlisted, model=model, price=price))
         return None
+
+    def granted(self, application: str, method: str, path: str) -> tuple[Grant, Deployment] | None:
+        """Return what lets an application call this path, and where that leads; None when nothing does."""
+        if (granted := self._granted.get(application)) is None:
+            return None
+        grants, deployment = granted
+        fitting = (one for one in grants if one.method == method and one.path.fullmatch(path))
+        first = next(fitting, None)
+        return None if first is None else (first, deployment)
 
     def names(self) -> list[str]:
         """Return every model name that an application may send, sorted."""
@@ -170,6 +185,17 @@ def _split_routes(snapshot: Snapshot, models: Mapping[str, Deployment]) -> Itera
         route = Route(base=models[flag.base], candidate=models[flag.candidate], flag=flag)
         for public in (name, *entry.also_for):
             yield public, route
+
+
+def _granted(
+    snapshot: Snapshot, credentials: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, tuple[tuple[Grant, ...], Deployment]]]:
+    for name, application in snapshot.applications.items():
+        upstream = application.passthrough_upstream or next(iter(snapshot.upstreams), None)
+        if application.passthrough and upstream is not None:
+            grants = tuple(one for one in map(grant, application.passthrough) if one is not None)
+            limits = Model(upstream=upstream, first_byte_timeout_s=_ACCOUNT_FIRST_BYTE_S)
+            yield name, (grants, _deploy(_ACCOUNT, limits, snapshot, credentials))
 
 
 def _unlisted(snapshot: Snapshot, credentials: Mapping[str, Mapping[str, str]]) -> Deployment | None:

@@ -48,16 +48,33 @@ class BrokenFault(Fault):
     """The connection ended, or the bytes were not HTTP that can be relayed, after the request may have been sent."""
 
 
+class Source(Protocol):
+    """A body that comes while it is sent: read once, piece by piece, as fast as the upstream takes it."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Return how many bytes it has in all; None when only its end tells, and it is sent in chunks."""
+        ...
+
+    async def piece(self) -> bytes:
+        """Return the next bytes, b"" at the end; what it raises ends the request, and whoever sent it gets that.
+
+        Of a body of known size, the last piece ends it: nothing is asked for after it.
+        """
+        ...
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request: absolute URL with its query as it is to be sent, headers, body, and its limits in seconds.
 
     `answer_s` bounds a whole answer that is not streamed; None for a stream, where `first_byte_s` bounds its start.
+    Both begin when the body was sent; while it is being sent, `idle_s` bounds how long the upstream may take nothing.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | Source
     connect_s: float
     first_byte_s: float
     idle_s: float
@@ -102,15 +119,23 @@ class Upstream(Protocol):
 class Clock:
     """The moments (event loop time) at which one call's limits pass, each with its name."""
 
-    __slots__ = ("_end", "_first_byte", "_idle_s", "_loop")
+    __slots__ = ("_answer_s", "_end", "_first_byte", "_first_byte_s", "_idle_s", "_is_sending", "_loop", "_total")
 
     def __init__(self, call: Call) -> None:
         self._loop = asyncio.get_running_loop()
+        self._answer_s, self._first_byte_s, self._idle_s = call.answer_s, call.first_byte_s, call.idle_s
+        self._total: tuple[float, Limit] = (self._loop.time() + call.total_s, "total")
+        self._end = self._first_byte = self._total
+        self._is_sending = True
+        if isinstance(call.body, bytes):
+            self.sent()
+
+    def sent(self) -> None:
+        """Begin to wait for the answer: the body was sent, or is at once."""
         now = self._loop.time()
-        total: tuple[float, Limit] = (now + call.total_s, "total")
-        self._end = total if call.answer_s is None else min(total, (now + call.answer_s, "answer"))
-        self._first_byte = (now + call.first_byte_s, "first_byte") if call.answer_s is None else self._end
-        self._idle_s = call.idle_s
+        self._is_sending = False
+        self._end = self._total if self._answer_s is None else min(self._total, (now + self._answer_s, "answer"))
+        self._first_byte = (now + self._first_byte_s, "first_byte") if self._answer_s is None else self._end
 
     def connect(self, within_s: float) -> tuple[float, Limit]:
         """Return when the wait for a connection, begun now, ends."""
@@ -122,9 +147,15 @@ class Clock:
 
     def next_byte(self, *, started: bool) -> tuple[float, Limit]:
         """Return when the wait for the next bytes ends; `started` tells that some have come already."""
+        if self._is_sending:
+            return self._total
         if started or self._first_byte is self._end:
             return min(self._end, (self._loop.time() + self._idle_s, "idle"))
         return min(self._end, self._first_byte)
+
+    def taken(self) -> tuple[float, Limit]:
+        """Return when the wait for the upstream to take more of the body ends."""
+        return min(self._total, (self._loop.time() + self._idle_s, "idle"))
 
     def check(self) -> None:
         """Raise `StalledFault` when the whole answer's time is over: bytes that never cease would outrun every wait."""

@@ -107,12 +107,7 @@ def read(body: bytes, endpoint: Endpoint = CHAT) -> Reading:
     model = _text(fields.get("model", _ABSENT), "model")
     if model is None:
         model = endpoint.default_model
-    if not model:
-        message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
-        raise BadRequestError(message, param="model", code="missing_model")
-    if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable():
-        message = f"The model's name must be printable and at most {MAX_MODEL_CHARACTERS} characters long."
-        raise BadRequestError(message, param="model", code="invalid_model")
+    model = model_name(model)
     stream = bool(_typed(_FLAG, fields.get("stream", _ABSENT), "stream", "true or false"))
     options = _object(fields, "stream_options") if stream else None
     usage = _typed(
@@ -121,6 +116,17 @@ def read(body: bytes, endpoint: Endpoint = CHAT) -> Reading:
     if endpoint.is_media and bytes(fields.get("stream_format", _ABSENT)) == b'"sse"':
         stream = True
     return Reading(body=body, fields=fields, model=model, stream=stream, asks_usage=bool(usage))
+
+
+def model_name(model: str | None) -> str:
+    """Return the name; raises `BadRequestError` when it is missing, or none that can stand in a record."""
+    if not model:
+        message = "The request names no model; set 'model' to one of the names that GET /v1/models lists."
+        raise BadRequestError(message, param="model", code="missing_model")
+    if len(model) > MAX_MODEL_CHARACTERS or not model.isprintable():
+        message = f"The model's name must be printable and at most {MAX_MODEL_CHARACTERS} characters long."
+        raise BadRequestError(message, param="model", code="invalid_model")
+    return model
 
 
 def rewrite(reading: Reading, model: str, *, inject_usage: bool) -> bytes:

@@ -31,6 +31,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path
     config: Path
 
+    @property
+    def lake(self) -> str:
+        """Where this host's records go, and its reports read."""
+        return self.definitions.lake.url or str(self.state_dir / "lake")
+
     def workers(self, count: int | None, listener: socket.socket, taken: Collection[str] = ()) -> list[Child]:
         """Return this many workers on one listening socket; None: one per core. None gets a name that is taken."""
         total = count or cores()

@@ -31,6 +31,9 @@ flag = "finetuned_model_rollout"
 base = "{BASE}"
 candidate = "{CANDIDATE}"
 
+[lake]
+seal_every_s = 1
+
 [applications.default]
 user_header = "x-user-id"
 expose = ["rollout", "model", "arm", "bucket"]

@@ -134,7 +134,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 - see there why it is safe
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - see there why it is safe
         )
 
     def _forget_ready(self) -> None:
@@ -160,7 +160,7 @@ def _load_prctl() -> Callable[[int, int], int] | None:
 _prctl = _load_prctl()
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """In the child, before it becomes another program: be told to end when the supervisor dies, even by SIGKILL.
 
     The child is a copy of this process without its other thread, the one that writes the log; a lock that it held at

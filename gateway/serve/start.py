@@ -111,12 +111,11 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         server = _overridden(definitions.server, options)
         gateway, console = _inherited_ports(inheritance, held) if inheritance else _bound_ports(server, held)
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
-        lake = definitions.lake.url or str(state_dir / "lake")
         children = [
             *(family.simulated(name, state_dir / f"demo-{name}.toml", bound) for name, bound in simulated.items()),
             *family.workers(server.workers, gateway, inheritance.estate.names if inheritance else ()),
-            family.shipper(lake),
-            family.console(console, lake),
+            family.shipper(family.lake),
+            family.console(console, family.lake),
         ]
         addresses = _announced(state_dir, [gateway, console, *simulated.values()])
         lock = inheritance.estate.lock if inheritance else lock

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from gateway.settings.address import base_url_faults, is_loopback
 from gateway.settings.applications import application_problems
 from gateway.settings.headers import forwarding_problems
+from gateway.settings.passthrough import passthrough_problems
 from gateway.settings.problem import Keys, Problem, dotted, error_at, nearest, quoted, shown, warning_at
 from gateway.settings.rates import rate_problems
 from gateway.settings.rollouts import rollout_problems
@@ -45,6 +46,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *rate_problems(configuration),
         *rollout_problems(configuration),
         *application_problems(configuration),
+        *passthrough_problems(configuration),
         *_secrets(configuration, environment_names),
     ]
     return tuple(sorted(problems, key=lambda problem: problem.severity))

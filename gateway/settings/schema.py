@@ -48,6 +48,7 @@ class Server(_Section, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
     max_buffered_bytes: Annotated[int, Meta(ge=1024)] = 256 * 1024 * 1024
     """Of request bodies, in each worker."""
+    max_upload_bytes: Annotated[int, Meta(ge=1024)] = 512 * 1024 * 1024
     max_concurrent: AtOnce | None = None
     """None: no limit."""
     queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
@@ -142,6 +143,10 @@ class Application(_Section, frozen=True, kw_only=True):
     content: Literal["none", "sampled", "full"] = "none"
     content_sample: Annotated[float, Meta(gt=0, le=1)] = 0.1
     content_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    passthrough: Annotated[tuple[str, ...], Meta(max_length=200)] = ()
+    """Paths without a model that it may call: "GET /v1/files/{id}". They act on the company's account."""
+    passthrough_upstream: str | None = None
+    """Whose account that is. None: the only upstream's."""
 
 
 class Configuration(_Section, frozen=True, kw_only=True):

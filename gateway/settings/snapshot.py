@@ -28,6 +28,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """The host's limits, and what callers of silent streams are sent; as in `[server]`, which has their meaning."""
 
     max_buffered_bytes: int = 256 * 1024 * 1024
+    max_upload_bytes: int = 512 * 1024 * 1024
     max_concurrent: int | None = None
     queue: int = 100
     queue_timeout_s: float = 5.0

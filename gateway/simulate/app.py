@@ -10,6 +10,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -17,9 +18,11 @@ from gateway.errors import ApiError, MethodNotAllowedError, NotFoundError, Unaut
 from gateway.simulate.asgi import JSON_TYPE, CallerGoneError, Headers, Message, Receive, Scope, Send, read_body, respond
 from gateway.simulate.config import Simulation
 from gateway.simulate.endpoints import STATELESS
+from gateway.simulate.faults import SimulatedError
+from gateway.simulate.files import Files
 from gateway.simulate.reply import Endpoint, Received
 from gateway.simulate.responses import Responses
-from gateway.simulate.stage import SimulatedError, Stage
+from gateway.simulate.stage import Stage
 from gateway.simulate.tally import Kept, Tally
 
 CREATED_AT = 1_767_225_600
@@ -37,6 +40,7 @@ class Application:
         self.tally = Tally(config.models, keep_last=config.keep_last)
         self._stage = Stage(config, self.tally)
         self._responses = Responses()
+        self._files = Files()
         self._endpoints: dict[str, Endpoint] = {**STATELESS, "/v1/responses": self._responses.endpoint}
         self._keys = [f"Bearer {key}".encode() for key in config.keys]
         self._boot = secrets.token_hex(8)
@@ -44,6 +48,7 @@ class Application:
         self._routes: dict[str, dict[str, _Answer]] = {
             **{path: {"POST": self._asked} for path in self._endpoints},
             "/v1/models": {"GET": self._models},
+            "/v1/files": {"GET": self._file_list, "POST": self._file_new},
             "/simulate/counts": {"GET": self._counts},
             "/simulate/cancelled": {"GET": self._cancelled},
             "/simulate/last": {"GET": self._last},
@@ -52,6 +57,8 @@ class Application:
         self._families: list[tuple[re.Pattern[str], dict[str, _Answer]]] = [
             (re.compile("/v1/models/.+"), {"GET": self._model}),
             (re.compile("/v1/responses/[^/]+"), {"GET": self._response, "DELETE": self._response_gone}),
+            (re.compile("/v1/files/[^/]+"), {"GET": self._file, "DELETE": self._file_gone}),
+            (re.compile("/v1/files/[^/]+/content"), {"GET": self._file_content}),
             (re.compile("/v1/responses/[^/]+/input_items"), {"GET": self._response_inputs}),
         ]
 
@@ -102,12 +109,15 @@ class Application:
             message = "Incorrect API key provided. The simulation's `keys` lists those that it accepts."
             raise UnauthorizedError(message)
 
-    async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _received(self, scope: Scope, receive: Receive) -> Received:
         body = await read_body(receive)
         if self._config.keep_last:
             self.tally.last.append(_kept(scope, body))
-        received = Received(body=body, content_type=_header(scope["headers"], b"content-type"))
-        await self._stage.answer(self._endpoints[scope["path"]], received, receive, send)
+        return Received(body=body, content_type=_header(scope["headers"], b"content-type"))
+
+    async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = await self._received(scope, receive)
+        await self._stage.answer(self._endpoints[scope["path"]], received, (scope, receive, send))
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         listed = [_described(name) for name in self._config.models]
@@ -128,6 +138,23 @@ class Application:
 
     async def _response_gone(self, scope: Scope, _receive: Receive, send: Send) -> None:
         await respond(send, 200, [JSON_TYPE], self._responses.delete(_part(scope, 3)))
+
+    async def _file_new(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, 200, [JSON_TYPE], self._files.add(await self._received(scope, receive)))
+
+    async def _file_list(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        await respond(send, 200, [JSON_TYPE], self._files.list(query))
+
+    async def _file(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond(send, 200, [JSON_TYPE], self._files.get(_part(scope, 3)))
+
+    async def _file_content(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        found = self._files.content(_part(scope, 3))
+        await respond(send, 200, [(b"content-type", b"application/octet-stream")], found.content)
+
+    async def _file_gone(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond(send, 200, [JSON_TYPE], self._files.delete(_part(scope, 3)))
 
     async def _counts(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await _respond_json(send, self.tally.counts())

@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,11 @@ Milliseconds = Annotated[float, Meta(ge=0, le=3_600_000)]
 Sigma = Annotated[float, Meta(ge=0, le=5)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Status = Annotated[int, Meta(ge=400, le=599)]
+Fault = Literal["stall_head", "stall_stream", "malformed", "early_error", "cut", "reset_head", "reset_stream", "slow"]
+"""What can go wrong other than by an error's status; `faults` tells how."""
+
+
+_ROUNDING = 1e-9
 
 
 class BadSimulationError(ValueError):
@@ -30,8 +35,9 @@ class SimulatedModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Time to first token and answer length are lognormal: a median and the sigma of the logarithm (0: always the
     median); `length_factor` multiplies every length, also one that a request fixes. `errors` maps an HTTP status to the
-    share of requests that get it. Reasoning tokens are part of an answer's tokens, cached tokens a share of the
-    prompt's; audio tokens are parts of each. `quality` is the share of answers that a simulated user likes.
+    share of requests that get it, `faults` what else goes wrong. Reasoning tokens are part of an answer's tokens,
+    cached tokens a share of the prompt's; audio tokens are parts of each. `quality` is the share of answers that a
+    simulated user likes.
     """
 
     ttft_ms: Milliseconds = 200.0
@@ -42,6 +48,9 @@ class SimulatedModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     length_factor: Annotated[float, Meta(gt=0, le=100)] = 1.0
     tokens_per_chunk: Annotated[int, Meta(ge=1, le=100_000)] = 4
     errors: dict[Status, Share] = {}
+    retry_after_s: Count = 1
+    faults: dict[Fault, Share] = {}
+    slow_factor: Annotated[float, Meta(ge=1, le=1_000)] = 10.0
     reasoning_tokens: Count = 0
     cached_share: Share = 0.0
     input_audio_tokens: Count = 0
@@ -103,9 +112,10 @@ def simulation(tree: Mapping[str, Any], *, source: str) -> Simulation:
 def _model(name: str, section: object, source: str) -> SimulatedModel:
     place = f'models."{name}".'
     model = _convert(section, SimulatedModel, source, place)
-    total = sum(model.errors.values())
-    if total > 1:
-        message = f"{source}: {place}errors: the shares add up to {total:g}; they may not exceed 1"
+    total = sum(model.errors.values()) + sum(model.faults.values())
+    if total > 1 + _ROUNDING:
+        what = "errors and faults" if model.errors and model.faults else "faults" if model.faults else "errors"
+        message = f"{source}: {place}{what}: the shares add up to {total:g}; they may not exceed 1"
         raise BadSimulationError(message)
     return model
 

@@ -1,7 +1,7 @@
 """The simulation files of the demonstration, by arm. Texts alone; no I/O.
 
 The delays are those of a real service (an answer in about 1.2 s, the candidate's in about 1.3 s), ten times shorter:
-so the shipped trace fits into a minute with fewer than 64 requests under way at once.
+so the shipped trace fits into a minute with fewer than 64 requests under way at once. Its seed makes all shows alike.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ CANDIDATE_MODEL = "ft:gpt-4o-mini:acme:sales-v2:abc123"
 SIMULATIONS = {
     "base": f"""# A simulated model server: the base model.
 time_scale = 0.1
+seed = 7
 
 [models."{BASE_MODEL}"]
 ttft_ms = 400
@@ -19,10 +20,11 @@ ms_per_token = 2.9
 output_tokens = 280
 tokens_per_chunk = 16
 cached_share = 0.2
-quality = 0.72
+quality = 0.68
 """,
     "candidate": f"""# A simulated model server: the fine-tuned one, liked better, slower, briefer; its name is made up.
 time_scale = 0.1
+seed = 7
 
 [models."{CANDIDATE_MODEL}"]
 ttft_ms = 430
@@ -31,6 +33,6 @@ output_tokens = 280
 length_factor = 0.8
 tokens_per_chunk = 16
 cached_share = 0.2
-quality = 0.81
+quality = 0.82
 """,
 }

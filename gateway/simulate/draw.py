@@ -8,17 +8,18 @@ from random import Random
 
 import msgspec
 
-from gateway.simulate.config import SimulatedModel
+from gateway.simulate.config import Fault, SimulatedModel
 
 MOST_OUTPUT_TOKENS = 100_000
 """A drawn answer is never longer, whatever its distribution says."""
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """How one request goes; `error` is the HTTP status that it fails with, or None."""
+    """How one request goes; `error` is the HTTP status that it fails with, `fault` what else goes wrong, or None."""
 
     ttft_ms: float
-    error: int | None
+    error: int | None = None
+    fault: Fault | None = None
 
 
 def source(seed: int, model: str, ordinal: int) -> Random:
@@ -27,8 +28,18 @@ def source(seed: int, model: str, ordinal: int) -> Random:
 
 
 def fate(model: SimulatedModel, rng: Random) -> Fate:
-    """Draw time to first token and error."""
-    return Fate(_lognormal(model.ttft_ms, model.ttft_sigma, rng), _error(model, rng.random()))
+    """Draw time to first token, and whether and how it fails."""
+    ttft_ms = _lognormal(model.ttft_ms, model.ttft_sigma, rng)
+    luck = rng.random()
+    for status, share in model.errors.items():
+        luck -= share
+        if luck < 0:
+            return Fate(ttft_ms, error=status)
+    for fault, share in model.faults.items():
+        luck -= share
+        if luck < 0:
+            return Fate(ttft_ms * (model.slow_factor if fault == "slow" else 1), fault=fault)
+    return Fate(ttft_ms)
 
 
 def output_length(model: SimulatedModel, rng: Random) -> int:
@@ -43,11 +54,3 @@ def good(model: SimulatedModel, rng: Random) -> bool:
 
 def _lognormal(median: float, sigma: float, rng: Random) -> float:
     return median * math.exp(sigma * rng.normalvariate(0, 1)) if sigma else median
-
-
-def _error(model: SimulatedModel, luck: float) -> int | None:
-    for status, share in model.errors.items():
-        luck -= share
-        if luck < 0:
-            return status
-    return None

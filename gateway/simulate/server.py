@@ -10,9 +10,11 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 import msgspec
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.simulate.app import Application
 from gateway.simulate.config import BadSimulationError, Simulation
+from gateway.simulate.faults import TRANSPORT
 from gateway.simulate.tally import Tally
 
 _GRACE_S = 1
@@ -94,10 +96,18 @@ class _Guest(uvicorn.Server):
         yield
 
 
+class _Protocol(HttpToolsProtocol):
+    """Leaves the connection's transport in the scope, for faults that drop it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"] = {TRANSPORT: self.transport}
+
+
 def _settings(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,  # pyright: ignore[reportArgumentType] - uvicorn's ASGI types are private; ours are the same messages
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

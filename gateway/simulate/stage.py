@@ -8,33 +8,16 @@ from random import Random
 
 import msgspec
 
-from gateway.errors import ApiError, NotFoundError
-from gateway.simulate.asgi import CallerGoneError, Headers, Receive, Send, respond, stay
-from gateway.simulate.config import SimulatedModel, Simulation
+from gateway.errors import NotFoundError
+from gateway.simulate.asgi import CallerGoneError, Headers, Receive, Scope, Send, respond, stay
+from gateway.simulate.config import Fault, SimulatedModel, Simulation
 from gateway.simulate.draw import Fate, fate, good, output_length, source
+from gateway.simulate.faults import SimulatedError, halved, play
 from gateway.simulate.reply import EVENTS_CONTENT, Asked, Endpoint, Frame, Lot, Received, Reply
 from gateway.simulate.tally import Cancelled, ModelTally, Tally
 
-
-class SimulatedError(ApiError):
-    """An error that the configuration asked for, worded as OpenAI words it."""
-
-    def __init__(self, status: int) -> None:
-        message, self.type, code = _WORDING.get(status, _WORDING[500])
-        super().__init__(message, code=code)
-        self.status = status
-        if status in {429, 503}:
-            self.headers = ((b"retry-after", b"1"),)
-
-
 _SOON_S = 0.001
-"""Chunks due within the loop's clock tick are due together."""
-
-_WORDING = {
-    429: ("Simulated: rate limit reached. Please try again in 1s.", "requests", "rate_limit_exceeded"),
-    500: ("Simulated: the server had an error while processing your request.", "server_error", "server_error"),
-    503: ("Simulated: the engine is currently overloaded, please try again later.", "server_error", "overloaded"),
-}
+"""Pieces due within the loop's clock tick are due together."""
 
 
 class _Turn(msgspec.Struct, kw_only=True):
@@ -45,6 +28,7 @@ class _Turn(msgspec.Struct, kw_only=True):
     tally: ModelTally
     fate: Fate
     reply: Reply
+    scope: Scope
     receive: Receive
     send: Send
     started: float
@@ -61,7 +45,7 @@ class Stage:
         self._boot = secrets.token_hex(6)
         self._answers = 0
 
-    async def answer(self, endpoint: Endpoint, received: Received, receive: Receive, send: Send) -> None:
+    async def answer(self, endpoint: Endpoint, received: Received, wires: tuple[Scope, Receive, Send]) -> None:
         """Answer one request whose body has been read.
 
         Raises:
@@ -81,8 +65,9 @@ class Stage:
             tally=tally,
             fate=fate(model, rng),
             reply=endpoint.reply(request, self._lot(request, model, rng)),
-            receive=receive,
-            send=send,
+            scope=wires[0],
+            receive=wires[1],
+            send=wires[2],
             started=started,
         )
         await self._counted(turn)
@@ -122,11 +107,22 @@ class Stage:
         first_s = (turn.fate.ttft_ms + thinking_ms) * self._config.time_scale / 1000
         if turn.fate.error is not None:
             await self._until(turn, first_s)
-            raise SimulatedError(turn.fate.error)
+            raise SimulatedError(turn.fate.error, turn.model.retry_after_s)
+        if turn.fate.fault is not None:
+            turn.tally.suffered(turn.fate.fault)
+            if turn.fate.fault != "slow":
+                await self._broken(turn, turn.fate.fault, first_s)
+                return
         if turn.reply.frames is None:
             await self._plain(turn, first_s)
         else:
             await self._stream(turn, turn.reply.frames, first_s)
+
+    async def _broken(self, turn: _Turn, fault: Fault, first_s: float) -> None:
+        await self._until(turn, first_s)
+        broken = halved(fault, turn.reply)
+        turn.tokens_sent = 0 if fault in {"stall_head", "reset_head"} else broken.tokens
+        await play(fault, turn.reply, broken, self._headers(turn), (turn.scope, turn.receive, turn.send))
 
     async def _plain(self, turn: _Turn, first_s: float) -> None:
         await self._until(turn, first_s + self._pace_s(turn) * max(turn.reply.longest - 1, 0))
@@ -153,7 +149,8 @@ class Stage:
             turn.tokens_sent = events[at - 1].tokens
 
     def _pace_s(self, turn: _Turn) -> float:
-        return turn.model.ms_per_token * self._config.time_scale / 1000
+        slower = turn.model.slow_factor if turn.fate.fault == "slow" else 1
+        return turn.model.ms_per_token * slower * self._config.time_scale / 1000
 
     async def _until(self, turn: _Turn, elapsed_s: float) -> None:
         await stay(turn.receive, turn.started + elapsed_s - time.monotonic())

@@ -28,6 +28,7 @@ class ModelTally(msgspec.Struct, kw_only=True):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     errors: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    faults: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     cancelled: int = 0
     cancelled_output_tokens: int = 0
     open_requests: int = 0
@@ -44,6 +45,10 @@ class ModelTally(msgspec.Struct, kw_only=True):
     def failed(self, status: int) -> None:
         """Count one error that the model gave."""
         self.errors[str(status)] = self.errors.get(str(status), 0) + 1
+
+    def suffered(self, fault: str) -> None:
+        """Count something else that went wrong as configured."""
+        self.faults[fault] = self.faults.get(fault, 0) + 1
 
 
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True):

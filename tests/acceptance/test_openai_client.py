@@ -213,6 +213,22 @@ async def test_the_asynchronous_client_is_answered_too(key: str, one: Installati
     assert CANDIDATE in names
 
 
+@pytest.mark.anyio
+async def test_the_asynchronous_streams_helper_tells_its_events(one: Installation):
+    async with openai.AsyncOpenAI(base_url=one.base_url, api_key=OLD_KEY, max_retries=0) as client:
+        async with client.chat.completions.stream(model=BASE, messages=MESSAGES, user="ada", tools=TOOLS) as stream:
+            kinds = {event.type async for event in stream}
+            final = await stream.get_final_completion()
+        raw = client.chat.completions.with_streaming_response
+        async with raw.create(model=BASE, messages=MESSAGES, user="ada", stream=True) as streamed:
+            lines = [line async for line in streamed.iter_lines() if line]
+
+    assert {"chunk", "tool_calls.function.arguments.done"} <= kinds
+    assert final.choices[0].message.tool_calls
+    assert streamed.headers["x-turnout-arm"] == "base"
+    assert lines[-1] == "data: [DONE]"
+
+
 def test_only_the_environment_needs_to_change(one: Installation, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", OLD_KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", one.base_url)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from analytics.comparison import RATIOS, ClusterSums, arm_figures, differences
 PARTS = ("users", "n", "x", "xx", "xn", "nn")
 
 
-def cluster(pairs: list[tuple[float, float]]) -> ClusterSums:
+def cluster(pairs: Sequence[tuple[float, float]]) -> ClusterSums:
     """Return the sums of users' (x, n)."""
     return ClusterSums(
         users=len(pairs),
@@ -22,7 +23,7 @@ def cluster(pairs: list[tuple[float, float]]) -> ClusterSums:
     )
 
 
-def answered(**ratios: list[tuple[float, float]]) -> dict[str, Any]:
+def answered(**ratios: Sequence[tuple[float, float]]) -> dict[str, Any]:
     """Return one row of the question, with users' (x, n) for some ratios and nothing for the others."""
     row: dict[str, Any] = dict.fromkeys(("model", "latency_p50_ms", "latency_p99_ms", "ttft_p50_ms", "total_cost_usd"))
     row |= dict.fromkeys(("requests", "users", "errors", "latencies", "ttfts", "cost_unknown", "ratings"), 0)

@@ -43,3 +43,9 @@ class TestThroughTurnout(ChatModelIntegrationTests):
     @property
     def model_override_value(self) -> str:
         return "gpt-4o-mini"
+
+
+class TestThroughTurnoutByResponses(TestThroughTurnout):
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "use_responses_api": True}

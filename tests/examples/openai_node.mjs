@@ -128,7 +128,7 @@ test("an aborted question throws the client's own error", async () => {
 
 test("a client's own timeout is its own error", async () => {
   const mark = { model: "slow", messages, metadata: { simulate_id: "timed-out-by-node" } };
-  await assert.rejects(client.chat.completions.create(mark, { timeout: 300 }), OpenAI.APIConnectionTimeoutError);
+  await assert.rejects(client.chat.completions.create(mark, { timeout: 3000 }), OpenAI.APIConnectionTimeoutError);
 });
 
 test("a wrong key is an authentication error", async () => {
@@ -161,4 +161,24 @@ test("models are listed and retrieved", async () => {
   for await (const model of client.models.list()) names.push(model.id);
   assert.ok(names.includes(MODEL));
   assert.equal((await client.models.retrieve(MODEL)).id, MODEL);
+});
+
+test("an embedding is made", async () => {
+  const made = await client.embeddings.create({ model: MODEL, input: ["one", "two"], dimensions: 8, user: "alice" });
+  assert.deepEqual(made.data.map((vector) => vector.embedding.length), [8, 8]);
+});
+
+test("a completion and a moderation are answered", async () => {
+  assert.ok((await client.completions.create({ model: MODEL, prompt: "Dear customer," })).choices[0].text);
+  assert.equal((await client.moderations.create({ model: MODEL, input: "hello" })).results.length, 1);
+});
+
+test("a response is made, goes on and is streamed", async () => {
+  const told = { model: MODEL, input: "Which plan fits five people?", safety_identifier: "alice" };
+  const first = await client.responses.create(told);
+  const second = await client.responses.create({ ...told, previous_response_id: first.id });
+  assert.ok(first.output_text);
+  assert.equal(second.previous_response_id, first.id);
+  const final = await client.responses.stream(told).finalResponse();
+  assert.ok(final.output_text);
 });

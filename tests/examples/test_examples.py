@@ -18,7 +18,7 @@ ANSWERED = re.compile(rf"^{re.escape(BASE)}: \w", re.MULTILINE)
 def test_the_python_example_asks_and_sends_a_thumb(one: Installation, tmp_path: Path):
     done = run([sys.executable, "-W", "error", str(EXAMPLES / "python/openai_chat.py")], one, tmp_path)
 
-    printed = succeeded(done, one)
+    printed = succeeded(done)
     assert ANSWERED.search(printed)
     assert "arm: base | request: " in printed
     assert printed.endswith("feedback: sent\n")
@@ -27,13 +27,13 @@ def test_the_python_example_asks_and_sends_a_thumb(one: Installation, tmp_path: 
 def test_the_python_stream_ends_with_a_rating(one: Installation, tmp_path: Path):
     done = run([sys.executable, "-W", "error", str(EXAMPLES / "python/openai_stream.py")], one, tmp_path)
 
-    printed = succeeded(done, one)
+    printed = succeeded(done)
     assert re.search(r"^\w.*\n+arm: base\n", printed)
     assert printed.endswith("feedback: sent\n")
 
 
 def test_the_asynchronous_example_answers_every_user(one: Installation, tmp_path: Path):
-    printed = succeeded(run([sys.executable, str(EXAMPLES / "python/openai_async.py")], one, tmp_path), one)
+    printed = succeeded(run([sys.executable, str(EXAMPLES / "python/openai_async.py")], one, tmp_path))
 
     assert [line.split(":")[0] for line in printed.splitlines()] == [
         f"{user} got {BASE}" for user in ("alice", "bob", "carol")
@@ -41,7 +41,7 @@ def test_the_asynchronous_example_answers_every_user(one: Installation, tmp_path
 
 
 def test_the_langchain_example_chains_streams_and_calls(one: Installation, tmp_path: Path):
-    printed = succeeded(run([langchain_python(), str(EXAMPLES / "python/langchain_chat.py")], one, tmp_path), one)
+    printed = succeeded(run([langchain_python(), str(EXAMPLES / "python/langchain_chat.py")], one, tmp_path))
 
     assert ANSWERED.search(printed)
     assert "\narm: base\n" in printed
@@ -52,7 +52,7 @@ def test_the_node_example_asks_streams_and_sends_a_thumb(one: Installation, tmp_
     folder = node_folder(EXAMPLES / "node", tmp_path)
     done = run([node(), "openai_chat.mjs"], one, folder)
 
-    printed = succeeded(done, one)
+    printed = succeeded(done)
     assert ANSWERED.search(printed)
     assert "\narm: base\n" in printed
     assert printed.endswith("feedback: sent\n")
@@ -61,7 +61,7 @@ def test_the_node_example_asks_streams_and_sends_a_thumb(one: Installation, tmp_
 def test_the_vercel_example_writes_streams_orders_and_calls(one: Installation, tmp_path: Path):
     folder = node_folder(EXAMPLES / "node", tmp_path)
 
-    printed = succeeded(run([node(), "vercel_ai.mjs"], one, folder), one)
+    printed = succeeded(run([node(), "vercel_ai.mjs"], one, folder))
 
     assert ANSWERED.search(printed)
     assert "\narm: base\n" in printed
@@ -73,7 +73,7 @@ def test_the_curl_example_shows_the_headers_and_the_stream(one: Installation, tm
     if not shutil.which("curl"):
         pytest.skip("not exercised: there is no curl here")
 
-    printed = succeeded(run(["bash", str(EXAMPLES / "curl/chat.sh")], one, tmp_path), one)
+    printed = succeeded(run(["bash", str(EXAMPLES / "curl/chat.sh")], one, tmp_path))
 
     assert "x-turnout-arm: base" in printed
     assert "data: [DONE]" in printed

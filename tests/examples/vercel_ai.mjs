@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createOpenAI, openai } from "@ai-sdk/openai";
-import { APICallError, generateObject, generateText, isStepCount, Output, streamObject, streamText, tool } from "ai";
+import { APICallError, embed, generateObject, generateText, isStepCount, Output, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
 
 const model = openai.chat("sales-companion");
@@ -97,4 +97,20 @@ test("a wrong key is an error with the status and our sentence", async () => {
 
 test("an unknown model is an error with the status", async () => {
   await assert.rejects(generateText({ ...asked, model: openai.chat("gpt-9") }), (error) => error.statusCode === 404);
+});
+
+test("the Responses API answers, streams, and calls tools", async () => {
+  const responses = { ...asked, model: openai("sales-companion"), providerOptions };
+  assert.ok((await generateText(responses)).text);
+  const result = streamText(responses);
+  assert.equal((await collected(result.textStream)).join(""), await result.text);
+  assert.ok((await result.usage).outputTokens > 0);
+  const { steps } = await generateText({ ...responses, tools, stopWhen: isStepCount(3) });
+  assert.equal(steps[0].toolCalls[0].toolName, "lookUpPrice");
+  assert.ok(steps[1].text);
+});
+
+test("embed embeds", async () => {
+  const { embedding } = await embed({ model: openai.embedding("sales-companion"), value: "one", maxRetries: 0 });
+  assert.ok(embedding.length > 1);
 });

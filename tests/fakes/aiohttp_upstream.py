@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from gateway.proxy.upstream import Answer, BrokenFault, Call, Clock, Fault, RefusedFault, StalledFault, unusable
+from gateway.proxy.upstream import (
+    Answer,
+    BrokenFault,
+    Call,
+    Clock,
+    Fault,
+    RefusedFault,
+    Source,
+    StalledFault,
+    unusable,
+)
 
 _POOLED_IDLE_S = 15.0
 _NAMES_S = 10
@@ -41,19 +51,25 @@ class AiohttpUpstream:
         """See `Upstream`."""
         clock = Clock(call)
         head_at, limit = clock.head()
+        body = _Sent(call.body, clock) if not isinstance(call.body, bytes) else None
         try:
-            async with asyncio.timeout_at(head_at):
+            async with asyncio.timeout_at(head_at) as bound:
+                if body is not None:
+                    body.bound = bound
                 response = await self._session.request(
                     call.method,
                     URL(call.url, encoded=True),
-                    headers=call.headers,
-                    data=call.body if len(call.body) <= _PIECE_BYTES else io.BytesIO(call.body),
+                    headers=_framed(call),
+                    data=_handed_over(call.body) if body is None else aiter(body),
                     timeout=aiohttp.ClientTimeout(connect=call.connect_s, ceil_threshold=float("inf")),
                     allow_redirects=False,
                 )
         except TimeoutError as error:
+            _, limit = clock.head()
             raise StalledFault("connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else limit) from None
         except (aiohttp.ClientError, ValueError) as error:
+            if body is not None and body.error is not None:
+                raise body.error from None
             raise _fault(error) from None
         answer = _AiohttpAnswer(response, clock)
         if (kind := unusable(answer)) is not None:
@@ -73,6 +89,37 @@ class AiohttpUpstream:
             if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
                 self._connector.clear_dns_cache(request.url.raw_host, request.url.port)
             raise (error if isinstance(error, TimeoutError) else _fault(error)) from None
+
+
+class _Sent:
+    """A streamed body as aiohttp takes it. It knows no limit for the sending itself: only the total."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self.bound: asyncio.Timeout | None = None
+        self.error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while piece := await self._source.piece():
+                yield piece
+        except Exception as error:
+            self.error = error
+            raise
+        self._clock.sent()
+        if self.bound is not None and not self.bound.expired():
+            self.bound.reschedule(self._clock.head()[0])
+
+
+def _framed(call: Call) -> dict[str, str]:
+    size_bytes = None if isinstance(call.body, bytes) else call.body.size_bytes
+    return {**call.headers} if size_bytes is None else {**call.headers, "content-length": str(size_bytes)}
+
+
+def _handed_over(body: bytes | Source) -> bytes | io.BytesIO:
+    assert isinstance(body, bytes)
+    return body if len(body) <= _PIECE_BYTES else io.BytesIO(body)
 
 
 class _Connection(ResponseHandler):

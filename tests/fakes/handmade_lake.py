@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from analytics.lake.layout import Lake
+from analytics.lake.columns import FEEDBACK_COLUMNS
+from analytics.lake.layout import FEEDBACK, Lake
 from analytics.lake.parquet import ParquetWriter, row
 from analytics.record import Record, uuid7
-from analytics.warehouse.database import FEEDBACK, FEEDBACK_COLUMNS
 
 AT_US = 1_790_000_000_000_000
 """2026-09-21 14:13:20 UTC."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 
@@ -22,6 +22,7 @@ from gateway.proxy.upstream import (
     Fault,
     Header,
     RefusedFault,
+    Source,
     StalledFault,
     unusable,
 )
@@ -48,9 +49,12 @@ class HttpxUpstream:
         head_at, limit = clock.head()
         try:
             request = _request(call)
-            async with asyncio.timeout_at(head_at):
+            async with asyncio.timeout_at(head_at) as bound:
+                if not isinstance(call.body, bytes):
+                    request.stream = _Sent(call.body, clock, bound)
                 response = await self._transport.handle_async_request(request)
         except TimeoutError:
+            _, limit = clock.head()
             raise StalledFault(limit) from None
         except httpx.ConnectTimeout:
             raise StalledFault("connect") from None  # noqa: EM101 - the name of a limit
@@ -66,6 +70,22 @@ class HttpxUpstream:
         await asyncio.gather(*self._closing, return_exceptions=True)
         with contextlib.suppress(Exception):
             await self._transport.aclose()
+
+
+class _Sent(httpx.AsyncByteStream):
+    """A streamed body as httpx takes it: to its end before the answer is read, and with no limit but the total."""
+
+    def __init__(self, source: Source, clock: Clock, bound: asyncio.Timeout) -> None:
+        self._source = source
+        self._clock = clock
+        self._bound = bound
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._source.piece():
+            yield piece
+        self._clock.sent()
+        if not self._bound.expired():
+            self._bound.reschedule(self._clock.head()[0])
 
 
 class _HttpxAnswer:
@@ -105,11 +125,16 @@ class _HttpxAnswer:
 def _request(call: Call) -> httpx.Request:
     origin = call.url.split("/", 3)
     target = "/" + origin[3] if len(origin) > 3 else "/"
+    headers = {**call.headers}
+    if not isinstance(call.body, bytes):
+        size_bytes = call.body.size_bytes
+        framing = ("transfer-encoding", "chunked") if size_bytes is None else ("content-length", str(size_bytes))
+        headers[framing[0]] = framing[1]
     return httpx.Request(
         call.method,
         call.url,
-        headers=call.headers,
-        content=call.body,
+        headers=headers,
+        content=call.body if isinstance(call.body, bytes) else None,
         extensions={"timeout": {"connect": call.connect_s}, "target": target.encode("ascii")},
     )
 

@@ -115,7 +115,7 @@ class Peer(asyncio.Protocol):
         del self._unread[: at + len(mark)]
         return taken
 
-    async def _exactly(self, count: int) -> bytes:
+    async def exactly(self, count: int) -> bytes:
         while len(self._unread) < count:
             await self._more()
         taken = bytes(self._unread[:count])
@@ -136,7 +136,7 @@ class Peer(asyncio.Protocol):
         if headers.get("transfer-encoding") == "chunked":
             body = await self._chunked()
         else:
-            body = await self._exactly(int(headers.get("content-length", "0")))
+            body = await self.exactly(int(headers.get("content-length", "0")))
         request = Request(head=head, body=body)
         self.requests.append(request)
         return request
@@ -144,7 +144,7 @@ class Peer(asyncio.Protocol):
     async def _chunked(self) -> bytes:
         body = b""
         while size := int(await self.until(b"\r\n"), 16):
-            body += (await self._exactly(size + 2))[:-2]
+            body += (await self.exactly(size + 2))[:-2]
         await self.until(b"\r\n")
         return body
 

@@ -179,12 +179,16 @@ class ScriptedUpstream:
 
     def __init__(self, moments: Moments, answer: ScriptedAnswer | Exception) -> None:
         self.calls: list[Call] = []
+        self.streamed = b""
         self._moments = moments
         self._answer = answer
 
     async def send(self, call: Call) -> ScriptedAnswer:
         self.calls.append(call)
         await self._moments.reach("send")
+        if not isinstance(call.body, bytes):
+            while piece := await call.body.piece():
+                self.streamed += piece
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer

@@ -75,7 +75,8 @@ class Reciter:
 
     async def recite(self, peer: Peer) -> None:
         """Answer every request of a connection; each write leaves at once, or cuts would be mended on the way."""
-        peer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):
+            peer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
             request = await peer.read()
             self.heard.append(request)

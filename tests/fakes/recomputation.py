@@ -34,10 +34,14 @@ def _rows(folder: Path) -> list[Row]:
     return found
 
 
-def recompute(requests: Iterable[Row], feedback: Iterable[Row], rollout: str, generation: int) -> dict[str, Any]:
+def recompute(
+    requests: Iterable[Row], feedback: Iterable[Row], rollout: str, generation: int, step: int | None = None
+) -> dict[str, Any]:
     """Return the numbers of the table in the shape of its JSON."""
     once = {row["request_id"]: row for row in requests}
     mine = [row for row in once.values() if (row["rollout"], row["generation"]) == (rollout, generation)]
+    if step is not None:
+        mine = [row for row in mine if row["step"] == step]
     live = [row for row in mine if row["purpose"] == "live"]
     counted = [row for row in live if row["reason"] in {"split", "stale"} and row["bucket"] is not None]
     positive = _ratings(once, feedback)

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.proxy.upstream import Answer, Call
+from gateway.proxy.upstream import Answer, Call, Source
 from tests.fakes.peer import Gate, Peer, PeerGoneError, Request
 
 CERTIFICATE = Path(__file__).parent / "certificates" / "loopback.pem"
@@ -187,7 +187,7 @@ def hanging_listener() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def call_to(base: str, body: bytes = b'{"model":"m"}', **changes: Any) -> Call:
+def call_to(base: str, body: bytes | Source = b'{"model":"m"}', **changes: Any) -> Call:
     """Return a streamed request with limits that no healthy upstream reaches."""
     call = Call(
         method="POST",

@@ -6,6 +6,8 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.fakes.upstream import CHUNKED, chunk
+
 PATIENCE_S = 30.0
 Header = tuple[bytes, bytes]
 
@@ -25,12 +27,20 @@ class Received:
         return dict(self.headers).get(name)
 
 
-def ask(url: str, method: str, target: str, headers: tuple[Header, ...], body: bytes) -> Received:
-    """Send one request over a connection of its own, and read its answer to the end."""
+def ask(
+    url: str, method: str, target: str, headers: tuple[Header, ...], body: bytes, *, chunk_bytes: int | None = None
+) -> Received:
+    """Send one request over a connection of its own, its body in chunks if these have a size; read its answer."""
     lines = [f"{method} {target} HTTP/1.1".encode(), *(name + b": " + value for name, value in headers)]
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S) as connection:
-        connection.sendall(b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", b""]) + body)
+        if chunk_bytes is not None:
+            lines.append(CHUNKED)
+            pieces = [body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes)]
+            body = b"".join(map(chunk, [*pieces, b""]))
+        elif body or method != "GET":
+            lines.append(b"content-length: %d" % len(body))
+        connection.sendall(b"\r\n".join([*lines, b"", b""]) + body)
         return _read(_Line(connection))
 
 

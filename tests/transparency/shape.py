@@ -24,7 +24,7 @@ class Shape:
 
     `whole` is the answer to the body as it is; `streamed` the answer to the same body with `"stream": true` at its
     end, or None where the endpoint has no streams. `is_opaque`: nothing of the request is read, so that nothing of it
-    changes, and no model is in it.
+    changes, and no model is in it. `chunk_bytes`: the client sends its body in chunks of this size, its length untold.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Shape:
     whole: Answer | None = None
     streamed: Answer | None = None
     is_opaque: bool = False
+    chunk_bytes: int | None = None
 
     def calls(self) -> Iterator[Call]:
         """Return every way in which this shape is asked for."""

@@ -122,7 +122,8 @@ class Stage:
         typed = ((b"content-type", shape.content_type),) if shape.content_type else ()
         headers = (*CALLER, *typed, (b"authorization", b"Bearer " + key.encode()))
         target = f"/v1{shape.path.removeprefix('/v1')}{shape.query}"
-        received = ask(url, shape.method, target, headers, call.body_for(model))
+        body = call.body_for(model)
+        received = ask(url, shape.method, target, headers, body, chunk_bytes=shape.chunk_bytes)
         (heard,) = self.reciter.heard or [None]
         assert heard is not None, f"nothing reached the upstream; the client got {received.status} {received.body!r}"
         upstream = urlsplit(self.reciter.url).netloc

@@ -120,6 +120,16 @@ def test_a_compressed_answer_which_nobody_asked_for_is_answered_by_a_status(stag
     assert (through.status, error_of(through.body)["code"]) == (502, "upstream_error")
 
 
+@pytest.mark.parametrize("kind", [b"application/json; charset=utf-8", b"text/plain", b""])
+def test_what_is_read_as_json_is_sent_as_json_whatever_its_client_calls_it(stage: Stage, kind: bytes):
+    call = replace(WHOLE_CALL, shape=replace(WHOLE_CALL.shape, content_type=kind))
+
+    heard = stage.through(call, "plain").heard
+
+    assert dict(heard.headers)["content-type"] == "application/json"
+    assert heard.body == call.body_for("plain")
+
+
 def test_headers_outside_the_list_stay_with_the_gateway_and_its_own_are_added(stage: Stage):
     more = (b"location: http://127.0.0.1:9/", b"retry-after: 3", b"content-disposition: inline", b"via: 1.1 x")
 

@@ -15,12 +15,12 @@ from tests.transparency.stage import WAYS, Stage
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_a_call_through_the_gateway_is_the_call_to_the_upstream(stage: Stage, call: Call):
-    for way in WAYS:
+    for way in WAYS[:1] if call.shape.is_opaque else WAYS:
         direct = stage.direct(call, way)
         through = stage.through(call, way)
 
         assert_upstream_heard_the_same(call, way, direct, through)
-        assert_client_received_the_same(call, direct.received, through.received)
+        assert_client_received_the_same(call, way, direct.received, through.received)
 
 
 def test_there_are_shapes_enough_and_each_has_its_own_name():

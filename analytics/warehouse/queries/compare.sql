@@ -1,6 +1,6 @@
 -- question: how do the two arms of a rollout compare?
 -- grain: one row per arm, base first, also for an arm without requests; the columns after `left_out_*` are sums over users
--- parameters: rollout, generation, since (inclusive or NULL), until (exclusive or NULL)
+-- parameters: rollout, generation, step (or NULL: all), since (inclusive or NULL), until (exclusive or NULL)
 -- reads the views `requests` and `ratings`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
 WITH asked AS (
     SELECT *,
@@ -8,12 +8,13 @@ WITH asked AS (
         reason IN ('split', 'stale') AND bucket IS NOT NULL AND user_hash IS NOT NULL AS is_split
     FROM requests
     WHERE rollout = $rollout AND generation = $generation AND arm_assigned IS NOT NULL
+        AND ($step::INTEGER IS NULL OR step = $step::INTEGER)
         AND ($since::TIMESTAMP IS NULL OR started_at >= $since::TIMESTAMP)
         AND ($until::TIMESTAMP IS NULL OR started_at < $until::TIMESTAMP)
 ),
 counted AS (
     SELECT
-        arm_assigned AS arm, user_hash, started_at, percent,
+        arm_assigned AS arm, user_hash, started_at, step, percent,
         CASE WHEN arm_served = arm_assigned THEN model_served END AS model,
         CASE
             WHEN fallback_reason IS NOT NULL OR error_class = 'circuit_open'
@@ -47,6 +48,8 @@ per_arm AS (
         count(satisfaction) AS ratings,
         min(started_at) AS first_at,
         max(started_at) AS last_at,
+        min(step) AS first_step,
+        max(step) AS last_step,
         min(percent) AS percent_low,
         max(percent) AS percent_high
     FROM counted

@@ -17,18 +17,19 @@ from analytics.comparison import Comparison
 from gateway.console.auth import permits
 from gateway.console.reports import Reports
 
-Generation = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
-"""A generation of a rollout, from 1."""
+Counted = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
+"""A generation of a rollout, or a step of its story: both count from 1."""
 
 
 @get("/reports/compare", opt=permits("ops", "analyst", "admin"))
 async def compare_arms(
     reports: NamedDependency[Reports],
     rollout: FromQuery[str | None] = None,
-    generation: Generation = None,
+    generation: Counted = None,
+    step: Counted = None,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
 ) -> Comparison:
     """Compare the two arms of a rollout; without a name the only rollout there is."""
-    question = partial(reports.compare, rollout, generation=generation, since=since, until=until)
+    question = partial(reports.compare, rollout, generation=generation, step=step, since=since, until=until)
     return await anyio.to_thread.run_sync(question, limiter=reports.turns)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import msgspec
 import pytest
 
@@ -18,6 +21,7 @@ from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 from tests.fakes.recomputation import read_lake, recompute, same
 
 NAME = "sales-companion"
+REPORTS = Path(__file__).parents[3] / "docs" / "reports.md"
 
 
 def split(number: int, arm: str, **facts: Any) -> Record:
@@ -225,3 +229,34 @@ def test_plain_python_comes_to_the_same_numbers(warehouse: Warehouse, lake: Hand
     assert found.base.ratings > 50
     assert found.candidate.error_rate.low is not None
     assert not [line for line in same(msgspec.to_builtins(found), expected) if line]
+
+
+def test_the_sql_of_the_documentation_gives_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake):
+    rng = random.Random(4)
+    requests = [msgspec.structs.replace(one, step=3) for one in map(noise(rng), range(1, 800))]
+    lake.put(requests)
+    lake.put_feedback([said(number, rng.choice(requests), thumb=rng.choice(("up", "down"))) for number in range(200)])
+    [statement] = re.findall(r"```sql\n(.*?)```", REPORTS.read_text(), re.DOTALL)
+    with duckdb.connect(":memory:") as connection:
+        answer = connection.execute(statement.replace("'lake/", f"'{lake.root}/"))
+        names = [column[0] for column in answer.description]
+        documented = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    found = asked(warehouse, step=3)
+
+    assert [row["arm"] for row in documented] == ["base", "candidate"]
+    for row, arm in zip(documented, (found.base, found.candidate), strict=True):
+        assert (row["requests"], row["users"], row["ratings"]) == (arm.requests, arm.users, arm.ratings)
+        assert (row["p50_ms"], row["p99_ms"]) == (arm.latency_p50_ms.value, arm.latency_p99_ms.value)
+        assert (row["ttft_p50_ms"], row["fine"]) == (arm.ttft_p50_ms.value, arm.error_rate.of - arm.errors)
+        assert row["total_cost_usd"] == pytest.approx(arm.total_cost_usd)
+        assert row["cost_usd"] == pytest.approx(arm.cost_usd.value)
+        assert row["tokens"] == pytest.approx(arm.output_tokens.value)
+        assert row["satisfied"] == pytest.approx(arm.satisfaction.value)
+
+
+def test_one_step_is_one_part_of_a_generation(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(1, "base", step=1), split(2, "base", step=2), split(3, "candidate", step=2)])
+    whole, second = asked(warehouse), asked(warehouse, step=2)
+
+    assert (whole.base.requests, whole.first_step, whole.last_step) == (2, 1, 2)
+    assert (second.base.requests, second.candidate.requests, second.first_step, second.last_step) == (1, 1, 2, 2)

@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.console.control import Control
 from gateway.console.reports import Reports, parse_moment
@@ -21,8 +22,8 @@ def test_a_lake_that_is_not_there_yet_has_a_report_without_figures(control: Cont
 
 
 def test_among_several_rollouts_one_must_be_named(tmp_path: Path):
-    arms = {"base": "gpt", "candidate": "tuned"}
-    several = definitions(one=RolloutDefinition(**arms), two=RolloutDefinition(**arms, flag="second"))
+    one = RolloutDefinition(base="gpt", candidate="tuned")
+    several = definitions(one=one, two=replace(one, flag="second"))
     with opened(tmp_path, several) as control, closing(Reports(control, tmp_path / "lake")) as reports:
         with pytest.raises(BadRequestError, match="name a rollout; the configured ones: one, two"):
             reports.compare()

@@ -148,7 +148,9 @@ async def test_an_answer_that_is_kept_elsewhere_is_gone_on_from_there(
 async def test_it_is_sent_with_the_other_arms_model():
     asked = await Asked("one", view()).send(previous_response_id="resp_1")
 
-    assert [json.loads(call.body)["model"] for call in asked.upstream.calls] == [CANDIDATE, BASE]
+    first, second = asked.upstream.calls
+    assert [json.loads(call.body)["model"] for call in (first, second)] == [CANDIDATE, BASE]
+    assert 0 < second.total_s < first.total_s
 
 
 async def test_what_is_kept_at_the_own_arm_is_asked_for_once():

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.proxy.caller import Header
 from gateway.proxy.endpoint import Inference
+from gateway.proxy.endpoints import KNOWN, endpoint_of
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
@@ -237,6 +238,75 @@ async def test_a_bad_request_is_refused_once_recorded_once_and_forwarded_never(
     assert done.tally.in_flight == 0
     assert b"canary" not in done.caller.body
     assert "canary" not in f"{done.record}"
+
+
+PATHS = [path for path in (*KNOWN, "/v1/poems") if path != "/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("body", "headers", "status", "code", "param"), REFUSED)
+async def test_a_bad_request_is_refused_alike_by_every_endpoint(
+    body: bytes, headers: list[Header], status: int, code: str, param: str | None, path: str
+):
+    if code == "missing_model" and path == "/v1/moderations":
+        status, code = 404, "model_not_found"
+
+    done = await request(WHOLE, body=body, headers=headers, path=path)
+
+    assert (done.caller.status, done.caller.error["code"], done.caller.error["param"]) == (status, code, param)
+    assert (done.record.outcome, done.record.status, done.record.error_class) == ("rejected", status, code)
+    endpoint = endpoint_of(path)
+    assert endpoint is not None
+    assert done.record.endpoint == endpoint.name
+    assert not done.upstream.calls
+    assert done.tally.in_flight == 0
+    assert b"canary" not in done.caller.body
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_endpoint_is_split_forwarded_and_recorded(path: str):
+    headers = [AUTHORIZED, (b"x-turnout-tags", b"team=a"), (b"openai-beta", b"b1")]
+
+    done = await request(WHOLE, rollouts=EVERYBODY, path=path, headers=headers, query=b"a=1")
+
+    (call,) = done.upstream.calls
+    assert (call.url, call.body) == (f"http://127.0.0.1:9{path}?a=1", BODY.replace(b"sales", b"tuned"))
+    assert call.headers["openai-beta"] == "b1"
+    assert (done.caller.status, done.caller.body) == (200, WHOLE)
+    assert (done.caller.headers["x-turnout-arm"], done.caller.headers["x-turnout-model"]) == ("candidate", CANDIDATE)
+    assert (done.record.arm_served, done.record.outcome, done.record.tags) == ("candidate", "ok", {"team": "a"})
+
+
+async def test_usage_is_asked_for_only_where_there_is_such_an_option():
+    for path in ["/v1/responses", "/v1/images/generations", "/v1/poems", "/v1/audio/speech"]:
+        done = await request(DONE, body=STREAMED, answer_headers=[EVENTS], path=path)
+
+        assert b"stream_options" not in done.upstream.calls[0].body
+        assert done.record.stream
+
+
+async def test_sound_is_waited_for_as_long_as_a_whole_answer_and_may_then_play_on():
+    models = {name: Model(upstream="one", first_byte_timeout_s=3.0, answer_timeout_s=4.0) for name in (BASE, CANDIDATE)}
+    body = b'{"model":"sales","input":"Hi","stream_format":"sse"}'
+
+    played = await request(WHOLE, models=models, path="/v1/audio/speech")
+    streamed = await request(WHOLE, models=models, path="/v1/audio/speech", body=body)
+
+    calls = [done.upstream.calls[0] for done in (played, streamed)]
+    assert [(call.first_byte_s, call.answer_s) for call in calls] == [(4.0, None), (3.0, None)]
+    assert [done.record.stream for done in (played, streamed)] == [False, True]
+
+
+async def test_a_moderation_without_a_model_goes_out_without_one():
+    done = await request(
+        WHOLE,
+        body=b'{"input":"Hi"}',
+        path="/v1/moderations",
+        models={**MODELS, "omni-moderation-latest": Model(upstream="one")},
+    )
+
+    assert done.upstream.calls[0].body == b'{"input":"Hi"}'
+    assert (done.record.model_requested, done.record.model_served) == ("omni-moderation-latest",) * 2
 
 
 async def test_names_that_an_upstream_takes_unlisted_cannot_write_headers():

@@ -61,7 +61,7 @@ def passage(last_events: int = 1) -> tuple[Passage, Exchange]:
 def seen(through: Passage, exchange: Exchange) -> tuple[Any, ...]:
     record = exchange.settle("ok", 102.0, status=200)
     usage = (record.input_tokens, record.output_tokens, record.usage_source)
-    told = (through.is_complete, through.is_done, through.has_failed, through.error_class, through.sequence)
+    told = (through.is_complete, through.has_failed, through.error_class, through.sequence)
     return (*told, *usage, record.finish_reason, record.response_id, record.ttft_ms)
 
 
@@ -94,7 +94,7 @@ def test_a_response_is_complete_with_the_event_that_says_so(events: tuple[bytes,
         through.take(each, 101.0 + at)
 
     record = exchange.settle("ok", 105.0, status=200)
-    assert (through.is_complete, through.is_done, through.has_failed) == (True, False, False)
+    assert (through.is_complete, through.has_failed) == (True, False)
     assert (record.response_id, record.finish_reason, record.ttft_ms) == ("resp_1", finish_reason, 2000.0)
     assert (record.input_tokens, record.cached_tokens, record.output_tokens, record.reasoning_tokens) == (12, 8, 4, 2)
 
@@ -210,4 +210,4 @@ def test_what_comes_behind_the_end_is_kept_for_the_caller():
     through, _ = passage()
 
     assert through.take(COMPLETED + b"data: [DO", 101.0) == COMPLETED
-    assert through.after() == b"data: [DO"
+    assert through.rest(102.0) == b"data: [DO"

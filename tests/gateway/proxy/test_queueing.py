@@ -57,6 +57,7 @@ class Held:
         self.doors: list[asyncio.Future[Fault | None]] = []
 
     async def send(self, call: Call) -> ScriptedAnswer:
+        assert isinstance(call.body, bytes)
         self.models[msgspec.json.decode(call.body)["model"]] += 1
         self.at_once += 1
         self.most = max(self.most, self.at_once)

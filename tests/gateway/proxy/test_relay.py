@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.proxy.caller import Header
-from gateway.proxy.relay import HELD_BYTES, FirstEventError, headers_back, is_stream
+from gateway.proxy.passage import MAX_EVENT_BYTES
+from gateway.proxy.relay import HELD_BYTES, FirstEventError
 from gateway.proxy.upstream import BrokenFault, Fault, RefusedFault, StalledFault
 from tests.fakes.proxy import (
     DONE,
@@ -13,8 +13,6 @@ from tests.fakes.proxy import (
     JSON,
     USAGE,
     WHOLE,
-    Moments,
-    ScriptedAnswer,
     delta,
 )
 from tests.fakes.relayed import Relayed
@@ -336,56 +334,3 @@ async def test_nothing_is_written_for_bytes_that_complete_no_event():
     relayed = await Relayed(b"data: [D", b"ONE]", b"\n", b"\n").stream()
 
     assert relayed.moments.seen.count("write") == 1
-
-
-@pytest.mark.parametrize(
-    ("headers", "status", "expected"),
-    [
-        ([EVENTS], 200, True),
-        ([(b"content-type", b"text/event-stream")], 201, True),
-        ([JSON], 200, False),
-        ([], 200, False),
-        ([EVENTS], 429, False),
-        ([EVENTS], 500, False),
-        ([EVENTS], 302, False),
-    ],
-)
-async def test_only_a_successful_answer_of_events_is_a_stream(headers: list[Header], status: int, expected: bool):  # noqa: FBT001 - pytest passes it by name
-    assert is_stream(ScriptedAnswer(Moments(), status=status, headers=headers)) is expected
-
-
-async def test_only_listed_headers_come_back():
-    sent = [
-        JSON,
-        (b"content-length", b"5"),
-        (b"set-cookie", b"canary"),
-        (b"x-ratelimit-remaining-tokens", b"9"),
-        (b"retry-after", b"1"),
-        (b"retry-after-ms", b"900"),
-        (b"x-should-retry", b"true"),
-        (b"openai-organization", b"canary"),
-        (b"openai-processing-ms", b"12"),
-        (b"openai-version", b"2020-10-01"),
-        (b"x-request-id", b"theirs"),
-        (b"transfer-encoding", b"chunked"),
-        (b"connection", b"keep-alive"),
-        (b"location", b"http://canary"),
-        (b"x-turnout-arm", b"canary"),
-        (b"cache-control", b"no-store"),
-        (b"content-disposition", b"inline"),
-    ]
-
-    back = headers_back(ScriptedAnswer(Moments(), headers=sent))
-
-    assert dict(back) == {
-        b"content-type": b"application/json",
-        b"x-ratelimit-remaining-tokens": b"9",
-        b"retry-after": b"1",
-        b"retry-after-ms": b"900",
-        b"x-should-retry": b"true",
-        b"openai-processing-ms": b"12",
-        b"openai-version": b"2020-10-01",
-        b"x-upstream-request-id": b"theirs",
-        b"cache-control": b"no-store",
-        b"content-disposition": b"inline",
-    }

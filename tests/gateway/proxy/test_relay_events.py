@@ -10,7 +10,7 @@ import pytest
 
 from gateway.proxy.caller import Header
 from gateway.proxy.endpoints import KNOWN, OTHER, Endpoint
-from gateway.proxy.relay import FirstEventError
+from gateway.proxy.relay import HELD_BYTES, FirstEventError
 from gateway.proxy.upstream import BrokenFault, Fault, StalledFault
 from tests.fakes.proxy import EVENTS, JSON
 from tests.fakes.relayed import Relayed
@@ -173,12 +173,15 @@ async def test_sound_passes_as_it_comes_and_its_last_byte_waits_for_the_record(s
     assert (record.ttft_ms is None) == (not steps)
 
 
-async def test_of_sound_no_more_than_a_byte_is_held_back():
-    relayed = await Relayed(b"ID3abc", b"defghi", headers=[SOUND]).any(SPEECH)
+@pytest.mark.parametrize(("length", "first"), [([], b"ID3abc"), ([(b"content-length", b"12")], b"ID3ab")])
+async def test_of_sound_a_byte_is_held_back_where_its_length_would_tell_that_it_is_the_last(
+    length: list[Header], first: bytes
+):
+    relayed = await Relayed(b"ID3abc", b"defghi", headers=[SOUND, *length]).any(SPEECH)
 
     seen = relayed.moments.seen
     assert seen[:6] == ["opened", "chunk 1", "start", "write", "chunk 2", "write"]
-    assert relayed.caller.sent[1]["body"] == b"ID3ab"
+    assert relayed.caller.sent[1]["body"] == first
 
 
 async def test_the_length_of_sound_is_told_where_it_is_known():
@@ -241,3 +244,19 @@ async def test_a_stream_of_an_unknown_endpoint_that_breaks_is_told():
 
     assert relayed.ending == ("upstream_error", 200, "connection_lost")
     assert relayed.last_event["error"]["code"] == "upstream_error"
+
+
+@pytest.mark.parametrize(
+    ("path", "input_tokens"), [("/v1/embeddings", 5000), ("/v1/images/edits", 5000), ("/v1/responses", None)]
+)
+async def test_the_usage_of_an_answer_too_large_to_hold_is_read_where_it_ends_with_it(
+    path: str, input_tokens: int | None
+):
+    numbers = b'{"data":[' + b"0.125," * (HELD_BYTES // 5)
+    ending = b'1],"usage":{"prompt_tokens":5000,"total_tokens":5000}}'
+
+    relayed = await Relayed(numbers, ending[:20], ending[20:], headers=[JSON]).any(KNOWN[path])
+
+    assert relayed.caller.body == numbers + ending
+    assert relayed.ending == ("ok", 200, None)
+    assert relayed.journal.record.input_tokens == input_tokens

@@ -124,3 +124,38 @@ def test_a_tier_and_a_response_of_unknown_shape_count_as_absent():
 
     assert (odd_one.id, odd_one.service_tier, odd_one.response) == ("a", None, None)
     assert odd_one.usage == WireUsage(prompt_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("end", "input_tokens"),
+    [
+        (b'5]}],"model":"m","usage":{"prompt_tokens":7,"total_tokens":7}}', 7),
+        (b'5\n ]\n }\n ],\n "usage": {\n "input_tokens": 7, "input_tokens_details": {"image_tokens": 2}\n }\n}\n', 7),
+        (b'a"}],"usage":{"prompt_tokens":7},"model":"m"}', 7),
+        (b'"usage":{"prompt_tokens":7}}', None),
+        (b'a"}],"x":{"usage":{"prompt_tokens":7}}}', None),
+        (b'a"}],"x":[{"id":1,"usage":{"prompt_tokens":7}}]}', None),
+        (b'say ,\\"usage\\":{\\"prompt_tokens\\":7}}"}]}', None),
+        (b'["usage", {"prompt_tokens":7}]}', None),
+        (b'[1, "usage"]}', None),
+        (b'5]}],"usage":{"prompt_tok', None),
+        (b"", None),
+        (b"\xff\xfe,\x00", None),
+    ],
+)
+def test_usage_is_found_at_the_end_of_an_answer_where_it_is_its_own(end: bytes, input_tokens: int | None):
+    read = reply.read_end(end)
+
+    usage = read.usage if read is not None else None
+    found = None if usage is None else usage.prompt_tokens or usage.input_tokens
+    assert found == input_tokens
+
+
+@given(st.dictionaries(st.sampled_from(["usage", "a", "b"]), odd | st.dictionaries(st.text(max_size=5), odd)))
+def test_the_end_of_an_answer_is_read_as_the_whole_is_or_not_at_all(fields: dict[str, Any]):
+    body = json.dumps({"first": ',"usage":{"prompt_tokens":9}', **fields}).encode()
+
+    whole = reply.read(body)
+    for cut in range(len(body)):
+        end = reply.read_end(body[cut:])
+        assert end is None or whole is None or end.usage == whole.usage

@@ -84,6 +84,15 @@ def test_the_shipper_knows_its_lake_and_inherits_no_socket():
     assert shipper.sockets == []
 
 
+def test_the_lake_is_the_configured_one_or_lies_in_the_state_directory():
+    one = family()
+    elsewhere = msgspec.structs.replace(
+        one, definitions=msgspec.structs.replace(one.definitions, lake=Lake(url="/mnt/lake"))
+    )
+
+    assert (one.lake, elsewhere.lake) == ("/state/lake", "/mnt/lake")
+
+
 def test_the_console_knows_the_configuration_file_and_the_lake(listener: socket.socket):
     console = family().console(listener, "/lake")
 

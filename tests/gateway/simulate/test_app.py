@@ -41,7 +41,7 @@ async def test_models_are_listed_and_described(client: httpx.AsyncClient):
     ("method", "path", "content", "status", "code"),
     [
         ("GET", "/models/none", None, 404, "model_not_found"),
-        ("GET", "/files", None, 404, "unknown_url"),
+        ("GET", "/batches", None, 404, "unknown_url"),
         ("GET", "/chat/completions", None, 405, "method_not_allowed"),
         ("POST", "/chat/completions", "{", 400, "invalid_request"),
         ("POST", "/chat/completions", BODY.replace("m/1", "none"), 404, "model_not_found"),

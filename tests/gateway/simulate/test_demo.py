@@ -10,3 +10,14 @@ def test_the_demonstrations_files_are_simulations_of_one_model_each():
     models = [list(simulation(tomllib.loads(text), source=arm).models) for arm, text in sorted(SIMULATIONS.items())]
 
     assert models == [[BASE_MODEL], [CANDIDATE_MODEL]]
+
+
+def test_the_candidate_is_liked_better_and_slower_and_briefer():
+    base, candidate = (
+        simulation(tomllib.loads(SIMULATIONS[arm]), source=arm).models[model]
+        for arm, model in (("base", BASE_MODEL), ("candidate", CANDIDATE_MODEL))
+    )
+
+    assert candidate.quality >= base.quality + 0.1
+    assert candidate.ttft_ms > base.ttft_ms
+    assert candidate.length_factor < base.length_factor

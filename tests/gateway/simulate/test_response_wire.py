@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.errors import BadRequestError
 from gateway.simulate.reply import Received
 from gateway.simulate.response_wire import as_chat, read
-from gateway.simulate.wire import last_role
+from gateway.simulate.wire import last_message
 
 
 def chat_of(before: list[dict[str, Any]] | None = None, **fields: Any):
@@ -31,7 +31,7 @@ def test_a_question_is_the_same_in_both_apis():
 def test_an_output_of_a_function_is_a_tools_message():
     chat = chat_of(before=[{"role": "user", "content": "a"}], input=[{"type": "function_call_output", "output": "3"}])
 
-    assert last_role(chat) == "tool"
+    assert last_message(chat).role == "tool"
 
 
 def test_a_schema_and_a_named_function_are_carried_over():

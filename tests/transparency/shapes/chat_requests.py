@@ -149,7 +149,7 @@ REQUESTS = (
     ),
     chat("named", messages=[{"role": "user", "name": "ann-1", "content": "Hi"}, {"role": "assistant", "prefix": True}]),
     chat("long-talk", messages=[{"role": "user", "content": f"line {at}"} for at in range(2000)]),
-    chat("long-prompt", messages=[{"role": "user", "content": "na\u00efve \U0001f642 " * (1 << 16)}]),
+    chat("long-prompt", messages=[{"role": "user", "content": "na\u00efve \U0001f642 " * (1 << 17)}]),
     chat("empty-values", stop=None, tools=[], metadata={}, user="", logit_bias=None),
     chat("nested", extension=_DEEP),
     chat("many-fields", **{f"x_{at}": at for at in range(900)}),

@@ -5,7 +5,10 @@ Numbers that no double holds, escapes that have a shorter form, white space in e
 
 from __future__ import annotations
 
-from tests.transparency.shapes.chat_requests import raw
+from dataclasses import replace
+
+from tests.transparency.shape import asking
+from tests.transparency.shapes.chat_requests import SAYS, raw
 
 _PLANES = (
     "A\u00e9\u03a9\u0416\u05d0\u0639\u0939\u4e2d\ud55c\ue000\ufdd0\ufffd\ufeff"
@@ -35,6 +38,7 @@ TEXTS = (
         b' \r\n\t{ \t"model"\n:\r\n "@MODEL@" , "messages" :[ { "role" : "user" ,"content": " Hi " }\t]\n,"n"\r:\r1 ,'
         b'"metadata":{ "a" :\t"b" } }\n\n ',
     ),
+    replace(raw("in-chunks", asking(messages=SAYS, x="\u00e9" * 5000)), chunk_bytes=777),
     raw("model-last", b'{\n  "messages": [{"role": "user", "content": "Hi"}],\n  "model": "@MODEL@"\n}'),
     raw("model-in-the-middle", b'{"a":{"model":"inner"},"model":"@MODEL@",' + _USER + b',"b":"\\"model\\":\\"x\\""}'),
     raw(

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from analytics.comparison import ArmFigures, Comparison, Difference, Figure, LeftOut
+from gateway.cli.story import begin, end, in_words, own_environment
+
+NOTHING = Figure(value=None, of=0)
+
+
+def arm(satisfied: float | None) -> ArmFigures:
+    return ArmFigures(
+        model="m",
+        requests=10,
+        users=5,
+        errors=0,
+        error_rate=NOTHING,
+        latency_p50_ms=NOTHING,
+        latency_p99_ms=NOTHING,
+        ttft_p50_ms=NOTHING,
+        output_tokens=NOTHING,
+        cost_usd=NOTHING,
+        total_cost_usd=None,
+        cost_unknown=0,
+        ratings=10,
+        satisfaction=Figure(value=satisfied, of=10),
+        response_rate=NOTHING,
+    )
+
+
+def compared(base: float | None, candidate: float | None, low: float | None, high: float | None) -> Comparison:
+    facts: dict[str, Any] = dict.fromkeys(Comparison.__struct_fields__)
+    slower, dearer = Difference(value=9.0, relative=0.251), Difference(value=-0.1, relative=-0.5)
+    liked = Difference(value=None, relative=None, low=low, high=high)
+    facts |= {
+        "rollout": "r",
+        "generation": 1,
+        "as_of": 0,
+        "left_out": LeftOut(forced=0, without_user=0, not_live=0),
+        "base": arm(base),
+        "candidate": arm(candidate),
+        "difference": {"satisfaction": liked, "latency_p50_ms": slower, "cost_usd": dearer},
+    }
+    return msgspec.convert(facts, Comparison)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "low", "high", "words"),
+    [
+        (0.9, 0.1, 0.3, "Users like the candidate more (90 % of the ratings are good, 70 % with the base)"),
+        (0.5, -0.3, -0.1, "Users like the candidate less ("),
+        (0.9, -0.1, 0.5, "Users may like the candidate more, or it is chance ("),
+        (0.5, None, None, "Users may like the candidate less, or it is chance ("),
+    ],
+)
+def test_a_difference_that_may_be_chance_is_said_to_be(
+    candidate: float, low: float | None, high: float | None, words: str
+):
+    said = in_words(compared(0.7, candidate, low, high))
+
+    assert words in said
+    assert "It takes 25 % more time and costs 50 % less." in said
+
+
+def test_without_ratings_nothing_is_said():
+    assert "too few" in in_words(compared(None, 0.9, None, None))
+
+
+def test_the_beginning_names_the_address_and_the_end_the_folder(capsys: pytest.CaptureFixture[str]):
+    begin("Turnout is ready.\n  gateway   http://127.0.0.1:4711/v1   (the base_url of your applications)\n")
+    end(Path("/kept"), 3)
+    end(None, 3)
+    said = capsys.readouterr().out
+
+    assert "their base_url, to http://127.0.0.1:4711/v1\n" in said
+    assert "turnout report compare --step 3 --direct --state-dir /kept\n" in said
+    assert "Nothing is left" in said
+
+
+def test_the_commands_of_the_story_never_reach_another_installation(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TURNOUT_URL", "http://elsewhere")
+    monkeypatch.setenv("ORDINARY", "x")
+
+    assert "TURNOUT_URL" not in own_environment()
+    assert own_environment()["ORDINARY"] == "x"
