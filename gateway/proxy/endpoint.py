@@ -101,6 +101,7 @@ class Inference:
         kept = reading.continues() if endpoint.continues else None
         other = elsewhere(choice, route, view) if kept is not None else None
         if not await self._send(asked, choice, headers, kept if other is not None else None) and other is not None:
+            check_standing(other, self._holder.view)
             headers[1:] = exposed(other, caller.application.expose)
             await self._send(asked, other, headers)
 

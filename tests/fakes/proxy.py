@@ -183,6 +183,13 @@ class ScriptedUpstream:
         self._moments = moments
         self._answer = answer
 
+    @property
+    def body(self) -> bytes:
+        """Return the first call's body, which went out whole."""
+        body = self.calls[0].body
+        assert isinstance(body, bytes)
+        return body
+
     async def send(self, call: Call) -> ScriptedAnswer:
         self.calls.append(call)
         await self._moments.reach("send")
