@@ -27,14 +27,14 @@ _JSON = b"application/json"
 def is_stream(answer: Answer) -> bool:
     """Tell whether the upstream answers with server-sent events; an error is read whole, whatever its type says."""
     return answer.status < 300 and any(
-        name == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in answer.headers
+        name == b"content-type" and value.lower().startswith(_EVENT_STREAM) for name, value in answer.headers
     )
 
 
 def is_media(answer: Answer) -> bool:
     """Tell whether the upstream answers with something other than JSON."""
     return answer.status < 300 and not any(
-        name == b"content-type" and value.startswith(_JSON) for name, value in answer.headers
+        name == b"content-type" and value.lower().startswith(_JSON) for name, value in answer.headers
     )
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 from tests.fakes.peer import Peer, Request, head
 from tests.fakes.upstream import CHUNKED, chunk, serving
 
-Framing = Literal["length", "chunked", "none"]
-"""How the body's end is told; `none`: the answer has no body at all, as 204 has none."""
+Framing = Literal["length", "chunked", "close", "none"]
+"""How the body's end is told; `close`: by the connection's end; `none`: there is no body, as 204 has none."""
 DONE = b"data: [DONE]"
 
 
@@ -24,7 +24,7 @@ class Answer:
 
     `usage` is said before `[DONE]` (or at the end) to those alone who ask for it by `stream_options.include_usage`.
     `tears`: the cuts are made in the framed bytes instead, so that they go through chunk sizes as well. `breaks`: the
-    connection ends where the last chunk should stand. `pause_s` follows each write.
+    connection ends where the last chunk should stand. `pause_s` follows each write. `interim` heads come before.
     """
 
     body: bytes
@@ -36,6 +36,7 @@ class Answer:
     tears: bool = False
     breaks: bool = False
     pause_s: float = 0.0
+    interim: bytes = b""
 
     def said(self, *, asks_usage: bool) -> bytes:
         """Return the body for somebody who asks for usage, or does not."""
@@ -52,10 +53,13 @@ class Answer:
         if self.framing == "chunked":
             ending = [] if self.breaks else [chunk(b"")]
             framed = [head(CHUNKED, *self.headers, status=self.status), *map(chunk, filter(None, pieces)), *ending]
+        elif self.framing == "close":
+            framed = [head(b"connection: close", *self.headers, status=self.status), *pieces]
         elif self.framing == "length":
             framed = [head(b"content-length: %d" % len(body), *self.headers, status=self.status), *pieces]
         else:
             framed = [head(*self.headers, status=self.status)]
+        framed = [self.interim, *framed] if self.interim else framed
         return cut(b"".join(framed), self.cuts) if self.tears else framed
 
 
@@ -82,7 +86,7 @@ class Reciter:
             self.heard.append(request)
             answer = self.answer
             await peer.send(*answer.writes(asks_usage=asks_usage(request.body)), pause_s=answer.pause_s)
-            if answer.breaks:
+            if answer.breaks or answer.framing == "close":
                 return peer.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -72,6 +73,11 @@ class _Line:
             self._more()
         return self.at_most(count)
 
+    def some(self) -> bytes:
+        if not self._unread:
+            self._more()
+        return self.at_most(len(self._unread))
+
     def at_most(self, count: int) -> bytes:
         taken = bytes(self._unread[:count])
         del self._unread[:count]
@@ -79,19 +85,28 @@ class _Line:
 
 
 def _read(line: _Line) -> Received:
-    first, *lines = line.until(b"\r\n\r\n").split(b"\r\n")
-    version, status = first.split(b" ")[:2]
-    assert version == b"HTTP/1.1"
+    status, lines = _head(line)
+    while status.startswith(b"1"):
+        status, lines = _head(line)
     pairs = (each.partition(b":") for each in lines)
     headers = tuple((name.lower(), value.strip()) for name, _, value in pairs)
     framing = dict(headers)
     pieces: list[bytes] = []
     if framing.get(b"transfer-encoding") == b"chunked":
         is_whole = _chunked(line, pieces)
+    elif b"content-length" in framing:
+        is_whole = _counted(line, pieces, int(framing[b"content-length"]))
     else:
-        is_whole = _counted(line, pieces, None if status == b"204" else framing.get(b"content-length"))
+        is_whole = status == b"204" or _closed(line, pieces)
     body = b"".join(pieces)
     return Received(status=int(status), headers=headers, body=body, is_whole=is_whole, pieces=tuple(pieces))
+
+
+def _head(line: _Line) -> tuple[bytes, list[bytes]]:
+    first, *lines = line.until(b"\r\n\r\n").split(b"\r\n")
+    version, status = first.split(b" ")[:2]
+    assert version == b"HTTP/1.1"
+    return status, lines
 
 
 def _chunked(line: _Line, pieces: list[bytes]) -> bool:
@@ -105,13 +120,18 @@ def _chunked(line: _Line, pieces: list[bytes]) -> bool:
     return True
 
 
-def _counted(line: _Line, pieces: list[bytes], length: bytes | None) -> bool:
-    """Read as many bytes as were declared; an answer without a body has none, whatever it declares."""
-    if length is None:
-        return True
+def _counted(line: _Line, pieces: list[bytes], length: int) -> bool:
     try:
-        pieces.append(line.exactly(int(length)))
+        pieces.append(line.exactly(length))
     except _EndedError:
-        pieces.append(line.at_most(int(length)))
+        pieces.append(line.at_most(length))
         return False
+    return True
+
+
+def _closed(line: _Line, pieces: list[bytes]) -> bool:
+    """Read until the other side closes, which is the end where nothing else tells it (RFC 9112, section 6.3)."""
+    with contextlib.suppress(_EndedError):
+        while True:
+            pieces.append(line.some())
     return True

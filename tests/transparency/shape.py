@@ -72,7 +72,7 @@ class Call:
     @property
     def is_stream(self) -> bool:
         """Tell whether the answer passes as a stream of events."""
-        is_one = any(b"text/event-stream" in header for header in self.answer.headers)
+        is_one = any(b"text/event-stream" in header.lower() for header in self.answer.headers)
         return is_one and self.answer.status.startswith(b"2")
 
     def body_for(self, model: str) -> bytes:

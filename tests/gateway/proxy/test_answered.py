@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
     [
         ([EVENTS], 200, True),
         ([(b"content-type", b"text/event-stream")], 201, True),
+        ([(b"content-type", b"Text/Event-Stream;charset=UTF-8")], 200, True),
         ([JSON], 200, False),
         ([], 200, False),
         ([EVENTS], 429, False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.fakes.reciting import Answer
 from tests.transparency.shape import Shape, answering, asking, event, streaming
 from tests.transparency.shapes.chat_requests import (
@@ -30,6 +32,8 @@ _CITED = {
     "type": "url_citation",
     "url_citation": {"start_index": 0, "end_index": 4, "url": "https://a.example", "title": "A"},
 }
+_ODD_JSON = (b'CONTENT-Type:\tApplication/JSON ; charset="UTF-8"', b"Retry-After:", b"x-ratelimit-x: \xc3\xa4\xff")
+_ODD_EVENTS = (b"Content-Type:Text/Event-Stream;charset=UTF-8", b"Cache-Control: no-cache, no-transform")
 _HARMLESS = {"hate": {"filtered": False, "severity": "safe"}, "jailbreak": {"filtered": False, "detected": False}}
 
 
@@ -184,6 +188,14 @@ ANSWERS = (
     ),
     answer("not-json", Answer(body=b"Good morning.\n", headers=(b"content-type: text/plain; charset=utf-8",)), None),
     answer("not-utf8", Answer(body=bytes(range(256)) * 3, headers=(b"content-type: application/octet-stream",)), None),
+    answer("until-close", Answer(body=WHOLE.body, framing="close"), replace(STREAMED, framing="close")),
+    answer("empty-until-close", Answer(body=b"", framing="close", headers=()), None),
+    answer(
+        "interim-heads",
+        replace(WHOLE, interim=b"HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n"),
+        replace(STREAMED, interim=b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"),
+    ),
+    answer("odd-types", replace(WHOLE, headers=_ODD_JSON), replace(STREAMED, headers=_ODD_EVENTS)),
     answer("array", answering([1, {"choices": None}]), None),
     answer("empty", Answer(body=b""), None),
     answer("without-type", Answer(body=WHOLE.body, headers=()), None),
