@@ -63,22 +63,23 @@ def check_repeated(caller: Caller, repeated: AbstractSet[bytes]) -> None:
 
 
 def purpose(caller: Caller, headers: Mapping[bytes, bytes]) -> Purpose:
-    """Return what the request is for; anything but `live` needs the application's permission.
+    """Return what the request is for: `live` unless it says something else, and either as the application may.
 
     Raises:
         BadRequestError: no such purpose.
         ForbiddenError: the application may not use it.
     """
-    asked = headers.get(PURPOSE_HEADER)
-    if asked is None:
-        return "live"
+    asked = headers.get(PURPOSE_HEADER, b"live")
     for known in caller.application.purposes:
         if asked == known.encode():
             return known
     if asked.decode("latin-1") not in _PURPOSES:
         message = f"The header x-turnout-purpose must be one of {', '.join(_PURPOSES)}."
         raise BadRequestError(message, param="x-turnout-purpose", code="invalid_purpose")
-    message = f"The application {caller.name!r} may not use this purpose; the operator lists it under 'purposes'."
+    message = (
+        f"The application {caller.name!r} may send requests for {', '.join(caller.application.purposes)} alone, as "
+        "x-turnout-purpose says (without it: live); the operator lists others under 'purposes'."
+    )
     raise ForbiddenError(message, param="x-turnout-purpose", code="purpose_not_permitted")
 
 

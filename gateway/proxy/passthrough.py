@@ -33,7 +33,8 @@ class PassThrough(Inference):
     @classmethod
     def beside(cls, other: Inference) -> PassThrough:
         """Return one that uses what the other uses."""
-        return cls(other._holder, other._upstream, other._journal, other._tally, other._throttle)  # noqa: SLF001 - of the class that this one is a kind of
+        parts = (other._holder, other._upstream, other._journal, other._tally, other._throttle, other._contents)  # noqa: SLF001 - of the class that this one is a kind of
+        return cls(*parts)
 
     async def _answer(
         self,

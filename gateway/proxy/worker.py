@@ -98,15 +98,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
                 throttle=place.throttle,
                 page_file=page_file,
             )
-            contents = Contents(writer, tally)
-            inference = partial(
-                Inference, holder, journal=writer, tally=tally, throttle=place.throttle, contents=contents
-            )
-            feedbacks = Feedbacks(holder, writer, contents, place.throttle)
-
-            def surface(upstream: Upstream) -> Surface:
-                return Surface(holder, inference(upstream), feedbacks)
-
+            surface = partial(_surface, holder=holder, writer=writer, tally=tally, throttle=place.throttle)
             uvloop.run(_serve(listener, surface, guard, lifespan, place.on_ready))
     finally:
         # The server ends by SystemExit.
@@ -171,6 +163,12 @@ def first_view(
         time.sleep(REFRESH_S)
     message = f"no snapshot to start with: {reason}"
     raise NoSnapshotError(message)
+
+
+def _surface(upstream: Upstream, *, holder: Holder, writer: Writer, tally: StatusTally, throttle: Throttle) -> Surface:
+    contents = Contents(writer, tally)
+    inference = Inference(holder, upstream, writer, tally, throttle, contents)
+    return Surface(holder, inference, Feedbacks(holder, writer, contents, throttle))
 
 
 async def _serve(

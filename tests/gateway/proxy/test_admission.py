@@ -78,6 +78,14 @@ def test_a_purpose_needs_the_applications_permission():
     assert (refused.value.code, refused.value.param) == ("purpose_not_permitted", "x-turnout-purpose")
 
 
+@pytest.mark.parametrize("headers", [{}, {b"x-turnout-purpose": b"live"}])
+def test_a_live_request_needs_permission_too_whether_it_says_so_or_not(headers: dict[bytes, bytes]):
+    lab = Caller(name="lab", application=Application(purposes=("eval", "judge")))
+
+    with pytest.raises(ForbiddenError, match="eval, judge alone"):
+        purpose(lab, headers)
+
+
 @pytest.mark.parametrize("asked", [b"", b"LIVE", b"eval ", b"\xff", b"live, live"])
 def test_a_purpose_that_does_not_exist_is_refused(asked: bytes):
     with pytest.raises(BadRequestError) as refused:
