@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from analytics.content import Content
 from analytics.feedback import Feedback
 
 SCHEMA = 1
@@ -133,7 +134,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="re
     parent_span_id: str | None = None
 
 
-Frame = Opened | Record | Feedback
+Frame = Opened | Record | Feedback | Content
 """What a journal holds. A reader of an earlier version steps over kinds that it does not know."""
 
 _SHARED = tuple(name for name in Opened.__struct_fields__ if name in Record.__struct_fields__)

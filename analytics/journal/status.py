@@ -17,7 +17,7 @@ import msgspec
 
 from analytics.journal.writer import Trouble
 
-MAGIC = int.from_bytes(b"TNSTAT01", "little")
+MAGIC = int.from_bytes(b"TNSTAT02", "little")
 _BOOT_BYTES = 64
 _CELLS = (
     "pid",
@@ -32,6 +32,7 @@ _CELLS = (
     "split",
     "updated_at",
     "journal_trouble",
+    "content_lost",
 )
 TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
 """`journal_trouble` is the place in this tuple."""
@@ -51,7 +52,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `in_flight`: requests being answered; `lost`: frames that the journal will never hold; `config_source`: the worker's
     code for where its snapshot came from; `split`: requests that a flag's percentage decided; `anonymous`: those of
     them without a user key; `journal_trouble`: 0 none, 1 the disk refuses and frames wait in memory, 2 there is no
-    room for more and frames are lost.
+    room for more and frames are lost; `content_lost`: pieces of content that are nowhere.
     """
 
     boot: str
@@ -67,6 +68,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     split: int = 0
     updated_at: int = 0
     journal_trouble: int = 0
+    content_lost: int = 0
 
 
 class _Cell:
@@ -92,6 +94,7 @@ class StatusPage:
     split = _Cell(_FIRST + 9)
     updated_at = _Cell(_FIRST + 10)
     journal_trouble = _Cell(_FIRST + 11)
+    content_lost = _Cell(_FIRST + 12)
 
     def __init__(self, page: mmap.mmap) -> None:
         self._take(page)

@@ -18,6 +18,7 @@ from zlib import crc32
 
 import msgspec
 
+from analytics.content import Content
 from analytics.journal.frame import MAX_FRAME_BYTES, PREFIX_BYTES, prefix
 from analytics.journal.removal import Removal
 from analytics.journal.ring import RING_BYTES, Ring
@@ -125,6 +126,13 @@ class Writer:
         if (self._ring or not self._write(self._buffer)) and not self._ring.keep(bytes(self._buffer)):
             self.lost += 1
             self._is_losing = True
+
+    def append_content(self, content: Content) -> bool:
+        """Hand one frame of content to the operating system, or drop it and return False.
+
+        It never waits in memory: while the disk refuses, all room there is for records.
+        """
+        return not self._ring and self._pack(content) and self._write(self._buffer)
 
     def tend(self) -> None:
         """Write some of what waits, if the disk takes it: for the thread that appends, a few times a second.

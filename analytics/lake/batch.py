@@ -13,26 +13,30 @@ from pathlib import Path
 import msgspec
 
 from analytics.journal.segment import QUARANTINE
-from analytics.lake.columns import Dataset
+from analytics.lake.columns import CONTENT, Dataset
 from analytics.lake.layout import Lake
 from analytics.lake.parquet import ParquetWriter, UnwritableRowError, row
 from analytics.record import Frame
 
 FILE_ROWS = 16_384
-"""A batch of more is written first."""
+FILE_BYTES = 32 * 1024 * 1024
+"""A batch of more is written first: content is long, and Parquet is made in memory."""
 
 
 class Counts(msgspec.Struct):
     """What a shipper has done and met since it started.
 
-    `records`, `interrupted` and `feedback` rows written; `late`: closes of requests already given up, dropped;
-    `undecodable`: frames that are sound but unknown; `quarantined`: tails set aside; `unwritable`: rows set aside
-    because they fit no column; `failures`: passes over a worker's journal that ended in an error and were begun again.
+    `records`, `interrupted`, `feedback` and `content` rows written; `expired`: files of content removed; `late`: closes
+    of requests already given up, dropped; `undecodable`: frames that are sound but unknown; `quarantined`: tails set
+    aside; `unwritable`: rows set aside because they fit no column; `failures`: passes over a worker's journal that
+    ended in an error and were begun again.
     """
 
     records: int = 0
     interrupted: int = 0
     feedback: int = 0
+    content: int = 0
+    expired: int = 0
     late: int = 0
     undecodable: int = 0
     quarantined: int = 0
@@ -42,7 +46,7 @@ class Counts(msgspec.Struct):
     @property
     def rows(self) -> int:
         """Return how many rows came to the lake."""
-        return self.records + self.interrupted + self.feedback
+        return self.records + self.interrupted + self.feedback + self.content
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -72,6 +76,7 @@ class Batch:
         self._boot, self._way, self._folder, self._dataset = boot, way, folder, dataset
         self._ends = way.lake.sealed(boot, folder).ends
         self._rows: list[Row] = []
+        self._size_bytes = 0
 
     def has(self, span: Span) -> bool:
         """Tell whether the lake had these bytes when the batch was made."""
@@ -79,12 +84,14 @@ class Batch:
 
     def take(self, frame: Frame, span: Span) -> bool:
         """Add a row behind all others; tell whether they are so many now that they should be sealed."""
-        self._rows.append((row(frame), span))
-        return len(self._rows) >= FILE_ROWS
+        line = row(frame)
+        self._rows.append((line, span))
+        self._size_bytes += len(line)
+        return len(self._rows) >= FILE_ROWS or self._size_bytes >= FILE_BYTES
 
     def seal(self) -> int:
         """Write what was taken as one file, and return how many rows came to the lake."""
-        rows, self._rows = self._rows, []
+        rows, self._rows, self._size_bytes = self._rows, [], 0
         return self.write(rows, self._range_file) if rows else 0
 
     def write(self, rows: list[Row], target_of: Callable[[list[Row]], Path]) -> int:
@@ -111,7 +118,9 @@ class Batch:
         return self._way.lake.range_file(self._boot, first.number, first.start, last.end, self._folder)
 
     def _set_aside(self, target: Path, line: bytes) -> None:
+        self._way.counts.unwritable += 1
+        if self._dataset is CONTENT:
+            return  # what somebody said does not lie about beyond its time
         aside = self._way.journal / QUARANTINE
         aside.mkdir(exist_ok=True)
         (aside / f"{target.stem}.json").write_bytes(line)
-        self._way.counts.unwritable += 1

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from analytics import feedback, record
+from analytics import content, feedback, record
+from analytics.content import Content
 from analytics.feedback import Feedback
 from analytics.record import Record
 
@@ -65,6 +66,24 @@ FEEDBACK_COLUMNS = {
 }
 """The type of each column of feedback, in the files' order."""
 
+_CONTENT_TYPES = {
+    "seq": "BIGINT",
+    "captured_at": "TIMESTAMP",
+    "expires_at": "TIMESTAMP",
+    "body": "BLOB",
+    "size_bytes": "BIGINT",
+    "is_truncated": "BOOLEAN",
+    "request_id": "UUID",
+    "feedback_id": "UUID",
+    "user_hash": "BLOB",
+}
+CONTENT_COLUMNS = {
+    "worker": "VARCHAR",
+    "boot": "VARCHAR",
+    **{name: _CONTENT_TYPES.get(name, "VARCHAR") for name in Content.__struct_fields__},
+}
+"""The type of each column of content, in the files' order."""
+
 _SEAL = """
 COPY (
     SELECT {columns}
@@ -85,6 +104,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
 REQUESTS = Dataset(columns=COLUMNS, schema=record.SCHEMA)
 FEEDBACK = Dataset(columns=FEEDBACK_COLUMNS, schema=feedback.SCHEMA)
+CONTENT = Dataset(columns=CONTENT_COLUMNS, schema=content.SCHEMA)
 
 
 def seal_statement(dataset: Dataset, *, source: str, target: str, worker: str, boot: str) -> str:

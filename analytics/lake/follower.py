@@ -8,16 +8,19 @@ Hence a segment stays until every request opened in it is settled, and segments 
 from __future__ import annotations
 
 import math
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
 
+from analytics.content import Content
+from analytics.feedback import Feedback
 from analytics.journal.frame import DamagedHeadError
 from analytics.journal.reader import SegmentReader
 from analytics.journal.recovery import cut, quarantine, sync_directory
 from analytics.journal.segment import SegmentName
 from analytics.lake.batch import FILE_ROWS, Batch, Row, Span, Way
-from analytics.lake.columns import FEEDBACK, REQUESTS
+from analytics.lake.columns import CONTENT, FEEDBACK, REQUESTS
 from analytics.lake.layout import FEEDBACK as FEEDBACK_FOLDER
 from analytics.lake.layout import INCOMING
 from analytics.lake.parquet import row
@@ -52,17 +55,21 @@ class Follower:
         self._way = way
         self._requests = Batch(boot, way, INCOMING, REQUESTS)
         self._feedback = Batch(boot, way, FEEDBACK_FOLDER, FEEDBACK)
+        self._content: dict[date, Batch] = {}
         self._given_up = way.parquet.seqs(way.lake.sealed(boot).interrupted)
+        self._today = date.min
         self._waiting: dict[int, _Waiting] = {}
         self._progress: dict[int, _Progress] = {}
         heartbeat = way.lake.heartbeat(boot[0])
         self.last_seq = heartbeat.last_seq if heartbeat and heartbeat.boot == boot[1] else 0
 
-    def advance(self, names: list[SegmentName], *, is_dead: bool, now_s: float) -> None:
+    def advance(self, names: list[SegmentName], *, is_dead: bool, now_s: float, today: date = date.min) -> None:
         """Seal what is new in the boot's segments, settle what will never close, remove what is settled.
 
-        `names` are all its segments in order; `is_dead` must have been found out before this call.
+        `names` are all its segments in order; `is_dead` must have been found out before this call. Content whose
+        last day is before `today` is not carried any more.
         """
+        self._today = today
         for name in names:
             progress = self._progress.setdefault(name.number, _Progress())
             if not progress.is_final:
@@ -98,8 +105,10 @@ class Follower:
                 self._waiting[frame.seq] = _Waiting(frame, span.number, now_s + _patience_s(frame))
         elif isinstance(frame, Record):
             self._take_record(frame, span)
-        elif not self._feedback.has(span) and self._feedback.take(frame, span):
-            self._seal()
+        elif isinstance(frame, Feedback):
+            self._put(self._feedback, frame, span)
+        else:
+            self._take_content(frame, span)
 
     def _take_record(self, record: Record, span: Span) -> None:
         self._waiting.pop(record.seq, None)
@@ -111,9 +120,24 @@ class Follower:
         if not is_sealed and self._requests.take(record, span):
             self._seal()
 
+    def _take_content(self, content: Content, span: Span) -> None:
+        expires_on = datetime.fromtimestamp(content.expires_at / _MICROSECONDS, UTC).date()
+        if expires_on < self._today:
+            return
+        if expires_on not in self._content:
+            folder = self._way.lake.content_folder(expires_on)
+            self._content[expires_on] = Batch(self.boot, self._way, folder, CONTENT)
+        self._put(self._content[expires_on], content, span)
+
+    def _put(self, batch: Batch, frame: Frame, span: Span) -> None:
+        if not batch.has(span) and batch.take(frame, span):
+            self._seal()
+
     def _seal(self) -> None:
         self._way.counts.records += self._requests.seal()
         self._way.counts.feedback += self._feedback.seal()
+        for batch in self._content.values():
+            self._way.counts.content += batch.seal()
 
     def _give_up(self, *, now_s: float) -> None:
         overdue = [waiting for waiting in self._waiting.values() if waiting.given_up_s <= now_s]

@@ -6,6 +6,7 @@ A sealed file's name carries the byte range of the journal that it settles; so t
     incoming/{worker}-{boot}-interrupted-{first_seq}.parquet     requests that never closed
     incoming/feedback/{worker}-{boot}-{number}-{start}-{end}.parquet     feedback received in these bytes
     incoming/heartbeats/{worker}.json                            how far a worker's records have come
+    content/expires={date}/{worker}-{boot}-{number}-{start}-{end}.parquet    content that may go after that day (UTC)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -22,7 +24,9 @@ from analytics.journal.recovery import sync_directory
 
 INCOMING = "incoming"
 FEEDBACK = f"{INCOMING}/feedback"
-"""Folders of the lake: where the files of requests lie, and those of feedback."""
+CONTENT = "content"
+"""Folders of the lake: where the files of requests lie, those of feedback, and below it those of content."""
+_EXPIRES = "expires="
 HEARTBEATS = "heartbeats"
 UNFINISHED_SUFFIX = ".tmp"
 _RANGE = re.compile(r"(?P<number>\d{6,})-(?P<start>\d+)-(?P<end>\d+)\.parquet")
@@ -60,6 +64,28 @@ class Lake:
         """Make the directories."""
         self.heartbeats.mkdir(parents=True, exist_ok=True)
         (self.root / FEEDBACK).mkdir(exist_ok=True)
+
+    def content_folder(self, expires_on: date) -> str:
+        """Return the folder for content that expires on a day, and make it; nobody but the owner may look inside."""
+        folder = self.root / CONTENT
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / f"{_EXPIRES}{expires_on.isoformat()}").mkdir(mode=0o700, exist_ok=True)
+        return f"{CONTENT}/{_EXPIRES}{expires_on.isoformat()}"
+
+    def remove_expired(self, today: date) -> int:
+        """Remove the content whose last day is over, and return how many files that were."""
+        removed = 0
+        for folder in (self.root / CONTENT).glob(f"{_EXPIRES}*"):
+            try:
+                last_day = date.fromisoformat(folder.name.removeprefix(_EXPIRES))
+            except ValueError:
+                continue
+            if last_day < today:
+                for path in folder.iterdir():
+                    path.unlink(missing_ok=True)
+                    removed += 1
+                folder.rmdir()
+        return removed
 
     def files(self, folder: str = INCOMING) -> list[Path]:
         """Return every Parquet file of a folder."""

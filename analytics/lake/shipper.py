@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -81,6 +82,7 @@ class Shipper:
         self._parquet = ParquetWriter(journal_dir / _SCRATCH)
         self._followers: dict[Boot, Follower] = {}
         self._refused: set[Boot] = set()
+        self._expired_on: date | None = None
 
     def tick(self) -> int:
         """Settle everything that lies in the journals now; return how many rows came to the lake.
@@ -95,6 +97,7 @@ class Shipper:
             self._advance(boot, own, is_dead=boot in dead, now_s=now_s)
         for boot in self._followers.keys() - {boot for boot, _ in _by_boot(names)}:
             del self._followers[boot]
+        self._expire()
         self._beat(dead)
         sweep(self._journal, older_than_s=_SWEEP_AFTER_S, now_s=self._clock() / 1_000_000)
         return self.counts.rows - before
@@ -113,7 +116,7 @@ class Shipper:
     def _advance(self, boot: Boot, own: list[SegmentName], *, is_dead: bool, now_s: float) -> None:
         try:
             follower = self._followers.get(boot) or self._follower(boot)
-            follower.advance(own, is_dead=is_dead, now_s=now_s)
+            follower.advance(own, is_dead=is_dead, now_s=now_s, today=self._today())
         except UnreadableSegmentError as error:
             self._followers.pop(boot, None)
             if boot not in self._refused:
@@ -123,6 +126,25 @@ class Shipper:
             self._followers.pop(boot, None)
             self.counts.failures += 1
             self._log("error", "shipping_failed", {"worker": boot[0], "boot": boot[1], "reason": str(error)})
+
+    def _expire(self) -> None:
+        """Remove content whose time is over, once for each day."""
+        today = self._today()
+        if today == self._expired_on:
+            return
+        try:
+            removed = self._lake.remove_expired(today)
+        except OSError as error:
+            self.counts.failures += 1
+            self._log("error", "content_not_removed", {"reason": str(error)})
+            return
+        self._expired_on = today
+        self.counts.expired += removed
+        if removed:
+            self._log("info", "content_removed", {"files": removed, "expired_before": today.isoformat()})
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock() / 1_000_000, UTC).date()
 
     def _follower(self, boot: Boot) -> Follower:
         way = Way(journal=self._journal, lake=self._lake, parquet=self._parquet, counts=self.counts)

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from analytics.content import Content
 from analytics.feedback import Feedback
 from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.reader import SegmentReader
@@ -196,6 +197,8 @@ def _read_journal(journal_dir: Path) -> _Journal:
         try:
             with SegmentReader(journal_dir / name.file_name) as reader:
                 for _, frame in reader.frames():
+                    if isinstance(frame, Content):
+                        continue
                     known = journal.feedback if isinstance(frame, Feedback) else journal.seqs
                     is_closed = not isinstance(frame, Opened)
                     known.setdefault((name.worker, name.boot, is_closed), set()).add(frame.seq)

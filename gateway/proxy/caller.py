@@ -58,6 +58,10 @@ class Connection:
         self.started = False
         self.status: int | None = None
 
+    def tap(self, receiving: Callable[[Receive], Receive], sending: Callable[[Send], Send]) -> None:
+        """Let somebody see what comes from now on, and what is sent."""
+        self._receive, self._send = receiving(self._receive), sending(self._send)
+
     @property
     def method(self) -> str:
         """Return the HTTP method."""

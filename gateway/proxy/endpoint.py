@@ -10,6 +10,7 @@ import msgspec
 from gateway.errors import ApiError
 from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknown_model
 from gateway.proxy.caller import Connection, GoneError, Header
+from gateway.proxy.capture import Contents
 from gateway.proxy.choice import Choice, check_standing, choose, exposed
 from gateway.proxy.continuation import elsewhere, is_unknown
 from gateway.proxy.endpoints import CHAT, Endpoint
@@ -28,12 +29,21 @@ _log = logging.getLogger("turnout.proxy")
 class Inference:
     """Every POST whose JSON body names a model, streamed and not; `endpoints.py` knows where they differ."""
 
-    def __init__(self, holder: Holder, upstream: Upstream, journal: Journal, tally: Tally, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        holder: Holder,
+        upstream: Upstream,
+        journal: Journal,
+        tally: Tally,
+        throttle: Throttle,
+        contents: Contents | None = None,
+    ) -> None:
         self._holder = holder
         self._upstream = upstream
         self._journal = journal
         self._tally = tally
         self._throttle = throttle
+        self._contents = contents or Contents(journal, tally)
 
     async def answer(self, connection: Connection, endpoint: Endpoint = CHAT) -> None:
         """Answer one request; whatever happens, it is recorded exactly once."""
@@ -57,6 +67,8 @@ class Inference:
                 await connection.refuse(error, headers)
         finally:
             connection.unwatch()
+            if entry.tap is not None:
+                entry.tap.keep(entry.exchange.record)
             self._throttle.leave(entry, connection)
 
     async def _answer(
@@ -64,6 +76,7 @@ class Inference:
     ) -> None:
         exchange = entry.exchange
         caller = admitted(connection, view, entry)
+        entry.tap = self._contents.tap(connection, caller, entry.request_id)
         if caller.is_limited:
             self._throttle.count(caller, entry)
         if connection.repeated:
@@ -88,6 +101,7 @@ class Inference:
         kept = reading.continues() if endpoint.continues else None
         other = elsewhere(choice, route, view) if kept is not None else None
         if not await self._send(asked, choice, headers, kept if other is not None else None) and other is not None:
+            check_standing(other, self._holder.view)
             headers[1:] = exposed(other, caller.application.expose)
             await self._send(asked, other, headers)
 
@@ -133,6 +147,8 @@ def admitted(connection: Connection, view: View, entry: Entry) -> Caller:
     entry.exchange.learn(snapshot_version=view.decisions.label, config_source=view.source)
     caller = admit(view.decisions, connection.headers)
     entry.exchange.learn(application=caller.name)
+    if entry.tap is not None and caller.application.content == "none":
+        entry.tap.drop()
     return caller
 
 

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from analytics.content import Content
 from analytics.record import Frame, Outcome, Record, uuid7
+from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
 
@@ -39,6 +41,10 @@ class Journal(Protocol):
         """Write one frame."""
         ...
 
+    def append_content(self, content: Content) -> bool:
+        """Write one frame of content now, or drop it and return False."""
+        ...
+
 
 class Tally(Protocol):
     """What a worker counts of its requests for its status page."""
@@ -55,6 +61,10 @@ class Tally(Protocol):
         """Count it out again."""
         ...
 
+    def lost_content(self) -> None:
+        """Count one piece of content that is nowhere."""
+        ...
+
 
 def new_request_id(now_us: int) -> str:
     """Return a fresh UUIDv7."""
@@ -62,9 +72,9 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record; `held` are the slots that it has taken."""
+    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content."""
 
-    __slots__ = ("_clock", "_journal", "_tally", "exchange", "held", "request_id")
+    __slots__ = ("_clock", "_journal", "_tally", "exchange", "held", "request_id", "tap")
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
@@ -72,6 +82,7 @@ class Entry:
         self._tally = tally
         self._clock = clock
         self.held: tuple[Slots[Ticket], ...] = ()
+        self.tap: Tap | None = None
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())

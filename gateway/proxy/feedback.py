@@ -20,6 +20,7 @@ from gateway.errors import ApiError, BadRequestError
 from gateway.proxy import wire
 from gateway.proxy.admission import admit
 from gateway.proxy.caller import Connection, GoneError, Header
+from gateway.proxy.capture import Contents
 from gateway.proxy.entry import Journal, new_request_id
 from gateway.proxy.exchange import MAX_ID_CHARACTERS
 from gateway.proxy.queueing import Throttle
@@ -54,10 +55,11 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 class Feedbacks:
     """Takes feedback for one worker's journal; it numbers what it takes, so there is one for each journal."""
 
-    def __init__(self, holder: Holder, journal: Journal, throttle: Throttle) -> None:
+    def __init__(self, holder: Holder, journal: Journal, contents: Contents, throttle: Throttle) -> None:
         self._holder = holder
         self._journal = journal
         self._throttle = throttle
+        self._contents = contents
         self._numbers = itertools.count(1)
 
     async def answer(self, connection: Connection) -> None:
@@ -77,8 +79,11 @@ class Feedbacks:
             return await connection.refuse(error, headers)
         finally:
             self._throttle.leave_room(connection)
-        self._keep(caller, given, feedback_id, now_us)
-        body = msgspec.json.encode({"id": feedback_id, "object": "feedback"})
+        said = self._keep(caller, given, feedback_id, now_us)
+        answer: dict[str, object] = {"id": feedback_id, "object": "feedback"}
+        if given.comment is not None:
+            answer["comment_kept"] = self._contents.comment(caller, said, given.comment)
+        body = msgspec.json.encode(answer)
         length = (b"content-length", b"%d" % len(body))
         await connection.start(202, [(b"content-type", b"application/json"), length, *headers])
         return await connection.finish(body)
@@ -92,7 +97,7 @@ class Feedbacks:
             caller = admit(now.decisions, connection.headers)
         return caller, read_feedback(body)
 
-    def _keep(self, caller: Caller, given: Given, feedback_id: str, now_us: int) -> None:
+    def _keep(self, caller: Caller, given: Given, feedback_id: str, now_us: int) -> Feedback:
         said = Feedback(
             feedback_id=feedback_id,
             seq=next(self._numbers),
@@ -105,6 +110,7 @@ class Feedbacks:
             signal=given.signal,
         )
         self._journal.append(said)
+        return said
 
 
 def read_feedback(body: bytes) -> Given:

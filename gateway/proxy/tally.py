@@ -59,6 +59,10 @@ class StatusTally:
         """Count a request out again."""
         self._page.in_flight -= 1
 
+    def lost_content(self) -> None:
+        """Count a piece of content that neither the journal nor memory had room for."""
+        self._page.content_lost += 1
+
     def refresh(self, holder: Holder, writer: Writer) -> None:
         """Bring the page up to date; called a few times a second."""
         view = holder.view

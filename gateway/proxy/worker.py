@@ -24,6 +24,7 @@ from litestar import Litestar
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.capture import Contents
 from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import Inference
@@ -97,8 +98,11 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
                 throttle=place.throttle,
                 page_file=page_file,
             )
-            inference = partial(Inference, holder, journal=writer, tally=tally, throttle=place.throttle)
-            feedbacks = Feedbacks(holder, writer, place.throttle)
+            contents = Contents(writer, tally)
+            inference = partial(
+                Inference, holder, journal=writer, tally=tally, throttle=place.throttle, contents=contents
+            )
+            feedbacks = Feedbacks(holder, writer, contents, place.throttle)
 
             def surface(upstream: Upstream) -> Surface:
                 return Surface(holder, inference(upstream), feedbacks)

@@ -144,6 +144,9 @@ class Application(_Section, frozen=True, kw_only=True):
     """Paths without a model that it may call: "GET /v1/files/{id}". They act on the company's account."""
     passthrough_upstream: str | None = None
     """Whose account that is. None: the only upstream's."""
+    content: Literal["none", "sampled", "full"] = "none"
+    content_sample: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    content_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
 
 class Configuration(_Section, frozen=True, kw_only=True):

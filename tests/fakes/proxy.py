@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.content import Content
 from analytics.pricing import Price
 from analytics.record import Frame, Opened, Record
 from gateway.proxy.caller import WATCH, Connection, Header
@@ -103,6 +104,14 @@ class Journal:
             f"closed {frame.outcome}" if isinstance(frame, Record) else frame.__struct_config__.tag
         )
 
+    def append_content(self, content: Content) -> bool:
+        self.append(content)
+        return True
+
+    @property
+    def contents(self) -> list[Content]:
+        return [frame for frame in self.frames if isinstance(frame, Content)]
+
     @property
     def opened(self) -> list[Opened]:
         return [frame for frame in self.frames if isinstance(frame, Opened)]
@@ -122,6 +131,7 @@ class Counts:
     in_flight: int = 0
     split: int = 0
     anonymous: int = 0
+    content_lost: int = 0
 
     def began(self) -> None:
         self.requests += 1
@@ -133,6 +143,9 @@ class Counts:
 
     def ended(self) -> None:
         self.in_flight -= 1
+
+    def lost_content(self) -> None:
+        self.content_lost += 1
 
 
 class ScriptedAnswer:
@@ -169,6 +182,13 @@ class ScriptedUpstream:
         self.streamed = b""
         self._moments = moments
         self._answer = answer
+
+    @property
+    def body(self) -> bytes:
+        """Return the first call's body, which went out whole."""
+        body = self.calls[0].body
+        assert isinstance(body, bytes)
+        return body
 
     async def send(self, call: Call) -> ScriptedAnswer:
         self.calls.append(call)

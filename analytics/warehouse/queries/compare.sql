@@ -36,7 +36,6 @@ per_arm AS (
         arm,
         mode(model) AS model,
         count(*) AS requests,
-        count(DISTINCT user_hash) AS users,
         count(*) FILTER (WHERE error_rate = 1) AS errors,
         quantile_cont(latency_ms, 0.5) AS latency_p50_ms,
         quantile_cont(latency_ms, 0.99) AS latency_p99_ms,
@@ -56,23 +55,31 @@ per_arm AS (
     GROUP BY arm
 ),
 per_user AS (
-    SELECT arm, user_hash, metric, count(value)::DOUBLE AS n, sum(value) AS x
-    FROM (
-        SELECT arm, user_hash, error_rate::DOUBLE AS error_rate, output_tokens::DOUBLE AS output_tokens, cost_usd,
-            satisfaction::DOUBLE AS satisfaction, response_rate::DOUBLE AS response_rate
-        FROM counted
-    )
-    UNPIVOT (value FOR metric IN (error_rate, output_tokens, cost_usd, satisfaction, response_rate))
-    GROUP BY arm, user_hash, metric
-),
-per_metric AS (
-    SELECT arm, metric, count(*) AS users, sum(n) AS n, sum(x) AS x, sum(x * x) AS xx, sum(x * n) AS xn, sum(n * n) AS nn
-    FROM per_user
-    GROUP BY arm, metric
+    SELECT
+        arm, user_hash,
+        count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate)::DOUBLE AS error_rate_x,
+        count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens)::DOUBLE AS output_tokens_x,
+        count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd)::DOUBLE AS cost_usd_x,
+        count(satisfaction)::DOUBLE AS satisfaction_n, sum(satisfaction)::DOUBLE AS satisfaction_x,
+        count(response_rate)::DOUBLE AS response_rate_n, sum(response_rate)::DOUBLE AS response_rate_x
+    FROM counted
+    GROUP BY arm, user_hash
 ),
 sums AS (
-    PIVOT per_metric ON metric IN ('error_rate', 'output_tokens', 'cost_usd', 'satisfaction', 'response_rate')
-    USING first(users) AS users, first(n) AS n, first(x) AS x, first(xx) AS xx, first(xn) AS xn, first(nn) AS nn
+    SELECT
+        arm,
+        count(*) AS users,
+        count(*) FILTER (WHERE error_rate_n > 0) AS error_rate_users, sum(error_rate_n) AS error_rate_n, sum(error_rate_x) AS error_rate_x,
+        sum(error_rate_x * error_rate_x) AS error_rate_xx, sum(error_rate_x * error_rate_n) AS error_rate_xn, sum(error_rate_n * error_rate_n) AS error_rate_nn,
+        count(*) FILTER (WHERE output_tokens_n > 0) AS output_tokens_users, sum(output_tokens_n) AS output_tokens_n, sum(output_tokens_x) AS output_tokens_x,
+        sum(output_tokens_x * output_tokens_x) AS output_tokens_xx, sum(output_tokens_x * output_tokens_n) AS output_tokens_xn, sum(output_tokens_n * output_tokens_n) AS output_tokens_nn,
+        count(*) FILTER (WHERE cost_usd_n > 0) AS cost_usd_users, sum(cost_usd_n) AS cost_usd_n, sum(cost_usd_x) AS cost_usd_x,
+        sum(cost_usd_x * cost_usd_x) AS cost_usd_xx, sum(cost_usd_x * cost_usd_n) AS cost_usd_xn, sum(cost_usd_n * cost_usd_n) AS cost_usd_nn,
+        count(*) FILTER (WHERE satisfaction_n > 0) AS satisfaction_users, sum(satisfaction_n) AS satisfaction_n, sum(satisfaction_x) AS satisfaction_x,
+        sum(satisfaction_x * satisfaction_x) AS satisfaction_xx, sum(satisfaction_x * satisfaction_n) AS satisfaction_xn, sum(satisfaction_n * satisfaction_n) AS satisfaction_nn,
+        count(*) FILTER (WHERE response_rate_n > 0) AS response_rate_users, sum(response_rate_n) AS response_rate_n, sum(response_rate_x) AS response_rate_x,
+        sum(response_rate_x * response_rate_x) AS response_rate_xx, sum(response_rate_x * response_rate_n) AS response_rate_xn, sum(response_rate_n * response_rate_n) AS response_rate_nn
+    FROM per_user
     GROUP BY arm
 ),
 left_out AS (
@@ -86,7 +93,6 @@ SELECT
     arms.arm,
     per_arm.* EXCLUDE (arm) REPLACE (
         coalesce(per_arm.requests, 0) AS requests,
-        coalesce(per_arm.users, 0) AS users,
         coalesce(per_arm.errors, 0) AS errors,
         coalesce(per_arm.latencies, 0) AS latencies,
         coalesce(per_arm.ttfts, 0) AS ttfts,
@@ -94,7 +100,7 @@ SELECT
         coalesce(per_arm.ratings, 0) AS ratings
     ),
     left_out.*,
-    sums.* EXCLUDE (arm)
+    sums.* EXCLUDE (arm) REPLACE (coalesce(sums.users, 0) AS users)
 FROM (VALUES (1, 'base'), (2, 'candidate')) AS arms(place, arm)
 LEFT JOIN per_arm USING (arm)
 LEFT JOIN sums USING (arm)

@@ -16,6 +16,7 @@ def test_a_reader_sees_what_the_worker_set(tmp_path: Path) -> None:
     page.in_flight += 2
     page.in_flight -= 1
     page.lost = 3
+    page.content_lost = 5
     page.anonymous += 1
     page.split += 4
     page.change(snapshot_epoch=2, snapshot_version=9, snapshot_taken_at=77, config_source=1, updated_at=88)
@@ -26,6 +27,7 @@ def test_a_reader_sees_what_the_worker_set(tmp_path: Path) -> None:
         requests=5,
         in_flight=1,
         lost=3,
+        content_lost=5,
         snapshot_epoch=2,
         snapshot_version=9,
         snapshot_taken_at=77,

@@ -11,11 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.journal.frame import scan, unpack_head
+from analytics.content import Content
+from analytics.journal.frame import MAX_FRAME_BYTES, scan, unpack_head
 from analytics.journal.segment import Packed, segments
 from analytics.journal.writer import RETRY_S, Writer
 from analytics.record import Opened
@@ -260,3 +262,50 @@ def test_a_disk_that_has_failed_from_the_start_is_waited_for(
     writer.append(frame(11))
     writer.close()
     assert seqs_in(tmp_path) == list(range(1, 12))
+
+
+def content(seq: int) -> Content:
+    return Content(kind="comment", seq=seq, application="a", captured_at=1, expires_at=1, body=b"canary", size_bytes=6)
+
+
+def test_content_is_dropped_while_records_wait_and_taken_again_after_them(tmp_path: Path):
+    disk, clock = Disk(), Clock()
+    writer = Writer(tmp_path, "w0", "b1", clock=clock, pwrite=disk.pwrite)
+    first = writer.append_content(content(1))
+    disk.faults = ["full"] * 1000
+    writer.append(frame(1))
+    refused = [writer.append_content(content(2)), writer.append_content(content(3))]
+    waiting = writer.waiting
+    disk.faults = []
+    clock.now_s += RETRY_S
+    writer.tend()
+    last = writer.append_content(content(4))
+    writer.close()
+    found = b"".join((tmp_path / name.file_name).read_bytes() for name in segments(tmp_path))
+
+    assert (first, refused, last) == (True, [False, False], True)
+    assert (waiting, writer.kept, writer.lost) == (1, 1, 0)
+    assert found.count(b"canary") == 2
+
+
+def test_content_that_meets_the_full_disk_first_is_dropped_and_makes_no_trouble(tmp_path: Path):
+    disk, clock = Disk(), Clock()
+    writer = Writer(tmp_path, "w0", "b1", clock=clock, pwrite=disk.pwrite)
+    disk.faults = ["full"] * 3
+    refused = writer.append_content(content(1))
+    disk.faults = []
+    clock.now_s += RETRY_S
+    writer.append(frame(1))
+    writer.close()
+
+    assert (refused, writer.waiting, writer.lost) == (False, 0, 0)
+    assert seqs_in(tmp_path) == [1]
+
+
+def test_content_that_is_too_long_for_a_frame_is_dropped(tmp_path: Path):
+    writer = Writer(tmp_path, "w0", "b1")
+    long = msgspec.structs.replace(content(1), body=bytes(MAX_FRAME_BYTES))
+
+    assert not writer.append_content(long)
+    assert writer.lost == 0
+    writer.close()

@@ -10,6 +10,7 @@ from litestar import Litestar
 
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.caller import WATCH
+from gateway.proxy.capture import Contents
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.queueing import Throttle
@@ -44,7 +45,9 @@ class Worker:
         self.upstream = ScriptedUpstream(self.moments, ScriptedAnswer(self.moments, WHOLE))
         holder = Holder(View(decisions=decisions(**changes), source="ledger"))
         inference = Inference(holder, self.upstream, self.journal, Counts(), Throttle())
-        self.surface = Surface(holder, inference, Feedbacks(holder, self.journal, Throttle()))
+        self.surface = Surface(
+            holder, inference, Feedbacks(holder, self.journal, Contents(self.journal, Counts()), Throttle())
+        )
 
     async def asked(self, method: str, path: str, *, body: bytes = b"", authorized: bool = True) -> Caller:
         headers = [AUTHORIZED] if authorized else []

@@ -149,7 +149,8 @@ async def test_it_is_sent_with_the_other_arms_model():
     asked = await Asked("one", view()).send(previous_response_id="resp_1")
 
     first, second = asked.upstream.calls
-    assert [json.loads(call.body)["model"] for call in (first, second)] == [CANDIDATE, BASE]
+    bodies = [call.body for call in (first, second) if isinstance(call.body, bytes)]
+    assert [json.loads(body)["model"] for body in bodies] == [CANDIDATE, BASE]
     assert 0 < second.total_s < first.total_s
 
 
@@ -174,6 +175,21 @@ async def test_nobody_is_sent_to_a_candidate_that_was_taken_back(decided: View):
     assert asked.hosts == ["one"]
     assert (asked.caller.status, asked.caller.error) == (400, UNKNOWN)
     assert (asked.journal.record.outcome, asked.journal.record.error_class) == ("client_error", "http_400")
+
+
+async def test_a_candidate_that_was_taken_back_while_the_base_was_asked_is_not_asked():
+    asked = Asked("two", view(percent=0.01))
+
+    class TakenBack(Kept):
+        async def send(self, call: Call) -> ScriptedAnswer:
+            asked.holder.change(killed=True)
+            return await super().send(call)
+
+    asked.upstream = TakenBack(asked.moments, "two", UNKNOWN, 400)
+    await asked.send(previous_response_id="resp_1")
+
+    assert asked.hosts == ["one"]
+    assert (asked.caller.status, asked.journal.record.error_class) == (503, "choice_overtaken")
 
 
 async def test_an_answer_that_nobody_keeps_is_said_in_the_upstreams_words():

@@ -143,7 +143,7 @@ async def test_the_models_limits_bound_the_call():
 async def test_usage_is_asked_for_and_withheld_when_the_caller_did_not_ask():
     done = await request(delta(), USAGE, DONE, body=STREAMED, answer_headers=[EVENTS])
 
-    sent = msgspec.json.decode(done.upstream.calls[0].body)
+    sent = msgspec.json.decode(done.upstream.body)
     assert sent["stream_options"] == {"include_usage": True}
     assert done.caller.body == delta() + DONE
     assert (done.record.stream, done.record.input_tokens) == (True, 5)
@@ -162,7 +162,7 @@ async def test_an_upstream_may_be_left_alone_with_its_usage():
 
     done = await request(delta(), USAGE, DONE, body=STREAMED, answer_headers=[EVENTS], upstreams={"one": upstream})
 
-    assert b"stream_options" not in done.upstream.calls[0].body
+    assert b"stream_options" not in done.upstream.body
     assert done.caller.body == delta() + USAGE + DONE
 
 
@@ -171,7 +171,7 @@ async def test_a_model_in_no_rollout_is_forwarded_as_it_came():
 
     done = await request(WHOLE, body=body)
 
-    assert done.upstream.calls[0].body == body
+    assert done.upstream.body == body
     assert (done.record.rollout, done.record.arm_assigned, done.record.model_served) == (None, None, CANDIDATE)
     assert done.tally.split == 0
 
@@ -281,7 +281,7 @@ async def test_usage_is_asked_for_only_where_there_is_such_an_option():
     for path in ["/v1/responses", "/v1/images/generations", "/v1/poems", "/v1/audio/speech"]:
         done = await request(DONE, body=STREAMED, answer_headers=[EVENTS], path=path)
 
-        assert b"stream_options" not in done.upstream.calls[0].body
+        assert b"stream_options" not in done.upstream.body
         assert done.record.stream
 
 
@@ -305,7 +305,7 @@ async def test_a_moderation_without_a_model_goes_out_without_one():
         models={**MODELS, "omni-moderation-latest": Model(upstream="one")},
     )
 
-    assert done.upstream.calls[0].body == b'{"input":"Hi"}'
+    assert done.upstream.body == b'{"input":"Hi"}'
     assert (done.record.model_requested, done.record.model_served) == ("omni-moderation-latest",) * 2
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from analytics.feedback import Feedback
 from gateway.proxy.caller import Header
+from gateway.proxy.capture import Contents
 from gateway.proxy.feedback import MAX_BODY_BYTES, MAX_COMMENT_CHARACTERS, Feedbacks
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from gateway.settings.schema import Application
-from tests.fakes.proxy import AUTHORIZED, Caller, Journal, Moments, decisions
+from tests.fakes.proxy import AUTHORIZED, Caller, Counts, Journal, Moments, decisions
 
 pytestmark = pytest.mark.anyio
 REQUEST = "0199b0c0-0000-7000-8000-00000000000a"
@@ -27,7 +28,7 @@ class Desk:
         self.moments = Moments()
         self.journal = Journal(moments=self.moments)
         self.holder = Holder(View(decisions=decisions(**changes), source="ledger"))
-        self.feedbacks = Feedbacks(self.holder, self.journal, Throttle())
+        self.feedbacks = Feedbacks(self.holder, self.journal, Contents(self.journal, Counts()), Throttle())
 
     async def given(self, body: bytes | dict[str, Any], headers: Sequence[Header] = (AUTHORIZED,)) -> Caller:
         sent = body if isinstance(body, bytes) else msgspec.json.encode(body)

@@ -78,7 +78,7 @@ def second_opinion(body: bytes) -> list[tuple[str, bytes]]:
     with PushMultipartParser(BOUNDARY, strict=True) as parser:
         for event in parser.parse(body):
             if isinstance(event, MultipartSegment):
-                parts.append((event.name, b""))
+                parts.append((event.name or "", b""))
             elif event:
                 parts[-1] = (parts[-1][0], parts[-1][1] + event)
     return parts

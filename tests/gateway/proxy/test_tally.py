@@ -88,6 +88,13 @@ def test_the_page_tells_what_the_worker_decides_by(counted: Counted):
     assert later.updated_at >= status.updated_at > 0
 
 
+def test_content_that_is_lost_is_told(counted: Counted):
+    counted.tally.lost_content()
+    counted.tally.lost_content()
+
+    assert (counted.look().content_lost, counted.look().lost) == (2, 0)
+
+
 def test_losses_of_the_journal_are_told(counted: Counted):
     counted.writer.lost = 5
 
