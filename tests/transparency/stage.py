@@ -52,7 +52,14 @@ candidate = "ft:gpt-4o-mini:acme:sales-v2:abc123"
 [applications.default]
 user_header = "x-user-id"
 expose = ["rollout", "model", "arm", "bucket"]
+passthrough = $passthrough
+
+[applications.keeping]
+content = "full"
+user_header = "x-user-id"
 """
+KEEPING: Way = "held"
+"""The way of an application whose prompts and answers are kept: that changes nothing either."""
 
 CALLER: tuple[Header, ...] = (
     (b"host", b"localhost"),
@@ -102,6 +109,7 @@ class Stage:
 
     installation: Installation
     reciter: Reciter
+    keys: dict[Way, str]
 
     def direct(self, call: Call, way: Way) -> Seen:
         """Call the upstream itself, by the name of the model that the gateway should choose."""
@@ -109,7 +117,7 @@ class Stage:
 
     def through(self, call: Call, way: Way) -> Seen:
         """Call the gateway."""
-        return self._asked(call, self.installation.gateway, self.installation.keys["application"], way)
+        return self._asked(call, self.installation.gateway, self.keys[way], way)
 
     def received(self, call: Call, way: Way, answer: Answer) -> Received:
         """Call the gateway, for another answer than the shape's."""
@@ -134,9 +142,9 @@ class Stage:
 def staged(folder: Path, passthrough: Sequence[str] = ()) -> Iterator[Stage]:
     """Run the upstream and the installation, one rollout moved to its candidate."""
     with reciting() as reciter:
-        config = CONFIG.replace("$url", reciter.url)
-        if passthrough:
-            config += f"passthrough = {list(passthrough)}\n"
+        config = CONFIG.replace("$url", reciter.url).replace("$passthrough", str(list(passthrough)))
         with installed(folder, config=config, simulated={}, environment={"RECITING_KEY": CREDENTIAL}) as installation:
             installation.set_percent(100, "moved")
-            yield Stage(installation=installation, reciter=reciter)
+            keys: dict[Way, str] = dict.fromkeys(WAYS, installation.keys["application"])
+            keys[KEEPING] = installation.new_key("keeping")
+            yield Stage(installation=installation, reciter=reciter, keys=keys)
