@@ -12,7 +12,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.proxy.exchange import Exchange
@@ -77,7 +77,7 @@ def test_whatever_the_places_at_which_a_stream_is_cut_the_passage_gives_the_same
         assert_same_bytes(passed(cut(stream, chosen), withholds_usage=withholds), due, f"cut at {chosen}")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30), st.lists(st.integers(1, 500), max_size=12), st.booleans())
 def test_whatever_a_stream_is_made_of_its_cuts_change_nothing_and_nothing_is_added(
     fragments: list[bytes],

