@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -28,31 +29,50 @@ class Received:
         return dict(self.headers).get(name)
 
 
-def ask(
-    url: str, method: str, target: str, headers: tuple[Header, ...], body: bytes, *, chunk_bytes: int | None = None
-) -> Received:
-    """Send one request over a connection of its own, its body in chunks if these have a size; read its answer."""
-    lines = [f"{method} {target} HTTP/1.1".encode(), *(name + b": " + value for name, value in headers)]
+def ask(url: str, method: str, target: str, headers: tuple[Header, ...], body: bytes, **framed: int | None) -> Received:
+    """Send one request over a connection of its own, as `Line.ask`."""
+    with connected(url) as line:
+        return line.ask(method, target, headers, body, **framed)
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[Line]:
+    """Keep a connection, for one request after the other."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE_S) as connection:
-        if chunk_bytes is not None:
-            lines.append(CHUNKED)
-            pieces = [body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes)]
-            body = b"".join(map(chunk, [*pieces, b""]))
-        elif body or method != "GET":
-            lines.append(b"content-length: %d" % len(body))
-        connection.sendall(b"\r\n".join([*lines, b"", b""]) + body)
-        return _read(_Line(connection))
+        yield Line(connection)
 
 
 class _EndedError(Exception):
     """The other side closed."""
 
 
-class _Line:
+class Line:
+    """One connection: what was received and not read yet is kept for the next answer, which it would break."""
+
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._unread = bytearray()
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        headers: tuple[Header, ...],
+        body: bytes,
+        *,
+        chunk_bytes: int | None = None,
+    ) -> Received:
+        """Send one request, its body in chunks if these have a size, and read its answer to the end."""
+        lines = [f"{method} {target} HTTP/1.1".encode(), *(name + b": " + value for name, value in headers)]
+        if chunk_bytes is not None:
+            lines.append(CHUNKED)
+            pieces = [body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes)]
+            body = b"".join(map(chunk, [*pieces, b""]))
+        elif body or method != "GET":
+            lines.append(b"content-length: %d" % len(body))
+        self._connection.sendall(b"\r\n".join([*lines, b"", b""]) + body)
+        return _read(self)
 
     def _more(self) -> None:
         try:
@@ -84,7 +104,7 @@ class _Line:
         return taken
 
 
-def _read(line: _Line) -> Received:
+def _read(line: Line) -> Received:
     status, lines = _head(line)
     while status.startswith(b"1"):
         status, lines = _head(line)
@@ -102,14 +122,14 @@ def _read(line: _Line) -> Received:
     return Received(status=int(status), headers=headers, body=body, is_whole=is_whole, pieces=tuple(pieces))
 
 
-def _head(line: _Line) -> tuple[bytes, list[bytes]]:
+def _head(line: Line) -> tuple[bytes, list[bytes]]:
     first, *lines = line.until(b"\r\n\r\n").split(b"\r\n")
     version, status = first.split(b" ")[:2]
     assert version == b"HTTP/1.1"
     return status, lines
 
 
-def _chunked(line: _Line, pieces: list[bytes]) -> bool:
+def _chunked(line: Line, pieces: list[bytes]) -> bool:
     try:
         while size := int(line.until(b"\r\n"), 16):
             pieces.append(line.exactly(size))
@@ -120,7 +140,7 @@ def _chunked(line: _Line, pieces: list[bytes]) -> bool:
     return True
 
 
-def _counted(line: _Line, pieces: list[bytes], length: int) -> bool:
+def _counted(line: Line, pieces: list[bytes], length: int) -> bool:
     try:
         pieces.append(line.exactly(length))
     except _EndedError:
@@ -129,7 +149,7 @@ def _counted(line: _Line, pieces: list[bytes], length: int) -> bool:
     return True
 
 
-def _closed(line: _Line, pieces: list[bytes]) -> bool:
+def _closed(line: Line, pieces: list[bytes]) -> bool:
     """Read until the other side closes, which is the end where nothing else tells it (RFC 9112, section 6.3)."""
     with contextlib.suppress(_EndedError):
         while True:

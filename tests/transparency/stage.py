@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from tests.acceptance.harness import Installation, installed
 from tests.fakes.peer import Request
 from tests.fakes.reciting import Answer, Reciter, reciting
-from tests.fakes.wire_caller import Header, Received, ask
+from tests.fakes.wire_caller import Header, Line, Received, ask
 from tests.transparency.shape import Call
 
 Way = Literal["plain", "held", "moved"]
@@ -52,7 +53,14 @@ candidate = "ft:gpt-4o-mini:acme:sales-v2:abc123"
 [applications.default]
 user_header = "x-user-id"
 expose = ["rollout", "model", "arm", "bucket"]
+passthrough = $passthrough
+
+[applications.keeping]
+content = "full"
+user_header = "x-user-id"
 """
+KEEPING: Way = "held"
+"""The way of an application whose prompts and answers are kept: that changes nothing either."""
 
 CALLER: tuple[Header, ...] = (
     (b"host", b"localhost"),
@@ -102,28 +110,29 @@ class Stage:
 
     installation: Installation
     reciter: Reciter
+    keys: dict[Way, str]
 
     def direct(self, call: Call, way: Way) -> Seen:
         """Call the upstream itself, by the name of the model that the gateway should choose."""
         return self._asked(call, self.reciter.url, "sk-of-the-caller", SERVED[way])
 
-    def through(self, call: Call, way: Way) -> Seen:
-        """Call the gateway."""
-        return self._asked(call, self.installation.gateway, self.installation.keys["application"], way)
+    def through(self, call: Call, way: Way, line: Line | None = None) -> Seen:
+        """Call the gateway, over a connection of its own or a kept one."""
+        return self._asked(call, self.installation.gateway, self.keys[way], way, line)
 
     def received(self, call: Call, way: Way, answer: Answer) -> Received:
         """Call the gateway, for another answer than the shape's."""
         return self.through(replace(call, answer=answer), way).received
 
-    def _asked(self, call: Call, url: str, key: str, model: str) -> Seen:
+    def _asked(self, call: Call, url: str, key: str, model: str, line: Line | None = None) -> Seen:
         shape = call.shape
         self.reciter.answer = replace(call.answer, headers=(*call.answer.headers, *ANSWERED))
         self.reciter.heard.clear()
         typed = ((b"content-type", shape.content_type),) if shape.content_type else ()
         headers = (*CALLER, *typed, (b"authorization", b"Bearer " + key.encode()))
         target = f"/v1{shape.path.removeprefix('/v1')}{shape.query}"
-        body = call.body_for(model)
-        received = ask(url, shape.method, target, headers, body, chunk_bytes=shape.chunk_bytes)
+        asking = partial(ask, url) if line is None else line.ask
+        received = asking(shape.method, target, headers, call.body_for(model), chunk_bytes=shape.chunk_bytes)
         (heard,) = self.reciter.heard or [None]
         assert heard is not None, f"nothing reached the upstream; the client got {received.status} {received.body!r}"
         upstream = urlsplit(self.reciter.url).netloc
@@ -134,9 +143,9 @@ class Stage:
 def staged(folder: Path, passthrough: Sequence[str] = ()) -> Iterator[Stage]:
     """Run the upstream and the installation, one rollout moved to its candidate."""
     with reciting() as reciter:
-        config = CONFIG.replace("$url", reciter.url)
-        if passthrough:
-            config += f"passthrough = {list(passthrough)}\n"
+        config = CONFIG.replace("$url", reciter.url).replace("$passthrough", str(list(passthrough)))
         with installed(folder, config=config, simulated={}, environment={"RECITING_KEY": CREDENTIAL}) as installation:
             installation.set_percent(100, "moved")
-            yield Stage(installation=installation, reciter=reciter)
+            keys: dict[Way, str] = dict.fromkeys(WAYS, installation.keys["application"])
+            keys[KEEPING] = installation.new_key("keeping")
+            yield Stage(installation=installation, reciter=reciter, keys=keys)

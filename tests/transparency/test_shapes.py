@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.transparency.comparison import assert_client_received_the_same, assert_upstream_heard_the_same
+from tests.fakes.wire_caller import connected
+from tests.transparency.comparison import (
+    assert_client_received_the_same,
+    assert_same_bytes,
+    assert_upstream_heard_the_same,
+    without_comments,
+)
 from tests.transparency.shape import Call
 from tests.transparency.shapes.every import CALLS, SHAPES
 from tests.transparency.stage import WAYS, Stage
@@ -21,6 +27,24 @@ def test_a_call_through_the_gateway_is_the_call_to_the_upstream(stage: Stage, ca
 
         assert_upstream_heard_the_same(call, way, direct, through)
         assert_client_received_the_same(call, way, direct.received, through.received)
+
+
+def test_a_client_that_keeps_its_connection_receives_the_same(stage: Stage):
+    calls = [call for call in CALLS if len(call.body) + len(call.answer.body) < 100_000][::2]
+    kept = 0
+
+    while calls:
+        with connected(stage.installation.gateway) as line:
+            closes = False
+            while calls and not closes:
+                call = calls.pop()
+                received = stage.through(call, "moved", line).received
+                closes = received.header(b"connection") == b"close"
+                kept += not closes
+                due = call.answer.said(asks_usage=call.usage == "asked")
+                assert_same_bytes(without_comments(received.body), due, call.name)
+
+    assert kept > 200, "connections are kept, but for a few answers"
 
 
 def test_there_are_shapes_enough_and_each_has_its_own_name():

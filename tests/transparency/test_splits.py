@@ -12,6 +12,8 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.passage import Passage
@@ -24,6 +26,20 @@ from tests.transparency.stage import Stage
 RANDOM_CUTS = 1000
 LONG_BYTES = 10_000
 """A longer stream has one event that is long, whose places are alike: of those, a sample is taken."""
+
+
+FRAGMENTS = (
+    *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b": hi", b":", b"data:", b"data: ", b"data", b"event: x", b"id: 1"),
+    *(
+        b"[DONE]",
+        b'{"choices":[{"delta":{"content":"a"}}]}',
+        b'{"choices":[],"usage":{}}',
+        b'{"error":{}}',
+        b'{"type":',
+    ),
+    *(b'"error"}', b'{"choices":[],"usage":{"prompt_tokens":1}}', b"\xef\xbb\xbf", b"\xff\x00", b"{", b"}", b" "),
+)
+"""What streams are made of, and what breaks them."""
 
 
 def passed(pieces: Sequence[bytes], *, withholds_usage: bool) -> bytes:
@@ -59,6 +75,22 @@ def test_whatever_the_places_at_which_a_stream_is_cut_the_passage_gives_the_same
     for _ in range(count):
         chosen = drawn_places(stream, drawn)
         assert_same_bytes(passed(cut(stream, chosen), withholds_usage=withholds), due, f"cut at {chosen}")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30), st.lists(st.integers(1, 500), max_size=12), st.booleans())
+def test_whatever_a_stream_is_made_of_its_cuts_change_nothing_and_nothing_is_added(
+    fragments: list[bytes],
+    places: list[int],
+    withholds_usage: bool,  # noqa: FBT001 - drawn, not chosen
+):
+    stream = b"".join(fragments)
+
+    uncut = passed([stream], withholds_usage=withholds_usage)
+
+    assert passed(cut(stream, places), withholds_usage=withholds_usage) == uncut
+    assert passed([bytes([byte]) for byte in stream], withholds_usage=withholds_usage) == uncut
+    assert uncut == stream or (withholds_usage and b'"usage":{' in stream)
 
 
 @pytest.mark.parametrize("call", STREAMED, ids=lambda call: call.name)

@@ -200,7 +200,7 @@ ANSWERS = (
     answer("empty", Answer(body=b""), None),
     answer("without-type", Answer(body=WHOLE.body, headers=()), None),
     answer("byte-order-mark", Answer(body=b"\xef\xbb\xbf" + WHOLE.body), None),
-    answer("huge", answering(completion({"content": "\u00e9" * (9 << 19)})), None),
+    answer("huge", answering(completion({"content": "\u00e9" * (17 << 18)})), None),
     answer("stream-answered-whole", None, WHOLE),
     answer("whole-answered-as-stream", STREAMED, None),
     answer(
