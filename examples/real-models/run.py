@@ -39,8 +39,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="turnout-real-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        say("Starting two llama.cpp servers with Gemma 3 270M. Both have the same weights: the tuned one is an")
-        say("illustration, which samples more coldly.")
+        say("Starting two llama.cpp servers with Gemma 3 270M. It is a base model, which continues texts rather than")
+        say("answer. Both have the same weights; the one called tuned samples more coldly.")
         base = stack.enter_context(model(folder, "gemma-base", 0.8))
         candidate = stack.enter_context(model(folder, "gemma-tuned", 0.2))
         configuration = (HERE / "turnout.toml").read_text()
@@ -99,9 +99,10 @@ def ask(client: OpenAI, requests: int, users: int, tokens: int) -> None:
             text = "".join(chunk.choices[0].delta.content or "" for chunk in parsed if chunk.choices)
         else:
             text = parsed.choices[0].message.content or ""
-        arms[answer.headers["x-turnout-arm"]] += 1
-        if number < 2:
+        arm = answer.headers["x-turnout-arm"]
+        if not arms[arm]:
             say(f"\n{answer.headers['x-turnout-model']} wrote: {' '.join(text.split())}")
+        arms[arm] += 1
     say(
         f"\n{requests} requests of {users} users: " + ", ".join(f"{arm} {count}" for arm, count in sorted(arms.items()))
     )
