@@ -37,6 +37,7 @@ class Connection:
         "buffered_bytes",
         "gone",
         "headers",
+        "on_start",
         "repeated",
         "started",
         "status",
@@ -55,6 +56,8 @@ class Connection:
             self.headers, self.repeated = _combined(sent)
         self.buffered_bytes = 0
         self.gone = False
+        self.on_start: Callable[[], None] | None = None
+        """Called when the answer's head goes out: from then on nobody else can answer."""
         self.started = False
         self.status: int | None = None
 
@@ -155,8 +158,11 @@ class Connection:
 
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Send the answer's head; it leaves with the first piece of the body, be it an empty one."""
+        self._head = None
         self.started = True
         self.status = status
+        if self.on_start is not None:
+            self.on_start()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     def prepare(self, status: int, headers: Sequence[Header]) -> None:
@@ -166,8 +172,7 @@ class Connection:
     async def write(self, piece: bytes) -> None:
         """Send a piece of the body, more to come; the first one takes the head that was prepared with it."""
         if self._head is not None:
-            (status, headers), self._head = self._head, None
-            await self.start(status, headers)
+            await self.start(*self._head)
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def finish(self, piece: bytes = b"") -> None:
@@ -178,7 +183,6 @@ class Connection:
     async def refuse(self, error: ApiError, headers: Sequence[Header]) -> None:
         """Answer with an error's envelope, whatever was prepared."""
         self.unwatch()
-        self._head = None
         body = error.envelope()
         plain = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
         await self.start(error.status, [*plain, *error.headers, *headers])

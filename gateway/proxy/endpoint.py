@@ -7,21 +7,27 @@ import logging
 
 import msgspec
 
-from gateway.errors import ApiError
+from gateway.errors import ApiError, UpstreamError
 from gateway.proxy.admission import admit, check_repeated, purpose, tags, unknown_model
+from gateway.proxy.attempts import unknown
 from gateway.proxy.caller import Connection, GoneError, Header
 from gateway.proxy.capture import Contents
 from gateway.proxy.choice import Choice, check_standing, choose, exposed
-from gateway.proxy.continuation import elsewhere, is_unknown
+from gateway.proxy.continuation import is_unknown
 from gateway.proxy.endpoints import CHAT, Endpoint
 from gateway.proxy.entry import Entry, Journal, Tally
+from gateway.proxy.form_body import FormBody
 from gateway.proxy.forwarding import forwarded
 from gateway.proxy.identity import identify
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.reading import Reading, kept_headers, read, rewritten
+from gateway.proxy.recourse import NONE, Recourse, Ways
 from gateway.proxy.relay import Passing, relay, unanswered
 from gateway.proxy.snapshot import Caller, Holder, View
 from gateway.proxy.upstream import Call, Fault, Upstream
+
+_HELD_COMMENTS = 2
+"""How many comments a silent stream does without while base may still answer in its place."""
 
 _log = logging.getLogger("turnout.proxy")
 
@@ -43,6 +49,7 @@ class Inference:
         self._journal = journal
         self._tally = tally
         self._throttle = throttle
+        self._recourse = Recourse()
         self._contents = contents or Contents(journal, tally)
 
     async def answer(self, connection: Connection, endpoint: Endpoint = CHAT) -> None:
@@ -93,43 +100,51 @@ class Inference:
             raise unknown_model(reading.model)
         choice = choose(view, route, user)
         exchange.learn(**choice.facts())
-        headers.extend(exposed(choice, caller.application.expose))
         if choice.flag is not None:
             self._tally.assigned(anonymous=choice.is_anonymous)
         connection.watch()
         asked = _Asked(connection=connection, endpoint=endpoint, reading=reading, view=view, entry=entry)
         kept = reading.continues() if endpoint.continues else None
-        other = elsewhere(choice, route, view) if kept is not None else None
-        if not await self._send(asked, choice, headers, kept if other is not None else None) and other is not None:
+        ways = self._recourse.ways(choice, route, view, kept, is_passing=isinstance(reading, FormBody))
+        choice, ways = self._recourse.begin(choice, ways, entry)
+        headers.extend(exposed(choice, caller.application.expose))
+        if (other := await self._send(asked, choice, headers, ways)) is not None:
+            self._throttle.make_way(choice.deployment, entry)
             check_standing(other, self._holder.view)
             headers[1:] = exposed(other, caller.application.expose)
-            await self._send(asked, other, headers)
+            await self._send(asked, other, headers, NONE)
 
-    async def _send(self, asked: _Asked, choice: Choice, headers: list[Header], kept: str | None = None) -> bool:
-        """Send a request and hand its answer on; not the one that says that `kept` is unknown: then False."""
-        admission, entry = asked.view.decisions.snapshot.admission, asked.entry
+    async def _send(self, asked: _Asked, choice: Choice, headers: list[Header], ways: Ways) -> Choice | None:
+        """Send a request and hand its answer on; or return who is to be asked instead."""
+        admission, entry, connection = asked.view.decisions.snapshot.admission, asked.entry, asked.connection
         if choice.deployment.limits.max_concurrent or admission.max_concurrent:
             await self._throttle.enter(choice.deployment, admission, entry)
             check_standing(choice, self._holder.view)
             entry.exchange.learn(snapshot_version=self._holder.view.decisions.label)
-        passing = _passing(asked, choice)
+        passing = _passing(asked, choice, ways)
         call = _call(asked, choice, inject_usage=passing["withholds_usage"])
         entry.open(choice.called(asked.view.decisions.snapshot.price_version), call.total_s)
         answer = None
         try:
-            answer = await self._upstream.send(call)
+            answer = await self._recourse.send(self._upstream, call, entry)
             entry.exchange.answered(answer.status)
-            if kept is not None:
-                unknown, answer = await is_unknown(answer, kept)
-                if unknown:
-                    return False
-            await relay(asked.connection, answer, entry, headers, passing)
-        except Fault as fault:
-            raise unanswered(fault) from None
+            if ways.kept is not None:
+                is_elsewhere, answer = await is_unknown(answer, ways.kept)
+                if is_elsewhere:
+                    entry.gave_up(unknown(answer.status))
+                    return ways.elsewhere
+            if (other := self._recourse.answered(connection, answer.status, ways, entry)) is not None:
+                return other
+            await relay(connection, answer, entry, headers, passing)
+        except (Fault, UpstreamError) as fault:
+            error = unanswered(fault) if isinstance(fault, Fault) else fault
+            if (other := self._recourse.failed(connection, error, ways, entry)) is None:
+                raise error from None
+            return other
         finally:
             if answer is not None:
                 answer.close()
-        return True
+        return None
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,12 +167,13 @@ def admitted(connection: Connection, view: View, entry: Entry) -> Caller:
     return caller
 
 
-def _passing(asked: _Asked, choice: Choice) -> Passing:
+def _passing(asked: _Asked, choice: Choice, ways: Ways) -> Passing:
     endpoint, reading = asked.endpoint, asked.reading
     asks = endpoint.injects_usage and reading.stream and choice.deployment.injects_usage and not reading.asks_usage
     last_events = reading.count("n") if endpoint.is_last_for_each else endpoint.last_events
     comment_s = asked.view.decisions.snapshot.admission.keep_alive_comment_s
-    return Passing(endpoint=endpoint, withholds_usage=asks, comment_s=comment_s, last_events=last_events)
+    held_s = 0.0 if ways.base is None else _HELD_COMMENTS * comment_s
+    return Passing(endpoint=endpoint, withholds_usage=asks, comment_s=comment_s, held_s=held_s, last_events=last_events)
 
 
 def _call(asked: _Asked, choice: Choice, *, inject_usage: bool) -> Call:

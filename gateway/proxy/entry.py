@@ -11,6 +11,7 @@ from typing import Protocol
 
 from analytics.content import Content
 from analytics.record import Frame, Outcome, Record, uuid7
+from gateway.proxy.attempts import Failure
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
@@ -74,13 +75,14 @@ def new_request_id(now_us: int) -> str:
 class Entry:
     """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content."""
 
-    __slots__ = ("_clock", "_journal", "_tally", "exchange", "held", "request_id", "tap")
+    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "request_id", "tap")
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
         self._journal = journal
         self._tally = tally
         self._clock = clock
+        self._total_s = 0.0
         self.held: tuple[Slots[Ticket], ...] = ()
         self.tap: Tap | None = None
         self.request_id = new_request_id(now_us)
@@ -91,20 +93,30 @@ class Entry:
     def open(self, called: Called, total_s: float) -> None:
         """Append what is known, with the moment when `total_s` is over; then count the request as sent.
 
-        A second call only notes that it is sent once more, elsewhere.
+        A second call only notes that it is sent once more.
         """
         if self.exchange.is_dispatched:
-            return self.exchange.moved(called, self._clock())
+            return self.exchange.dispatched(called, self._clock())
+        self._total_s = total_s
         deadline_at = self.exchange.facts["started_at"] + round(total_s * _MICROSECONDS)
         self._number()
         self._journal.append(self.exchange.opened(deadline_at))
         return self.exchange.dispatched(called, self._clock())
 
     def left_s(self, total_s: float) -> float:
-        """Return what is left of the time that all attempts may take together."""
+        """Return what is left of the time that all tries may take together: the first one's, or less."""
         if not self.exchange.is_dispatched:
             return total_s
-        return max(total_s - self.exchange.sent_s(self._clock()), 0.0)
+        return max(min(total_s, self._total_s) - self.exchange.sent_s(self._clock()), 0.0)
+
+    def gave_up(self, failure: Failure) -> None:
+        """Note that a try brought nothing to hand on."""
+        self.exchange.gave_up(failure, self._clock())
+
+    def again(self, failure: Failure, total_s: float) -> float:
+        """Note that a try failed and is made once more, with whom it failed; return the time that is left, seconds."""
+        self.exchange.again(failure, self._clock())
+        return self.left_s(total_s)
 
     def received(self) -> None:
         """Note the upstream's last byte."""

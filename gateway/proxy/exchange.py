@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from analytics.pricing import Price, cost
+from analytics.pricing import Cost, Price, cost
 from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
 from analytics.usage import Usage, reported
 from gateway.proxy import reply
+from gateway.proxy.attempts import Failure
 
 _MS = 1000.0
 MAX_ID_CHARACTERS = 256
@@ -39,6 +40,8 @@ class Exchange:
         "_dispatched_at",
         "_finish_reason",
         "_first_at",
+        "_first_sent_at",
+        "_is_sent",
         "_last_at",
         "_received_at",
         "_response_id",
@@ -46,6 +49,7 @@ class Exchange:
         "_tier",
         "_usage",
         "facts",
+        "fallback_reason",
         "record",
         "status",
     )
@@ -55,8 +59,11 @@ class Exchange:
         self.status: int | None = None
         self.record: Record | None = None
         self._started = started
+        self.fallback_reason: str | None = None
         self._called: Called | None = None
+        self._is_sent = False
         self._before: list[Attempt] = []
+        self._first_sent_at: float | None = None
         self._dispatched_at: float | None = None
         self._received_at: float | None = None
         self._first_at: float | None = None
@@ -76,26 +83,38 @@ class Exchange:
         return Opened(**self.facts, deadline_at=deadline_at)
 
     def dispatched(self, called: Called, now: float) -> None:
-        """Note that the request is sent now."""
+        """Note that the request is sent now, perhaps once more."""
         self._called = called
+        self._is_sent = True
         self._dispatched_at = now
+        if self._first_sent_at is None:
+            self._first_sent_at = now
 
     @property
     def is_dispatched(self) -> bool:
-        """Tell whether the request was sent."""
+        """Tell whether the request was sent, be it in vain."""
         return self._called is not None
 
     def sent_s(self, now: float) -> float:
-        """Return how long ago the request was sent last; 0 when it was not."""
-        return 0.0 if self._dispatched_at is None else now - self._dispatched_at
+        """Return how long ago the request was sent for the first time; 0 when it was not."""
+        return 0.0 if self._first_sent_at is None else now - self._first_sent_at
 
-    def moved(self, called: Called, now: float) -> None:
-        """Note that the upstream's answer was none to hand on, and that the request is sent elsewhere now."""
+    def gave_up(self, failure: Failure, now: float) -> None:
+        """Note that this try brought nothing to hand on; what was read of its answer is its own."""
+        if self._called is not None and self._is_sent:
+            spent = cost(self._usage, self._called.price, self._tier)
+            usd = 0.0 if self._usage is None and failure.is_free else spent.usd
+            self._before.append(self._attempt(self._called, failure.error_class, self._upstream_ms(now), usd))
+        self._is_sent = False
+        self.status = self._dispatched_at = self._received_at = self._first_at = self._last_at = None
+        self._usage = self._tier = self._finish_reason = self._response_id = None
+        self._deltas = 0
+
+    def again(self, failure: Failure, now: float) -> None:
+        """Note that this try brought nothing, and that the request is sent to the same model server now."""
+        self.gave_up(failure, now)
         if self._called is not None:
-            ended_ms = self._upstream_ms(now)
-            self._before.append(self._attempt(self._called, f"http_{self.status}", ended_ms, None))
-        self.status = None
-        self.dispatched(called, now)
+            self.dispatched(self._called, now)
 
     def answered(self, status: int) -> None:
         """Note the upstream's status."""
@@ -140,14 +159,9 @@ class Exchange:
         if self.record is not None:
             return self.record
         called = self._called
-        tried_ms = self._upstream_ms(now)
-        upstream_ms = tried_ms
-        if self._before and tried_ms is not None:
-            upstream_ms = tried_ms + sum(attempt.upstream_ms or 0.0 for attempt in self._before)
         latency_ms = self.latency_ms(now)
-        price = called.price if called is not None else None
-        spent = cost(self._usage, price, self._tier) if called is not None else cost(None, None)
-        attempt = None if called is None else self._attempt(called, error_class, tried_ms, spent.usd)
+        attempts, spent = self._attempts(error_class, now)
+        upstream_ms = sum(one.upstream_ms or 0.0 for one in attempts) if attempts else None
         self.record = Record(
             **self.facts,
             outcome=outcome,
@@ -157,7 +171,8 @@ class Exchange:
             arm_served=called.arm if called is not None else None,
             model_served=called.model if called is not None else None,
             upstream=called.upstream if called is not None else None,
-            attempts=[] if attempt is None else [*self._before, attempt],
+            attempts=attempts,
+            fallback_reason=self.fallback_reason,
             latency_ms=latency_ms,
             ttft_ms=None if self._first_at is None else (self._first_at - self._started) * _MS,
             upstream_ms=upstream_ms,
@@ -166,13 +181,28 @@ class Exchange:
             if self._first_at is None or self._last_at is None
             else (self._last_at - self._first_at) * _MS,
             cost_usd=spent.usd,
-            cost_unknown=spent.unknown if called is not None else "no_usage",
+            cost_unknown=spent.unknown,
             price_version=called.price_version if called is not None else None,
             finish_reason=self._finish_reason,
             usage_source=self._usage_source(),
             **self._tokens(),
         )
         return self.record
+
+    def _attempts(self, error_class: str | None, now: float) -> tuple[list[Attempt], Cost]:
+        """Return all tries, and what they cost together: unknown as soon as one of them is."""
+        if self._called is None:
+            return [], Cost(None, "no_usage")
+        tries, spent = list(self._before), Cost(0.0, None)
+        if self._is_sent:
+            spent = cost(self._usage, self._called.price, self._tier)
+            tries.append(self._attempt(self._called, error_class, self._upstream_ms(now), spent.usd))
+        for earlier in self._before:
+            if earlier.cost_usd is None:
+                return tries, Cost(None, spent.unknown or "no_usage")
+            if spent.usd is not None:
+                spent = Cost(spent.usd + earlier.cost_usd, None)
+        return tries, spent
 
     def _attempt(
         self, called: Called, error_class: str | None, upstream_ms: float | None, usd: float | None

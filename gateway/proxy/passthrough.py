@@ -34,7 +34,9 @@ class PassThrough(Inference):
     def beside(cls, other: Inference) -> PassThrough:
         """Return one that uses what the other uses."""
         parts = (other._holder, other._upstream, other._journal, other._tally, other._throttle, other._contents)  # noqa: SLF001 - of the class that this one is a kind of
-        return cls(*parts)
+        one = cls(*parts)
+        one._recourse = other._recourse  # noqa: SLF001 - likewise
+        return one
 
     async def _answer(
         self,
@@ -63,7 +65,7 @@ class PassThrough(Inference):
         entry.open(called, call.total_s)
         answer = None
         try:
-            answer = await self._upstream.send(call)
+            answer = await self._recourse.send(self._upstream, call, entry)
             entry.exchange.answered(answer.status)
             await relay_media(connection, answer, entry, headers)
         except Fault as fault:

@@ -19,18 +19,19 @@ COMMENT = b": keep-alive\n\n"
 class Pulse:
     """While its block lasts, writes a comment whenever nothing was written for `every_s`; `wrote_at` is kept by others.
 
+    Before the first one it waits `held_s` longer, where somebody else may still answer: a comment takes the head along.
     A stream that is not silent costs one timer for each `every_s`, whatever passes in between.
     """
 
     __slots__ = ("_clock", "_connection", "_every_s", "_timer", "_writing", "wrote_at")
 
-    def __init__(self, connection: Connection, clock: Clock, every_s: float) -> None:
+    def __init__(self, connection: Connection, clock: Clock, every_s: float, held_s: float = 0.0) -> None:
         self._connection = connection
         self._clock = clock
         self._every_s = every_s
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.wrote_at = clock()
+        self.wrote_at = clock() + held_s
 
     def __enter__(self) -> Self:
         self._wait(self._every_s)

@@ -124,6 +124,13 @@ class Throttle:
         if admission.max_concurrent is not None and not entry.exchange.is_dispatched:
             await self._take("host", admission.max_concurrent, admission.queue, deadline_at, entry)
 
+    def make_way(self, deployment: Deployment, entry: Entry) -> None:
+        """Give back the slot of a deployment that the request has given up."""
+        slots = self._slots.get(f"model:{deployment.model}")
+        if slots is not None and slots in entry.held:
+            entry.held = tuple(held for held in entry.held if held is not slots)
+            _let_in(slots.give_back(self._now_ns()))
+
     def leave(self, entry: Entry, connection: Connection) -> None:
         """Give back whatever the request holds, and let in who may go on now."""
         self._room.give_back(connection.buffered_bytes)

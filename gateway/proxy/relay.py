@@ -38,13 +38,14 @@ _DRAIN_S = 1.0
 class Passing(TypedDict):
     """How an answer is passed on: by its endpoint.
 
-    A stream: without the usage chunk, with a comment after so much silence, and until so many events have said that
-    they are the last.
+    A stream: without the usage chunk, with a comment after so much silence, the first one so much later, and until so
+    many events have said that they are the last.
     """
 
     endpoint: Endpoint
     withholds_usage: bool
     comment_s: float
+    held_s: float
     last_events: int
 
 
@@ -143,7 +144,7 @@ async def relay_stream(
     stream = _Stream(connection, answer, entry, passage)
     connection.prepare(answer.status, [*headers_back(answer), *headers])
     try:
-        with Pulse(connection, entry.now, passing["comment_s"]) as pulse:
+        with Pulse(connection, entry.now, passing["comment_s"], passing["held_s"]) as pulse:
             await stream.pass_all(pulse)
         entry.received()
         if passage.is_complete:

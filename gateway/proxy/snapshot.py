@@ -33,7 +33,8 @@ _ACCOUNT_FIRST_BYTE_S = 120.0
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """One model at one upstream, ready to be called; `headers` holds our credential for this upstream alone.
 
-    `forwards` are names of the caller's headers that it is sent beside the usual ones.
+    `forwards` are names of the caller's headers that it is sent beside the usual ones. Deployments of one `circuit`
+    stand and fall together.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     limits: Model
     injects_usage: bool
     forwards: tuple[bytes, ...] = ()
+    circuit: str = ""
 
     def __repr__(self) -> str:
         """Name the deployment, without its credential."""
@@ -51,11 +53,15 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model name leads to: one deployment, or a flag that decides between two."""
+    """What a model name leads to: one deployment, or a flag that decides between two.
+
+    `falls_back`: base answers for a candidate that fails.
+    """
 
     base: Deployment
     flag: Flag | None = None
     candidate: Deployment | None = None
+    falls_back: bool = False
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,13 +182,15 @@ def _deploy(name: str, model: Model, snapshot: Snapshot, credentials: Mapping[st
         limits=model,
         injects_usage=upstream.stream_usage == "inject",
         forwards=tuple(name.encode() for name in upstream.forward_headers),
+        circuit=f"{name} at {upstream.base_url}",
     )
 
 
 def _split_routes(snapshot: Snapshot, models: Mapping[str, Deployment]) -> Iterator[tuple[str, Route]]:
     for name, entry in snapshot.rollouts.items():
         flag = entry.flag
-        route = Route(base=models[flag.base], candidate=models[flag.candidate], flag=flag)
+        base, candidate = models[flag.base], models[flag.candidate]
+        route = Route(base=base, candidate=candidate, flag=flag, falls_back=entry.fallback)
         for public in (name, *entry.also_for):
             yield public, route
 

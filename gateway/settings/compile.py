@@ -60,7 +60,7 @@ def compile_snapshot(definitions: Configuration, state: State, now_us: int) -> S
         models=definitions.models,
         prices=definitions.prices.table,
         rollouts={
-            name: SplitEntry(flag=state.rollouts[name].flag, also_for=definition.also_for)
+            name: SplitEntry(flag=state.rollouts[name].flag, also_for=definition.also_for, fallback=definition.fallback)
             for name, definition in definitions.rollouts.items()
             if name in state.rollouts and not state.rollouts[name].retired
         },
@@ -79,7 +79,11 @@ def definitions_of(snapshot: Snapshot) -> Configuration:
         prices=Prices(table=snapshot.prices),
         rollouts={
             name: RolloutDefinition(
-                base=entry.flag.base, candidate=entry.flag.candidate, flag=entry.flag.flag, also_for=entry.also_for
+                base=entry.flag.base,
+                candidate=entry.flag.candidate,
+                flag=entry.flag.flag,
+                also_for=entry.also_for,
+                fallback=entry.fallback,
             )
             for name, entry in snapshot.rollouts.items()
         },

@@ -126,6 +126,8 @@ class RolloutDefinition(_Section, frozen=True, kw_only=True):
     salt: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     """None: derived from the installation's secret, the rollout and its generation."""
     evidence: Literal["required", "advised", "off"] = "advised"
+    fallback: bool = True
+    """Whether base answers for a candidate that fails."""
 
 
 class Application(_Section, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ class SplitEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     flag: Flag
     also_for: tuple[str, ...] = ()
+    fallback: bool = True
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ class Relayed:
 
     def _passing(self, endpoint: Endpoint, last_events: int | None, *, withholds_usage: bool) -> Passing:
         last = endpoint.last_events if last_events is None else last_events
-        return Passing(endpoint=endpoint, withholds_usage=withholds_usage, comment_s=10.0, last_events=last)
+        return Passing(endpoint=endpoint, withholds_usage=withholds_usage, comment_s=10.0, held_s=0.0, last_events=last)
 
     @property
     def ending(self) -> tuple[str, int | None, str | None]:

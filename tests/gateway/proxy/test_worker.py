@@ -195,7 +195,10 @@ def test_a_worker_serves_follows_the_ledger_and_ends_cleanly(tmp_path: Path, sta
     opening, record = worker.frames()
     assert isinstance(opening, Opened)
     assert isinstance(record, Record)
-    assert (record.arm_served, record.outcome, record.error_class) == ("candidate", "upstream_error", "connect_refused")
+    assert (record.arm_assigned, record.arm_served) == ("candidate", "base")
+    assert (record.outcome, record.error_class) == ("upstream_error", "connect_refused")
+    assert record.fallback_reason == "upstream_error"
+    assert [attempt.arm for attempt in record.attempts] == ["candidate", "candidate", "base", "base"]
     assert (seen.requests, seen.in_flight, seen.lost) == (1, 0, 0)
     assert not (tmp_path / "run/worker-0.status").exists()
     assert worker.events() == []

@@ -1,0 +1,118 @@
+"""What a worker does about a try that failed: once more, at base, at the arm that keeps the answer, or nothing.
+
+Law: a further try is made only while the caller is there and has nothing yet, and within the time that all tries share.
+Tries that a model server is sent are paid from one budget; a candidate whose circuit is open is not asked at all.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from gateway.errors import ApiError
+from gateway.proxy.attempts import CIRCUIT_OPEN, Failure, refused
+from gateway.proxy.breaker import Breaker
+from gateway.proxy.budget import Budget
+from gateway.proxy.caller import Connection
+from gateway.proxy.choice import Choice
+from gateway.proxy.continuation import elsewhere
+from gateway.proxy.entry import Entry
+from gateway.proxy.snapshot import Route, View
+from gateway.proxy.upstream import Answer, Call, RefusedFault, Upstream
+
+
+class Ways(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request may still be tried with: `base` in the candidate's place, whose `breaker` is told of the try.
+
+    `elsewhere` is the arm that may keep the answer `kept`, which the request goes on from. `is_passing`: the body
+    passes while it comes, so that nobody else can be sent it.
+    """
+
+    base: Choice | None = None
+    breaker: Breaker | None = None
+    kept: str | None = None
+    elsewhere: Choice | None = None
+    is_passing: bool = False
+
+
+NONE = Ways()
+
+
+class Recourse:
+    """One worker's budget, and a breaker for each deployment that base may stand in for."""
+
+    def __init__(self) -> None:
+        self._budget = Budget()
+        self._breakers: dict[str, Breaker] = {}
+
+    def ways(self, choice: Choice, route: Route, view: View, kept: str | None, *, is_passing: bool = False) -> Ways:
+        """Return what a request may be tried with after its choice, by the view that it was chosen by.
+
+        One that goes on from an answer which only one of two model servers keeps is not for base to answer.
+        """
+        other = elsewhere(choice, route, view) if kept is not None else None
+        if other is not None:
+            return Ways(kept=kept, elsewhere=other)
+        if choice.arm != "candidate" or not route.falls_back:
+            return NONE
+        base = msgspec.structs.replace(choice, deployment=route.base, served="base")
+        return Ways(base=base, breaker=self._breaker(choice.deployment.circuit), is_passing=is_passing)
+
+    def begin(self, choice: Choice, ways: Ways, entry: Entry) -> tuple[Choice, Ways]:
+        """Count a request, and return whom to ask first: base at once, where the candidate's circuit is open."""
+        now = entry.now()
+        self._budget.count(now)
+        if ways.base is None or ways.breaker is None or ways.breaker.lets_pass(now):
+            return choice, ways
+        entry.exchange.fallback_reason = CIRCUIT_OPEN
+        return ways.base, NONE
+
+    async def send(self, upstream: Upstream, call: Call, entry: Entry) -> Answer:
+        """Send a call, and once more if it could not be connected; raises `Fault`."""
+        try:
+            return await upstream.send(call)
+        except RefusedFault as fault:
+            failure = Failure(outcome="upstream_error", error_class=fault.kind)
+            if not (failure.may_be_repeated and self._budget.take(entry.now())):
+                raise
+            left_s = entry.again(failure, call.total_s)
+        return await upstream.send(msgspec.structs.replace(call, total_s=left_s))
+
+    def answered(self, connection: Connection, status: int, ways: Ways, entry: Entry) -> Choice | None:
+        """Return whom to ask instead of handing this answer on; of one that is handed on, the breaker is told."""
+        if ways.breaker is None:
+            return None
+        failure = refused(status)
+        if failure is None or not failure.opens_circuit:
+            connection.on_start = partial(_answered, ways.breaker, entry)
+        return self._instead(connection, failure, ways, entry) if failure is not None else None
+
+    def failed(self, connection: Connection, error: ApiError, ways: Ways, entry: Entry) -> Choice | None:
+        """Return whom to ask instead of telling the caller of this error of the upstream's, if there is anybody."""
+        status = entry.exchange.status or 0
+        failure = Failure(outcome=error.outcome, error_class=error.error_class, status=status)
+        return self._instead(connection, failure, ways, entry)
+
+    def _instead(self, connection: Connection, failure: Failure, ways: Ways, entry: Entry) -> Choice | None:
+        base, now = ways.base, entry.now()
+        if base is None or connection.started:
+            return None
+        if ways.breaker is not None and failure.opens_circuit:
+            ways.breaker.failed(now)
+        is_hopeless = ways.is_passing or connection.gone or not failure.may_go_to_base
+        if is_hopeless or not entry.left_s(base.deployment.limits.total_timeout_s) or not self._budget.take(now):
+            return None
+        connection.on_start = None
+        entry.gave_up(failure)
+        entry.exchange.fallback_reason = failure.outcome
+        return base
+
+    def _breaker(self, circuit: str) -> Breaker:
+        if (breaker := self._breakers.get(circuit)) is None:
+            breaker = self._breakers[circuit] = Breaker()
+        return breaker
+
+
+def _answered(breaker: Breaker, entry: Entry) -> None:
+    breaker.answered(entry.now())
