@@ -7,6 +7,7 @@ came unasked is never used again. Bounds of heads, trailers and framing keep a s
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -39,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._give_back = give_back
         self._forget = forget
         self._transport: asyncio.Transport | None = None
+        self._arrivals: select.poll | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: RunningAnswer | None = None
         self._sending: Sending | None = None
@@ -54,6 +56,17 @@ class Connection(asyncio.Protocol):
         """Be open."""
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
+        if (socket := transport.get_extra_info("socket")) is not None:
+            self._arrivals = select.poll()
+            self._arrivals.register(socket.fileno(), select.POLLIN)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come that nobody asked for, the server's end of the connection above all.
+
+        It is asked before a request is written, since the event loop may not have seen it yet.
+        """
+        return self._arrivals is None or not self._arrivals.poll(0)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         """Break what still runs."""

@@ -77,7 +77,7 @@ class Http1Upstream:
             connection = kept.pop()
             if not connection.is_open:
                 continue
-            if self._loop.time() - connection.kept_at <= self._pooled_idle_s:
+            if self._loop.time() - connection.kept_at <= self._pooled_idle_s and connection.is_quiet:
                 return connection
             connection.abort()
         return None

@@ -16,11 +16,19 @@ from tests.fakes.reciting import Answer, Reciter, reciting
 from tests.fakes.wire_caller import Header, Line, Received, ask
 from tests.transparency.shape import Call
 
-Way = Literal["plain", "held", "moved"]
+Way = Literal["plain", "held", "moved", "rescued"]
 WAYS: tuple[Way, ...] = ("plain", "held", "moved")
-"""A model that is in no rollout, a rollout at 0 percent, which leads to base, and one at 100: to the candidate."""
+"""A model that is in no rollout, a rollout at 0 percent, which leads to base, and one at 100: to the candidate.
 
-SERVED: dict[Way, str] = {"plain": "plain", "held": "gpt-4o-mini", "moved": "ft:gpt-4o-mini:acme:sales-v2:abc123"}
+Of these, each sends one request, whatever comes of it. Where the candidate is `rescued`, base is asked behind it.
+"""
+
+SERVED: dict[Way, str] = {
+    "plain": "plain",
+    "held": "gpt-4o-mini",
+    "moved": "ft:gpt-4o-mini:acme:sales-v2:abc123",
+    "rescued": "gpt-4o",
+}
 """By which name the upstream is asked, when the client asks for one of `WAYS`."""
 
 CREDENTIAL = "sk-of-the-upstream"
@@ -49,6 +57,12 @@ candidate = "gpt-4o"
 [rollouts.moved]
 base = "gpt-4o"
 candidate = "ft:gpt-4o-mini:acme:sales-v2:abc123"
+
+fallback = false
+
+[rollouts.rescued]
+base = "gpt-4o"
+candidate = "gpt-4o-mini"
 
 [applications.default]
 user_header = "x-user-id"
@@ -98,6 +112,8 @@ class Seen:
     """One call as both ends saw it: what the upstream heard, and what the client received."""
 
     heard: Request
+    earlier: Sequence[Request]
+    """What the upstream heard before, for the same call."""
     received: Received
     sent_headers: tuple[Header, ...]
     upstream: str
@@ -114,17 +130,19 @@ class Stage:
 
     def direct(self, call: Call, way: Way) -> Seen:
         """Call the upstream itself, by the name of the model that the gateway should choose."""
-        return self._asked(call, self.reciter.url, "sk-of-the-caller", SERVED[way])
+        return self._asked(call, self.reciter.url, "sk-of-the-caller", SERVED[way], way=way)
 
     def through(self, call: Call, way: Way, line: Line | None = None) -> Seen:
         """Call the gateway, over a connection of its own or a kept one."""
-        return self._asked(call, self.installation.gateway, self.keys[way], way, line)
+        return self._asked(call, self.installation.gateway, self.keys[way], way, line, way=way)
 
     def received(self, call: Call, way: Way, answer: Answer) -> Received:
         """Call the gateway, for another answer than the shape's."""
         return self.through(replace(call, answer=answer), way).received
 
-    def _asked(self, call: Call, url: str, key: str, model: str, line: Line | None = None) -> Seen:
+    def _asked(
+        self, call: Call, url: str, key: str, model: str, line: Line | None = None, *, way: Way = "plain"
+    ) -> Seen:
         shape = call.shape
         self.reciter.answer = replace(call.answer, headers=(*call.answer.headers, *ANSWERED))
         self.reciter.heard.clear()
@@ -133,10 +151,12 @@ class Stage:
         target = f"/v1{shape.path.removeprefix('/v1')}{shape.query}"
         asking = partial(ask, url) if line is None else line.ask
         received = asking(shape.method, target, headers, call.body_for(model), chunk_bytes=shape.chunk_bytes)
-        (heard,) = self.reciter.heard or [None]
+        *earlier, heard = self.reciter.heard or [None]
         assert heard is not None, f"nothing reached the upstream; the client got {received.status} {received.body!r}"
+        is_rescued = way == "rescued" and url != self.reciter.url
+        assert len(earlier) == is_rescued, "the upstream was asked another time"
         upstream = urlsplit(self.reciter.url).netloc
-        return Seen(heard=heard, received=received, sent_headers=headers, upstream=upstream)
+        return Seen(heard=heard, earlier=earlier, received=received, sent_headers=headers, upstream=upstream)
 
 
 @contextlib.contextmanager
@@ -146,6 +166,7 @@ def staged(folder: Path, passthrough: Sequence[str] = ()) -> Iterator[Stage]:
         config = CONFIG.replace("$url", reciter.url).replace("$passthrough", str(list(passthrough)))
         with installed(folder, config=config, simulated={}, environment={"RECITING_KEY": CREDENTIAL}) as installation:
             installation.set_percent(100, "moved")
-            keys: dict[Way, str] = dict.fromkeys(WAYS, installation.keys["application"])
+            installation.set_percent(100, "rescued")
+            keys: dict[Way, str] = dict.fromkeys(SERVED, installation.keys["application"])
             keys[KEEPING] = installation.new_key("keeping")
             yield Stage(installation=installation, reciter=reciter, keys=keys)

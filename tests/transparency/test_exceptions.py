@@ -12,7 +12,13 @@ import pytest
 
 from tests.fakes.reciting import Answer, asks_usage
 from tests.fakes.wire_caller import Received
-from tests.transparency.comparison import COMMENT, OWN, without_comments
+from tests.transparency.comparison import (
+    COMMENT,
+    OWN,
+    assert_client_received_the_same,
+    assert_upstream_heard_the_same,
+    without_comments,
+)
 from tests.transparency.shape import Call, event, streaming
 from tests.transparency.shapes.chat_requests import (
     DONE,
@@ -25,7 +31,8 @@ from tests.transparency.shapes.chat_requests import (
     chunk,
     delta,
 )
-from tests.transparency.stage import ANSWERED, COMMENT_S, Stage
+from tests.transparency.shapes.every import CALLS
+from tests.transparency.stage import ANSWERED, COMMENT_S, SERVED, Stage
 
 WHOLE_CALL, STREAM_CALL, ASKING_CALL, DECLINING_CALL = chat("exceptions").calls()
 WORD = chunk(delta({"content": "Good"}))
@@ -151,3 +158,20 @@ def test_headers_outside_the_list_stay_with_the_gateway_and_its_own_are_added(st
         b"x-upstream-request-id",
     }
     assert {name for name, _ in through.headers if OWN.fullmatch(name)} >= {b"x-request-id", b"x-turnout-arm"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [call for call in CALLS if call.shape.content_type == b"application/json" and not call.shape.is_opaque][::40],
+    ids=lambda call: call.name,
+)
+def test_base_hears_what_the_candidate_heard_and_its_answer_is_the_clients(stage: Stage, call: Call):
+    refused = replace(call, answer=replace(WHOLE, status=b"429 Too Many Requests"))
+    direct = stage.direct(refused, "rescued")
+    through = stage.through(refused, "rescued")
+
+    assert_upstream_heard_the_same(refused, "rescued", direct, through)
+    assert_client_received_the_same(refused, "rescued", direct.received, through.received)
+    (earlier,) = through.earlier
+    assert json.loads(earlier.body) == {**json.loads(through.heard.body), "model": SERVED["held"]}
+    assert earlier.lines[0] == through.heard.lines[0]

@@ -23,6 +23,9 @@ class Transport:
         self.is_paused = False
         self.is_aborted = False
 
+    def get_extra_info(self, name: str) -> None:
+        return None
+
     def write(self, piece: bytes) -> None:
         self.written += piece
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -46,6 +47,31 @@ async def test_the_connection_that_was_used_last_is_used_first():
     assert 1 <= opened <= 4
     assert len(fake.peers) == opened
     assert max(len(peer.requests) for peer in fake.peers) >= 6
+
+
+async def test_a_connection_whose_end_nobody_has_seen_yet_is_not_used():
+    async def closes_after_an_answer(peer: Peer) -> None:
+        await peer.read()
+        await peer.answer(b"ok")
+        peer.close()
+
+    upstream = Http1Upstream()
+    with serving(closes_after_an_answer) as fake:
+        for _ in range(5):
+            assert await _asked(upstream, fake.url) == b"ok"
+            _wait_for_its_end(upstream)
+    await upstream.close()
+
+    assert [len(peer.requests) for peer in fake.peers] == [1] * 5
+
+
+def _wait_for_its_end(upstream: Http1Upstream) -> None:
+    """Wait without letting the event loop look."""
+    given_up_at = time.monotonic() + 10.0
+    kept = [connection for origin in upstream._kept.values() for connection in origin]  # noqa: SLF001 - the pool is what is tested
+    while any(connection.is_open and connection.is_quiet for connection in kept):
+        assert time.monotonic() < given_up_at, "the server did not close"
+        time.sleep(0.005)
 
 
 async def _asked(upstream: Http1Upstream, url: str) -> bytes:
