@@ -10,11 +10,14 @@ from analytics.pricing import Price, cost
 from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
 from analytics.usage import Usage, reported
 from gateway.proxy import reply
+from gateway.proxy.endpoints import OTHER
 
 _MS = 1000.0
 MAX_ID_CHARACTERS = 256
 """A longer id is not kept: nobody could name it, and a record has its bounds."""
 MAX_REASON_CHARACTERS = 64
+_OTHER = OTHER.name
+"""Where the caller alone says that there is such a path: one that is not found is its mistake, not the model's."""
 FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
 """4xx answers that are the upstream's or our credential's fault, not the caller's (a revoked key, a deleted model)."""
 
@@ -140,6 +143,12 @@ class Exchange:
         if self.record is not None:
             return self.record
         called = self._called
+        if (
+            error_class == "http_404"
+            and called is not None
+            and (called.model is None or self.facts["endpoint"] == _OTHER)
+        ):
+            outcome = "client_error"
         tried_ms = self._upstream_ms(now)
         upstream_ms = tried_ms
         if self._before and tried_ms is not None:
