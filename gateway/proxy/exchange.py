@@ -16,8 +16,6 @@ _MS = 1000.0
 MAX_ID_CHARACTERS = 256
 """A longer id is not kept: nobody could name it, and a record has its bounds."""
 MAX_REASON_CHARACTERS = 64
-_OTHER = OTHER.name
-"""Where the caller alone says that there is such a path: one that is not found is its mistake, not the model's."""
 FAILED_STATUSES = frozenset({401, 403, 404, 408, 429})
 """4xx answers that are the upstream's or our credential's fault, not the caller's (a revoked key, a deleted model)."""
 
@@ -143,12 +141,6 @@ class Exchange:
         if self.record is not None:
             return self.record
         called = self._called
-        if (
-            error_class == "http_404"
-            and called is not None
-            and (called.model is None or self.facts["endpoint"] == _OTHER)
-        ):
-            outcome = "client_error"
         tried_ms = self._upstream_ms(now)
         upstream_ms = tried_ms
         if self._before and tried_ms is not None:
@@ -159,7 +151,7 @@ class Exchange:
         attempt = None if called is None else self._attempt(called, error_class, tried_ms, spent.usd)
         self.record = Record(
             **self.facts,
-            outcome=outcome,
+            outcome="client_error" if error_class == "http_404" and self._is_unlisted() else outcome,
             status=status,
             error_class=error_class,
             response_id=self._response_id,
@@ -182,6 +174,10 @@ class Exchange:
             **self._tokens(),
         )
         return self.record
+
+    def _is_unlisted(self) -> bool:
+        """Tell whether nobody but the caller says that there is such a path."""
+        return self._called is not None and (self._called.model is None or self.facts["endpoint"] == OTHER.name)
 
     def _attempt(
         self, called: Called, error_class: str | None, upstream_ms: float | None, usd: float | None
