@@ -11,6 +11,7 @@ from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
 from analytics.usage import Usage, reported
 from gateway.proxy import reply
 from gateway.proxy.attempts import Failure
+from gateway.proxy.endpoints import OTHER
 
 _MS = 1000.0
 MAX_ID_CHARACTERS = 256
@@ -164,7 +165,7 @@ class Exchange:
         upstream_ms = sum(one.upstream_ms or 0.0 for one in attempts) if attempts else None
         self.record = Record(
             **self.facts,
-            outcome=outcome,
+            outcome="client_error" if error_class == "http_404" and self.is_unlisted else outcome,
             status=status,
             error_class=error_class,
             response_id=self._response_id,
@@ -203,6 +204,11 @@ class Exchange:
             if spent.usd is not None:
                 spent = Cost(spent.usd + earlier.cost_usd, None)
         return tries, spent
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Tell whether nobody but the caller says that there is such a path."""
+        return self._called is not None and (self._called.model is None or self.facts["endpoint"] == OTHER.name)
 
     def _attempt(
         self, called: Called, error_class: str | None, upstream_ms: float | None, usd: float | None

@@ -37,6 +37,8 @@ class Ways(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NONE = Ways()
+_NOT_FOUND = 404
+"""Of a path that only the caller knows, it is the caller's mistake."""
 
 
 class Recourse:
@@ -81,7 +83,7 @@ class Recourse:
 
     def answered(self, connection: Connection, status: int, ways: Ways, entry: Entry) -> Choice | None:
         """Return whom to ask instead of handing this answer on; of one that is handed on, the breaker is told."""
-        if ways.breaker is None:
+        if ways.breaker is None or (status == _NOT_FOUND and entry.exchange.is_unlisted):
             return None
         failure = refused(status)
         if failure is None or not failure.opens_circuit:

@@ -151,8 +151,8 @@ class Stage:
         target = f"/v1{shape.path.removeprefix('/v1')}{shape.query}"
         asking = partial(ask, url) if line is None else line.ask
         received = asking(shape.method, target, headers, call.body_for(model), chunk_bytes=shape.chunk_bytes)
-        *earlier, heard = self.reciter.heard or [None]
-        assert heard is not None, f"nothing reached the upstream; the client got {received.status} {received.body!r}"
+        assert self.reciter.heard, f"nothing reached the upstream; the client got {received.status} {received.body!r}"
+        *earlier, heard = self.reciter.heard
         is_rescued = way == "rescued" and url != self.reciter.url
         assert len(earlier) == is_rescued, "the upstream was asked another time"
         upstream = urlsplit(self.reciter.url).netloc

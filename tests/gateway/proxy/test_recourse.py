@@ -12,7 +12,7 @@ import pytest
 from analytics.pricing import Price
 from analytics.record import Record
 from gateway.proxy.endpoint import Inference
-from gateway.proxy.endpoints import KNOWN
+from gateway.proxy.endpoints import endpoint_of
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from gateway.proxy.upstream import BrokenFault, Call, Fault, RefusedFault, StalledFault
@@ -107,7 +107,9 @@ class Stage:
             holder = Holder(View(decisions=decisions(**self.changes), source="ledger"))
             self.inference = Inference(holder, self.upstream, self.journal, Counts(), self.throttle)
         self.caller = Caller(self.moments, body, headers=[AUTHORIZED, *headers], path=path)
-        await self.inference.answer(self.caller.connection(), KNOWN[path])
+        endpoint = endpoint_of(path)
+        assert endpoint is not None
+        await self.inference.answer(self.caller.connection(), endpoint)
         return self
 
     @property
@@ -174,6 +176,13 @@ async def test_what_the_caller_got_wrong_is_the_candidates_to_say(status: int):
 
     assert one.upstream.hosts == ["tuned"]
     assert (one.caller.status, one.record.fallback_reason, one.record.arm_served) == (status, None, "candidate")
+
+
+async def test_a_path_that_only_the_caller_knows_is_not_looked_for_at_base():
+    one = await stage(404).ask(path="/v1/summaries")
+
+    assert one.upstream.hosts == ["tuned"]
+    assert (one.caller.status, one.record.outcome, one.record.fallback_reason) == (404, "client_error", None)
 
 
 async def test_a_failing_base_has_nobody_to_stand_in_for_it():
