@@ -61,10 +61,14 @@ class Recourse:
         base = msgspec.structs.replace(choice, deployment=route.base, served="base")
         return Ways(base=base, breaker=self._breaker(choice.deployment.circuit), is_passing=is_passing)
 
+    def count(self, now: float) -> None:
+        """Count a request."""
+        self._budget.count(now)
+
     def begin(self, choice: Choice, ways: Ways, entry: Entry) -> tuple[Choice, Ways]:
         """Count a request, and return whom to ask first: base at once, where the candidate's circuit is open."""
         now = entry.now()
-        self._budget.count(now)
+        self.count(now)
         if ways.base is None or ways.breaker is None or ways.breaker.lets_pass(now):
             return choice, ways
         entry.exchange.fallback_reason = CIRCUIT_OPEN
@@ -85,10 +89,12 @@ class Recourse:
         """Return whom to ask instead of handing this answer on; of one that is handed on, the breaker is told."""
         if ways.breaker is None or (status == _NOT_FOUND and entry.exchange.is_unlisted):
             return None
-        failure = refused(status)
-        if failure is None or not failure.opens_circuit:
+        if (failure := refused(status)) is None:
             connection.on_start = partial(_answered, ways.breaker, entry)
-        return self._instead(connection, failure, ways, entry) if failure is not None else None
+            return None
+        if not failure.opens_circuit:
+            ways.breaker.answered(entry.now())
+        return self._instead(connection, failure, ways, entry)
 
     def failed(self, connection: Connection, error: ApiError, ways: Ways, entry: Entry) -> Choice | None:
         """Return whom to ask instead of telling the caller of this error of the upstream's, if there is anybody."""
@@ -100,12 +106,12 @@ class Recourse:
         base, now = ways.base, entry.now()
         if base is None or connection.started:
             return None
+        connection.on_start = None
         if ways.breaker is not None and failure.opens_circuit:
             ways.breaker.failed(now)
         is_hopeless = ways.is_passing or connection.gone or not failure.may_go_to_base
         if is_hopeless or not entry.left_s(base.deployment.limits.total_timeout_s) or not self._budget.take(now):
             return None
-        connection.on_start = None
         entry.gave_up(failure)
         entry.exchange.fallback_reason = failure.outcome
         return base

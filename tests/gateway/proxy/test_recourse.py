@@ -337,6 +337,27 @@ async def test_refusals_that_are_no_outage_never_open_the_circuit(failing: int):
     assert one.upstream.hosts.count("tuned") == 25
 
 
+@pytest.mark.parametrize("said", [429, 401])
+async def test_a_refusal_is_a_sign_of_life(said: int):
+    one = stage(503, 503, 503, said, 503, 503, 503, 503, 503, 503, 503, said, 503)
+    for _ in range(21):
+        await one.ask()
+
+    assert one.upstream.hosts.count("tuned") == 21
+
+
+async def test_a_stream_that_begins_is_a_sign_of_life_and_one_that_begins_with_an_error_is_none():
+    one = streaming(ERROR)
+    for _ in range(12):
+        await one.ask(stream=True)
+    assert one.upstream.hosts.count("tuned") == 10
+
+    other = streaming(delta("a"), DONE)
+    for _ in range(12):
+        await other.ask(stream=True)
+    assert other.upstream.hosts.count("tuned") == 12
+
+
 async def test_a_request_that_goes_on_from_what_one_of_two_keeps_is_not_for_base():
     one = await stage(503).ask(path="/v1/responses", input="hi", previous_response_id="resp_1")
 
