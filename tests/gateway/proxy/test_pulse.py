@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from gateway.proxy.pulse import COMMENT, Pulse
 from gateway.proxy.sse import payload
-from gateway.settings.snapshot import Admission
-from tests.fakes.proxy import DONE, EVENTS, STREAMED, Caller, Moments, ScriptedAnswer, delta, request
+from gateway.settings.snapshot import Admission, SplitEntry
+from tests.fakes.proxy import DONE, EVENTS, FLAG, SALES, STREAMED, Caller, Moments, ScriptedAnswer, delta, request
 from tests.fakes.upstream import until
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,18 @@ async def test_a_stream_that_is_written_to_gets_no_comment():
             pulse.wrote_at = now = now + 0.05
 
     assert not written(caller)
+
+
+async def test_the_first_comment_may_wait_longer_than_those_behind_it():
+    caller, clock = Caller(Moments()), asyncio.get_running_loop().time
+    began = clock()
+
+    with Pulse(caller.connection(), clock, 0.05, 0.5):
+        await until(lambda: bool(written(caller)))
+        first_s = clock() - began
+        await until(lambda: len(written(caller)) >= 3)
+
+    assert first_s >= 0.54
 
 
 async def test_comments_do_not_pile_up_before_a_caller_who_does_not_read():
@@ -101,3 +114,21 @@ async def test_a_comment_that_is_due_before_the_first_event_takes_the_head_with_
     assert done.caller.body.startswith(COMMENT)
     assert done.caller.body.replace(COMMENT, b"") == b": one\n\n" + error
     assert (done.record.outcome, done.record.error_class) == ("upstream_error", "error_event")
+
+
+async def test_a_comment_waits_three_times_as_long_while_base_may_answer():
+    class Slower(ScriptedAnswer):
+        async def chunk(self) -> bytes:
+            await asyncio.sleep(0.6)
+            return await super().chunk()
+
+    done = await request(
+        delta("a", finish_reason="stop") + DONE,
+        body=STREAMED,
+        answer_headers=[EVENTS],
+        answering=Slower,
+        admission=Admission(keep_alive_comment_s=0.5),
+        rollouts={SALES: SplitEntry(flag=msgspec.structs.replace(FLAG, percent=100.0))},
+    )
+
+    assert done.caller.body == delta("a", finish_reason="stop") + DONE
