@@ -39,7 +39,9 @@ upstream = "oracle"
 [rollouts.oracle]
 base = "oracle-base"
 candidate = "oracle-tuned"
+fallback = false
 """
+"""Both arms are the oracle, which is to hear every question once: base does not ask what the candidate failed."""
 
 
 @dataclass(kw_only=True)
