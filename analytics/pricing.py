@@ -120,8 +120,10 @@ def cost(usage: Usage | None, price: Price | None, tier: str | None = None) -> C
     if not usage.is_clear:
         return Cost(None, "unclear_usage")
     rates, missing = _rates(price, _SAME_TIER.get(tier or "", tier or ""), usage.input or 0)
-    if rates is None:
-        return Cost(None, missing)
+    return Cost(None, missing) if rates is None else _billed(usage, rates, missing)
+
+
+def _billed(usage: Usage, rates: Rates, missing: Unknown) -> Cost:
     if usage.input is None:
         return _by_duration(usage, rates)
     if usage.output is None and not _output_is_free(rates):

@@ -104,13 +104,18 @@ def _contradicts(wire: WireUsage) -> bool:
     """Tell whether both spellings are used, and differ; one that is all 0 beside another is not used."""
     if not (wire.prompt_tokens or wire.completion_tokens) or not (wire.input_tokens or wire.output_tokens):
         return False
-    pairs: tuple[tuple[object, object], ...] = (
+    pairs = (
         (wire.prompt_tokens, wire.input_tokens),
         (wire.completion_tokens, wire.output_tokens),
-        (wire.prompt_tokens_details, wire.input_tokens_details),
-        (wire.completion_tokens_details, wire.output_tokens_details),
+        (_counts(wire.prompt_tokens_details), _counts(wire.input_tokens_details)),
+        (_counts(wire.completion_tokens_details), _counts(wire.output_tokens_details)),
     )
     return any(one is not None and other is not None and one != other for one, other in pairs)
+
+
+def _counts(parts: _InputParts | _OutputParts | None) -> list[object] | None:
+    """Return parts to compare: one that is absent is 0."""
+    return None if parts is None else [part or 0 for part in msgspec.structs.astuple(parts)]
 
 
 def _with_parts(wire: WireUsage, total_in: int, total_out: int | None) -> Usage:

@@ -50,8 +50,7 @@ def test_a_usage_without_input_is_none(text: bytes) -> None:
         b'{"prompt_tokens": 2147483648, "completion_tokens": 1}',
         b'{"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 20, "output_tokens": 50}',
         b'{"prompt_tokens": 10, "completion_tokens": 5, "output_tokens": 50}',
-        b'{"prompt_tokens": 9, "completion_tokens": 5, "input_tokens": 9, "prompt_tokens_details": {"cached_tokens": 1}, '
-        b'"input_tokens_details": {"cached_tokens": 2}}',
+        b'{"prompt_tokens":9,"prompt_tokens_details":{},"input_tokens":9,"input_tokens_details":{"audio_tokens": 2}}',
     ],
 )
 def test_counts_that_cannot_be_or_contradict_each_other_tell_nothing(text: bytes) -> None:
@@ -65,6 +64,7 @@ def test_counts_that_cannot_be_or_contradict_each_other_tell_nothing(text: bytes
         b'{"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 0, "output_tokens": 0}',
         b'{"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 10, "output_tokens": 5}',
         b'{"prompt_tokens": 10, "output_tokens": 5}',
+        b'{"input_tokens":10,"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{},"input_tokens_details":{}}',
         b'{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}',
         b'{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 0}',
     ],
