@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from analytics.comparison import Comparison
+from analytics.lake.store import MissingPackageError, Place
 from gateway.console.control import Control
 from gateway.errors import ApiError, BadRequestError
 
@@ -36,14 +37,14 @@ class ReportError(ApiError):
 
 
 class Reports:
-    """Reports over the lake in a directory; may be called from any thread. Close it in the end.
+    """Reports over a lake, that of a directory or another; may be called from any thread. Close it in the end.
 
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
-    def __init__(self, control: Control, lake: Path) -> None:
+    def __init__(self, control: Control, lake: Path | Place) -> None:
         self._control = control
-        self._lake = lake
+        self._lake = Place(url=str(lake)) if isinstance(lake, Path) else lake
         self.turns = anyio.CapacityLimiter(AT_ONCE)
         self._opening = Lock()
         self._opened: Warehouse | None = None
@@ -76,7 +77,7 @@ class Reports:
             return compare(
                 self._warehouse(), name, wanted, as_of=time.time_ns() // 1000, step=step, since=first, until=end
             )
-        except WarehouseError as error:
+        except (WarehouseError, MissingPackageError) as error:
             raise ReportError(str(error)) from error
 
     def close(self) -> None:
@@ -85,11 +86,11 @@ class Reports:
             self._opened.close()
 
     def _warehouse(self) -> Warehouse:
-        from analytics.warehouse.database import Directory, Warehouse  # noqa: PLC0415 - see `compare`
+        from analytics.warehouse.database import Warehouse  # noqa: PLC0415 - see `compare`
 
         with self._opening:
             if self._opened is None:
-                self._opened = Warehouse(Directory(self._lake))
+                self._opened = Warehouse(self._lake.open())
             return self._opened
 
 
