@@ -26,7 +26,6 @@ _CONNECT_S, _READ_S = 4, 15
 _CLIENT = {
     "connect_timeout": _CONNECT_S,
     "read_timeout": _READ_S,
-    "retries": {"mode": "standard", "total_max_attempts": _TRIES},
     # Checksums that only some of the servers that speak S3 understand.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
@@ -34,13 +33,16 @@ _CLIENT = {
 
 
 class ObjectStore:
-    """The objects under `s3://bucket/prefix`; without a `spool` they can only be read."""
+    """The objects under `s3://bucket/prefix`; without a `spool` they can only be read.
+
+    A call is tried `tries` times before it has failed.
+    """
 
     is_far = True
     page_names = 1000
     """How many names are asked for at a time; no store gives more."""
 
-    def __init__(self, url: str, access: Access, spool: Path | None = None) -> None:
+    def __init__(self, url: str, access: Access, spool: Path | None = None, *, tries: int = _TRIES) -> None:
         self._url = url.rstrip("/")
         self._bucket, _, prefix = self._url.removeprefix(OBJECTS).partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
@@ -50,7 +52,7 @@ class ObjectStore:
             secret=access.secret,
             endpoint_url=access.endpoint_url,
             client_kwargs={"region_name": access.region} if access.region else {},
-            config_kwargs=_CLIENT,
+            config_kwargs={**_CLIENT, "retries": {"mode": "standard", "total_max_attempts": tries}},
             use_listings_cache=False,
             skip_instance_cache=True,
         )

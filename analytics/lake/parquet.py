@@ -14,7 +14,7 @@ import duckdb
 import msgspec
 
 from analytics.lake.columns import REQUESTS, Dataset, quoted, seal_statement
-from analytics.lake.store import Store
+from analytics.lake.store import Store, StoreAwayError, reason_of
 from analytics.record import Frame
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -69,11 +69,19 @@ class ParquetWriter:
         self._store.place(target, fill)
 
     def seqs(self, files: Sequence[str]) -> set[int]:
-        """Return the sequence numbers in some files."""
+        """Return the sequence numbers in some files.
+
+        Raises:
+            OSError: one cannot be read now.
+        """
         found: set[int] = set()
         for name in files:
             path = self._store.address(name)
-            rows = self._connection.execute(f"SELECT seq FROM read_parquet({quoted(path)})").fetchall()  # noqa: S608 - the path is quoted
+            try:
+                rows = self._connection.execute(f"SELECT seq FROM read_parquet({quoted(path)})").fetchall()  # noqa: S608 - the path is quoted
+            except duckdb.Error as error:
+                message = f"cannot read {path}: {reason_of(error)}"
+                raise (StoreAwayError if self._store.is_far else OSError)(message) from error
             found.update(seq for (seq,) in rows)
         return found
 

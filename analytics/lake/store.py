@@ -134,6 +134,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return ObjectStore(self.url, self.access, spool)
 
 
+def reason_of(error: Exception) -> str:
+    """Return the cause in what DuckDB says of a store that failed, which is a traceback's text."""
+    causes = [line for line in str(error).splitlines() if "Error: " in line]
+    return causes[-1].strip() if causes else str(error).partition("\n")[0]
+
+
 def lake_directory(url: str) -> Path:
     """Return the directory that a lake's address names: a path, or `file:///path`."""
     return Path(unquote(url.removeprefix("file://")) if url.startswith("file://") else url)

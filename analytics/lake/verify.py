@@ -7,7 +7,8 @@ seen at least once, because the journal is read before the lake and again after 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from analytics.journal.recovery import quarantined
 from analytics.journal.segment import segments
 from analytics.lake.host import host_name
 from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat, Lake
-from analytics.lake.store import Store
+from analytics.lake.store import Store, StoreAwayError, reason_of
 from analytics.record import Opened
 
 _LOOK_AGAIN_S = 0.5
@@ -149,7 +150,7 @@ def _look(place: Path | Store, journal_dir: Path) -> Verification:
     before = _read_journal(journal_dir)
     files, feedback_files = lake.files(), lake.files(FEEDBACK)
     beats = lake.all_heartbeats()
-    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside:
+    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside, _readable(lake.store):
         _view_records(connection, lake.store, files, ", ".join(_COLUMNS))
         _view_records(beside, lake.store, feedback_files, _FEEDBACK)
         after = _read_journal(journal_dir)
@@ -231,6 +232,17 @@ def _read_journal(journal_dir: Path) -> _Journal:
         except UnreadableSegmentError:
             journal.unreadable += 1
     return journal
+
+
+@contextmanager
+def _readable(store: Store) -> Generator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        if not store.is_far:
+            raise
+        message = f"cannot read {store}: {reason_of(error)}"
+        raise StoreAwayError(message) from error
 
 
 def _view_records(connection: duckdb.DuckDBPyConnection, store: Store, files: Mapping[str, int], columns: str) -> None:

@@ -22,6 +22,7 @@ import duckdb
 
 from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS, quoted
 from analytics.lake.layout import FEEDBACK, INCOMING
+from analytics.lake.store import reason_of
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
@@ -144,6 +145,12 @@ class Warehouse:
             raise QuestionLimitError(message) from error
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException, OSError) as error:
             message = f"the lake cannot be read: {str(error).splitlines()[0]}"
+            raise UnreadableLakeError(message) from error
+        except duckdb.Error as error:
+            if type(error) is not duckdb.Error:
+                raise
+            # What a foreign file system raises comes as a traceback's text, its cause in the last line.
+            message = f"the lake cannot be read: {reason_of(error)}"
             raise UnreadableLakeError(message) from error
         finally:
             alarm.cancel()

@@ -87,8 +87,8 @@ class Bucket:
         assert answer.status < 300, content
         return content
 
-    def store(self, prefix: str = "", spool: Path | None = None, access: Access | None = None) -> ObjectStore:
-        return ObjectStore(f"s3://{self.name}{prefix}", access or self.access, spool)
+    def store(self, prefix: str = "", spool: Path | None = None, *, tries: int = 3) -> ObjectStore:
+        return ObjectStore(f"s3://{self.name}{prefix}", self.access, spool, tries=tries)
 
 
 Judge = Callable[[str, str], Fate]
