@@ -62,7 +62,7 @@ check: .venv/.ready-dev  ## format, lint, types, imports
 	@echo "Checking who imports whom ..."
 	@$(BIN)/lint-imports --no-logo
 
-clients: .venv/.ready-dev  ## fetch the clients in JavaScript and LangChain and a server that speaks S3, for the tests
+clients: .venv/.ready-dev  ## fetch the clients in JavaScript and LangChain and an S3 server, which tests use
 	@for client in node langchain moto; do \
 	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
 	done

@@ -23,14 +23,14 @@ def object_port() -> Iterator[int]:
         yield port
 
 
-@pytest.fixture(params=["directory", "s3", "s3 with a prefix"])
+@pytest.fixture(params=["directory", "s3", pytest.param("s3 without a prefix", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "directory":
         made: Store = Directory(tmp_path / "lake")
     else:
         bucket = Bucket(f"t-{uuid.uuid4()}", request.getfixturevalue("object_port"))
         bucket.ask("PUT")
-        made = bucket.store("" if request.param == "s3" else "/some/prefix", tmp_path / "outbox")
+        made = bucket.store("/some/prefix" if request.param == "s3" else "", tmp_path / "outbox")
     made.prepare(FOLDER)
     return made
 
