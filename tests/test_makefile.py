@@ -125,7 +125,12 @@ def test_a_python_that_is_too_old_is_named(clone: Path):
 
 def test_clients_that_cannot_be_fetched_are_named_and_stop_nothing(clone: Path):
     (clone / "examples/node").mkdir(parents=True)
-    for name in ("requirements-langchain.lock", "requirements-moto.lock", "examples/node/package.json", "examples/node/package-lock.json"):
+    for name in (
+        "requirements-langchain.lock",
+        "requirements-moto.lock",
+        "examples/node/package.json",
+        "examples/node/package-lock.json",
+    ):
         shutil.copy(ROOT / name, clone / name)
     make(clone, ".venv/.ready-dev")
     (clone / "no-network").touch()

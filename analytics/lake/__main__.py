@@ -19,8 +19,9 @@ from typing import get_args
 import msgspec
 
 from analytics.lake.absence import Log
+from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.shipper import Shipper, ShipperRunningError
-from analytics.lake.store import OUTBOX, MissingPackageError, Place, Store
+from analytics.lake.store import OUTBOX, Store
 from analytics.logline import LogLevel, passes, trace
 from analytics.telemetry.lines import fields_of, to_standard_error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-import s3fs  # pyright: ignore[reportMissingTypeStubs]
+import s3fs  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from analytics.lake.directory import UNFINISHED_SUFFIX, place
 from analytics.lake.store import OBJECTS, Access, StoreAwayError

@@ -1,4 +1,4 @@
-"""Where a lake's files lie: the port, and which kind of store an address names.
+"""Where a lake's files lie: the port.
 
 A file has its name only when it is whole and durable, in every store; names are such as `incoming/a.parquet`.
 """
@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote
 
 import msgspec
-
-from analytics.lake.directory import Directory
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,10 +22,6 @@ OBJECTS = "s3://"
 
 class StoreAwayError(OSError):
     """The store does not answer, or refuses: what was asked of it is to be asked again later."""
-
-
-class MissingPackageError(RuntimeError):
-    """This kind of store needs a package that is not installed."""
 
 
 class Store(Protocol):
@@ -112,34 +105,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return f"Access(endpoint_url={self.endpoint_url!r}, region={self.region!r})"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a lake is: a path, `file:///path` or `s3://bucket/prefix`."""
-
-    url: str
-    access: Access = Access()
-
-    def open(self, spool: Path | None = None) -> Store:
-        """Return its store. What is on its way to an object store lies in `spool`; without one it is for reading.
-
-        Raises:
-            MissingPackageError: s3fs is not installed.
-        """
-        if not self.url.startswith(OBJECTS):
-            return Directory(lake_directory(self.url))
-        try:
-            from analytics.lake.objects import ObjectStore  # noqa: PLC0415 - s3fs costs half a second, and may be missing
-        except ModuleNotFoundError as error:
-            message = f"a lake in {self.url} needs a package that is missing here: pip install 'turnout[s3]'"
-            raise MissingPackageError(message) from error
-        return ObjectStore(self.url, self.access, spool)
-
-
 def reason_of(error: Exception) -> str:
     """Return the cause in what DuckDB says of a store that failed, which is a traceback's text."""
     causes = [line for line in str(error).splitlines() if "Error: " in line]
     return causes[-1].strip() if causes else str(error).partition("\n")[0]
-
-
-def lake_directory(url: str) -> Path:
-    """Return the directory that a lake's address names: a path, or `file:///path`."""
-    return Path(unquote(url.removeprefix("file://")) if url.startswith("file://") else url)

@@ -155,9 +155,9 @@ def _look(place: Path | Store, journal_dir: Path) -> Verification:
         _view_records(beside, lake.store, feedback_files, _FEEDBACK)
         after = _read_journal(journal_dir)
         requests = _counted(connection, before.seqs, after.seqs)
-        gaps, elsewhere = _told_apart(requests.gaps, beats, host_name(journal_dir))
-        requests = replace(requests, gaps=gaps)
         feedback = _counted(beside, before.feedback, after.feedback)
+    gaps, elsewhere = _told_apart(requests.gaps, beats, host_name(journal_dir))
+    requests = replace(requests, gaps=gaps)
     return Verification(
         files=len(files) + len(feedback_files),
         size_bytes=sum(files.values()) + sum(feedback_files.values()),
@@ -170,18 +170,22 @@ def _look(place: Path | Store, journal_dir: Path) -> Verification:
         gaps=requests.gaps,
         missing=requests.missing,
         elsewhere=elsewhere,
-        feedback=FeedbackCount(
-            records=feedback.records,
-            waiting=feedback.waiting,
-            duplicate_feedback_ids=feedback.duplicate_ids,
-            duplicate_seqs=feedback.duplicate_seqs,
-            gaps=feedback.gaps,
-            missing=feedback.missing,
-        ),
+        feedback=_feedback_count(feedback),
         quarantined=quarantined(journal_dir),
         unreadable=after.unreadable,
         heartbeats=beats,
         sound=requests.is_sound and feedback.is_sound,
+    )
+
+
+def _feedback_count(feedback: _Count) -> FeedbackCount:
+    return FeedbackCount(
+        records=feedback.records,
+        waiting=feedback.waiting,
+        duplicate_feedback_ids=feedback.duplicate_ids,
+        duplicate_seqs=feedback.duplicate_seqs,
+        gaps=feedback.gaps,
+        missing=feedback.missing,
     )
 
 

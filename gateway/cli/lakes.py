@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from analytics.lake.store import OBJECTS, MissingPackageError, Place, Store
+from analytics.lake.place import MissingPackageError, Place
+from analytics.lake.store import OBJECTS, Store
 from gateway.cli import Abort
 from gateway.settings.lake_access import access_of
 from gateway.settings.schema import Lake

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from analytics.lake.store import Place
+from analytics.lake.place import Place
 from gateway.console.process import can_open, run
 from gateway.console.standby import stand_by
 from gateway.errors import ApiError

@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 from litestar import Litestar
 
-from analytics.lake.store import Place
+from analytics.lake.place import Place
 from gateway.console.app import create_app
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.reports import Reports

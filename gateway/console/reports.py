@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from analytics.comparison import Comparison
-from analytics.lake.store import MissingPackageError, Place
+from analytics.lake.place import MissingPackageError, Place
 from gateway.console.control import Control
 from gateway.errors import ApiError, BadRequestError
 

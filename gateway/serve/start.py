@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from analytics.lake.store import OBJECTS, lake_directory
+from analytics.lake.place import lake_directory
+from analytics.lake.store import OBJECTS
 from gateway.console.control import OLD_COPY
 from gateway.console.installation import master_keys, newest_snapshot, open_installation
 from gateway.console.keyring import FirstKeys
@@ -120,8 +121,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
             family.shipper(family.lake),
             family.console(console, family.lake),
         ]
-        addresses = _announced(state_dir, [gateway, console, *simulated.values()])
-        _tell_lake(state_dir, definitions.lake)
+        addresses = _announced(state_dir, definitions.lake, [gateway, console, *simulated.values()])
         lock = inheritance.estate.lock if inheritance else lock
         offer = None if options.demo else _offer(state_dir, lock, (gateway, console), held)
         return Host(
@@ -151,10 +151,11 @@ def _refuse_impossible(options: Options) -> None:
         raise StartError(message)
 
 
-def _announced(state_dir: Path, bound: Sequence[socket.socket]) -> Addresses:
+def _announced(state_dir: Path, lake: Lake, bound: Sequence[socket.socket]) -> Addresses:
     gateway, console, *simulated = [url(one) for one in bound]
     addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
     write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
+    _tell_lake(state_dir, lake)
     return addresses
 
 

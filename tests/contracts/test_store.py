@@ -11,7 +11,8 @@ import pytest
 
 from analytics.lake.directory import Directory
 from analytics.lake.objects import ObjectStore
-from analytics.lake.store import Place, Store
+from analytics.lake.place import Place
+from analytics.lake.store import Store
 from tests.fakes.object_server import Bucket, serving_objects
 
 FOLDER = "incoming"

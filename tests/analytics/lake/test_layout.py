@@ -6,7 +6,6 @@ import pytest
 
 from analytics.lake.directory import place
 from analytics.lake.layout import HEARTBEATS, Heartbeat, Lake, Sealed
-from analytics.lake.store import lake_directory
 
 BOOT = ("w0", "b1")
 
@@ -87,10 +86,3 @@ def test_a_file_has_its_name_only_once_it_is_whole(tmp_path: Path) -> None:
 
     place(target, write)
     assert target.read_bytes() == b"whole"
-
-
-@pytest.mark.parametrize(
-    ("url", "path"), [("/var/lake", "/var/lake"), ("lake", "lake"), ("file:///var/a%20lake", "/var/a lake")]
-)
-def test_a_lakes_address_is_a_path_or_a_file_url(url: str, path: str) -> None:
-    assert lake_directory(url) == Path(path)
