@@ -62,8 +62,8 @@ check: .venv/.ready-dev  ## format, lint, types, imports
 	@echo "Checking who imports whom ..."
 	@$(BIN)/lint-imports --no-logo
 
-clients: .venv/.ready-dev  ## fetch the clients in JavaScript and LangChain, which tests call where they are there
-	@for client in node langchain; do \
+clients: .venv/.ready-dev  ## fetch the clients in JavaScript and LangChain and an S3 server, which tests use
+	@for client in node langchain moto; do \
 	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
 	done
 
@@ -78,7 +78,9 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@command -v uv >/dev/null || { echo "make lock needs uv: install it with 'pipx install uv' or your package manager."; exit 1; }
 	@$(LOCK) --extra build pyproject.toml -o requirements.lock
 	@$(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) --extra build --extra s3 pyproject.toml -o requirements-s3.lock
 	@$(LOCK) --group pyproject.toml:langchain -o requirements-langchain.lock
+	@$(LOCK) --group pyproject.toml:moto -o requirements-moto.lock
 	@$(LOCK) --extra build --extra real-models pyproject.toml -o examples/real-models/requirements.lock
 
 clean:  ## remove the environment and all caches; turnout-data stays
@@ -108,6 +110,12 @@ clean:  ## remove the environment and all caches; turnout-data stays
 	@echo "Installing LangChain's locked tests (half a minute) ..."
 	@rm -rf .venv/langchain && $(BIN)/python -m venv --without-pip .venv/langchain
 	@$(ANY_PIP) --python .venv/langchain/bin/python install --quiet --no-input --require-hashes -r requirements-langchain.lock
+	@touch $@
+
+.venv/.ready-moto: requirements-moto.lock | .venv/.ready-dev
+	@echo "Installing the locked server that speaks S3 (half a minute) ..."
+	@rm -rf .venv/moto && $(BIN)/python -m venv --without-pip .venv/moto
+	@$(ANY_PIP) --python .venv/moto/bin/python install --quiet --no-input --require-hashes -r requirements-moto.lock
 	@touch $@
 
 .venv/.ready-real-models: .venv/.made examples/real-models/requirements.lock pyproject.toml

@@ -215,7 +215,16 @@ def test_every_gateway_module_that_calls_itself_pure_stands_in_a_contract():
     assert not claimed - listed
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-langchain.lock"])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-s3.lock",
+        "requirements-langchain.lock",
+        "requirements-moto.lock",
+    ],
+)
 def test_a_lock_has_hashes_and_names_no_place(lock: str):
     lines = (ROOT / lock).read_text().splitlines()
 

@@ -18,8 +18,10 @@ from typing import get_args
 
 import msgspec
 
-from analytics.lake.layout import lake_directory
-from analytics.lake.shipper import Log, Shipper, ShipperRunningError
+from analytics.lake.absence import Log
+from analytics.lake.place import MissingPackageError, Place
+from analytics.lake.shipper import Shipper, ShipperRunningError
+from analytics.lake.store import OUTBOX, Store
 from analytics.logline import LogLevel, passes, trace
 from analytics.telemetry.lines import fields_of, to_standard_error
 
@@ -38,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = SignalStop()
     state: Path = arguments.state_dir
     try:
-        shipper = _take_over(state / "journal", arguments.lake or state / "lake", stop, log)
-    except ShipperRunningError as error:
+        lake = Place(url=arguments.lake or str(state / "lake")).open(state / "journal" / OUTBOX)
+        shipper = _take_over(state / "journal", lake, stop, log)
+    except (ShipperRunningError, MissingPackageError) as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
@@ -74,7 +77,7 @@ class ShipperLog:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m analytics.lake", description="Carry journals to the lake.")
     parser.add_argument("--state-dir", type=Path, required=True, help="where the journal lies")
-    parser.add_argument("--lake", type=lake_directory, help="where Parquet goes; default: lake in the state directory")
+    parser.add_argument("--lake", help="where Parquet goes, by default lake in the state directory")
     parser.add_argument("--seal-every-s", type=float, default=1.0, help="how often, in seconds")
     parser.add_argument("--log-level", choices=get_args(LogLevel), default="info", help="default: %(default)s")
     return parser
@@ -99,7 +102,7 @@ class SignalStop:
         self._is_set = True
 
 
-def _take_over(journal: Path, lake: Path, stop: SignalStop, log: Log) -> Shipper:
+def _take_over(journal: Path, lake: Store, stop: SignalStop, log: Log) -> Shipper:
     give_up_s = time.monotonic() + _TAKE_OVER_S
     while True:
         try:

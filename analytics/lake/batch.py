@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -94,7 +94,7 @@ class Batch:
         rows, self._rows, self._size_bytes = self._rows, [], 0
         return self.write(rows, self._range_file) if rows else 0
 
-    def write(self, rows: list[Row], target_of: Callable[[list[Row]], Path]) -> int:
+    def write(self, rows: list[Row], target_of: Callable[[list[Row]], str]) -> int:
         """Write rows as one file and count them; one that fits no column is found by halving, and set aside.
 
         Halves also pass through a disk that has hardly any room left: what is settled makes room.
@@ -113,14 +113,14 @@ class Batch:
             return 0
         return len(rows)
 
-    def _range_file(self, rows: list[Row]) -> Path:
+    def _range_file(self, rows: list[Row]) -> str:
         first, last = rows[0][1], rows[-1][1]
         return self._way.lake.range_file(self._boot, first.number, first.start, last.end, self._folder)
 
-    def _set_aside(self, target: Path, line: bytes) -> None:
+    def _set_aside(self, target: str, line: bytes) -> None:
         self._way.counts.unwritable += 1
         if self._dataset is CONTENT:
             return  # what somebody said does not lie about beyond its time
         aside = self._way.journal / QUARANTINE
         aside.mkdir(exist_ok=True)
-        (aside / f"{target.stem}.json").write_bytes(line)
+        (aside / f"{PurePosixPath(target).stem}.json").write_bytes(line)

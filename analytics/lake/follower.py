@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import msgspec
 
@@ -62,6 +61,11 @@ class Follower:
         self._progress: dict[int, _Progress] = {}
         heartbeat = way.lake.heartbeat(boot[0])
         self.last_seq = heartbeat.last_seq if heartbeat and heartbeat.boot == boot[1] else 0
+
+    @property
+    def settled_to(self) -> int:
+        """Return up to which number every request is in the lake: one that is open or unread is above it."""
+        return min(self._waiting, default=self.last_seq + 1) - 1
 
     def advance(self, names: list[SegmentName], *, is_dead: bool, now_s: float, today: date = date.min) -> None:
         """Seal what is new in the boot's segments, settle what will never close, remove what is settled.
@@ -151,7 +155,7 @@ class Follower:
                 self._given_up.add(opened.seq)
                 self.last_seq = max(self.last_seq, opened.seq)
 
-    def _interrupted_file(self, rows: list[Row]) -> Path:
+    def _interrupted_file(self, rows: list[Row]) -> str:
         return self._way.lake.interrupted_file(self.boot, rows[0][1].start)
 
     def _remove(self, names: list[SegmentName]) -> None:

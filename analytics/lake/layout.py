@@ -1,161 +1,159 @@
-"""Where things lie in the lake, and how a file comes to lie there: whole, durable and under a name that says all.
+"""Where things lie in the lake, whatever store keeps it: under names that say all.
 
 A sealed file's name carries the byte range of the journal that it settles; so the lake itself says what it has.
 
     incoming/{worker}-{boot}-{number}-{start}-{end}.parquet      records that closed in these bytes of this segment
     incoming/{worker}-{boot}-interrupted-{first_seq}.parquet     requests that never closed
     incoming/feedback/{worker}-{boot}-{number}-{start}-{end}.parquet     feedback received in these bytes
-    incoming/heartbeats/{worker}.json                            how far a worker's records have come
+    incoming/heartbeats/{worker}.json                            how far a worker's records have come; where several
+                                                                 hosts write, {host}-{worker}.json
     content/expires={date}/{worker}-{boot}-{number}-{start}-{end}.parquet    content that may go after that day (UTC)
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
-from analytics.journal.recovery import sync_directory
+from analytics.lake.directory import UNFINISHED_SUFFIX, Directory
+from analytics.lake.store import Store
 
 INCOMING = "incoming"
 FEEDBACK = f"{INCOMING}/feedback"
 CONTENT = "content"
 """Folders of the lake: where the files of requests lie, those of feedback, and below it those of content."""
 _EXPIRES = "expires="
-HEARTBEATS = "heartbeats"
-UNFINISHED_SUFFIX = ".tmp"
+HEARTBEATS = f"{INCOMING}/heartbeats"
 _RANGE = re.compile(r"(?P<number>\d{6,})-(?P<start>\d+)-(?P<end>\d+)\.parquet")
 _INTERRUPTED = re.compile(r"interrupted-\d+\.parquet")
 
 
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a worker has come: `last_seq` is the highest sequence number in the lake; `at` is microseconds, UTC."""
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a worker has come: `last_seq` is the highest sequence number in the lake; `at` is microseconds, UTC.
+
+    In a lake of several hosts, `host` is whose worker it is, and what is numbered above `settled_to` may still be in
+    that host's journal.
+    """
 
     worker: str
     boot: str
     last_seq: int
     at: int
+    host: str | None = None
+    settled_to: int | None = None
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """What the lake has of one boot: for each segment the end of its sealed bytes; the files of interrupted ones."""
 
     ends: dict[int, int]
-    interrupted: list[Path]
+    interrupted: list[str]
 
 
 class Lake:
-    """The paths of a lake in a directory.
+    """What lies where in a lake, by names; a path as `root` is a directory's. `host` is for lakes of several hosts.
 
-    `OSError` comes through as it is: the disk is full, or the directory is not ours to write.
+    `OSError` comes through as it is: the disk is full, the directory is not ours to write, or the store is away.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.incoming = root / INCOMING
-        self.heartbeats = self.incoming / HEARTBEATS
+    def __init__(self, root: Path | Store, host: str | None = None) -> None:
+        self.store: Store = Directory(root) if isinstance(root, Path) else root
+        self._host = host
 
     def prepare(self) -> None:
-        """Make the directories."""
-        self.heartbeats.mkdir(parents=True, exist_ok=True)
-        (self.root / FEEDBACK).mkdir(exist_ok=True)
+        """Make the folders."""
+        for folder in (HEARTBEATS, FEEDBACK):
+            self.store.prepare(folder)
+
+    def resume(self, today: date) -> None:
+        """Bring into place what was on its way when it failed, but for content whose last day is over."""
+
+        def is_over(name: str) -> bool:
+            folder, _, rest = name.partition("/")
+            last_day = _last_day(rest.partition("/")[0]) if folder == CONTENT else None
+            return last_day is not None and last_day < today
+
+        self.store.resume(is_over)
 
     def content_folder(self, expires_on: date) -> str:
         """Return the folder for content that expires on a day, and make it; nobody but the owner may look inside."""
-        folder = self.root / CONTENT
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / f"{_EXPIRES}{expires_on.isoformat()}").mkdir(mode=0o700, exist_ok=True)
-        return f"{CONTENT}/{_EXPIRES}{expires_on.isoformat()}"
+        folder = f"{CONTENT}/{_EXPIRES}{expires_on.isoformat()}"
+        self.store.prepare(folder, private=True)
+        return folder
 
     def remove_expired(self, today: date) -> int:
         """Remove the content whose last day is over, and return how many files that were."""
-        removed = 0
-        for folder in (self.root / CONTENT).glob(f"{_EXPIRES}*"):
-            try:
-                last_day = date.fromisoformat(folder.name.removeprefix(_EXPIRES))
-            except ValueError:
-                continue
-            if last_day < today:
-                for path in folder.iterdir():
-                    path.unlink(missing_ok=True)
-                    removed += 1
-                folder.rmdir()
-        return removed
+        days = {folder: _last_day(folder) for folder in self.store.folders(CONTENT)}
+        over = [folder for folder, last_day in days.items() if last_day is not None and last_day < today]
+        return sum(self.store.remove_folder(f"{CONTENT}/{folder}") for folder in over)
 
-    def files(self, folder: str = INCOMING) -> list[Path]:
-        """Return every Parquet file of a folder."""
-        return sorted((self.root / folder).glob("*.parquet"))
+    def files(self, folder: str = INCOMING) -> Mapping[str, int]:
+        """Return the bytes of every Parquet file of a folder by its name."""
+        return self.store.sizes(folder)
 
-    def range_file(self, boot: tuple[str, str], number: int, start: int, end: int, folder: str = INCOMING) -> Path:
+    def range_file(self, boot: tuple[str, str], number: int, start: int, end: int, folder: str = INCOMING) -> str:
         """Return the file for what a folder takes of a segment's bytes `[start, end)`."""
-        return self.root / folder / f"{boot[0]}-{boot[1]}-{number:06d}-{start}-{end}.parquet"
+        return f"{folder}/{boot[0]}-{boot[1]}-{number:06d}-{start}-{end}.parquet"
 
-    def interrupted_file(self, boot: tuple[str, str], first_seq: int) -> Path:
+    def interrupted_file(self, boot: tuple[str, str], first_seq: int) -> str:
         """Return the file for interrupted requests of which `first_seq` is the lowest: a request is in one at most."""
-        return self.incoming / f"{boot[0]}-{boot[1]}-interrupted-{first_seq}.parquet"
+        return f"{INCOMING}/{boot[0]}-{boot[1]}-interrupted-{first_seq}.parquet"
 
     def sealed(self, boot: tuple[str, str], folder: str = INCOMING) -> Sealed:
         """Read from the names of a folder's files what it has of a boot, and remove what was left unfinished."""
         ends: dict[int, int] = {}
-        interrupted: list[Path] = []
-        for path, rest in self._named(folder, f"{boot[0]}-{boot[1]}-"):
+        interrupted: list[str] = []
+        start = f"{boot[0]}-{boot[1]}-"
+        for whole in self.store.names(folder, start):
+            rest = whole[len(start) :]
             name = rest.removesuffix(UNFINISHED_SUFFIX)
             found = _RANGE.fullmatch(name)
             if not found and not _INTERRUPTED.fullmatch(name):
                 continue
             if name != rest:
-                path.unlink(missing_ok=True)
+                self.store.remove(f"{folder}/{whole}")
             elif found:
                 number = int(found["number"])
                 ends[number] = max(ends.get(number, 0), int(found["end"]))
             else:
-                interrupted.append(path)
+                interrupted.append(f"{folder}/{whole}")
         return Sealed(ends=ends, interrupted=sorted(interrupted))
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Replace a worker's heartbeat."""
-        target = self.heartbeats / f"{heartbeat.worker}.json"
-        unfinished = target.with_name(target.name + UNFINISHED_SUFFIX)
-        unfinished.write_bytes(msgspec.json.encode(heartbeat))
-        unfinished.replace(target)
+        self.store.replace(self._heartbeat_file(heartbeat.worker), msgspec.json.encode(heartbeat))
 
     def heartbeat(self, worker: str) -> Heartbeat | None:
-        """Return a worker's last heartbeat; None if there is none that can be read."""
-        try:
-            return msgspec.json.decode((self.heartbeats / f"{worker}.json").read_bytes(), type=Heartbeat)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return None
+        """Return the last heartbeat of this host's worker; None if there is none that can be read."""
+        return self._beat_in(self._heartbeat_file(worker))
 
     def all_heartbeats(self) -> list[Heartbeat]:
         """Return every worker's last heartbeat, in the order of their names."""
-        beats = [self.heartbeat(path.stem) for path in sorted(self.heartbeats.glob("*.json"))]
+        try:
+            names = [name for name in self.store.names(HEARTBEATS) if name.endswith(".json")]
+        except FileNotFoundError:
+            return []
+        beats = [self._beat_in(f"{HEARTBEATS}/{name}") for name in sorted(names)]
         return [beat for beat in beats if beat is not None]
 
-    def _named(self, folder: str, start: str) -> Iterator[tuple[Path, str]]:
-        with os.scandir(self.root / folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(start):
-                    yield Path(entry.path), entry.name[len(start) :]
+    def _heartbeat_file(self, worker: str) -> str:
+        return f"{HEARTBEATS}/{worker}.json" if self._host is None else f"{HEARTBEATS}/{self._host}-{worker}.json"
+
+    def _beat_in(self, name: str) -> Heartbeat | None:
+        body = self.store.read(name)
+        try:
+            return None if body is None else msgspec.json.decode(body, type=Heartbeat)
+        except msgspec.MsgspecError:
+            return None
 
 
-def lake_directory(url: str) -> Path:
-    """Return the directory that a lake's address names: a path, or `file:///path`."""
-    return Path(unquote(url.removeprefix("file://")) if url.startswith("file://") else url)
-
-
-def place(target: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file, and give it its name only when it is whole and durable: there is never half a file."""
-    unfinished = target.with_name(target.name + UNFINISHED_SUFFIX)
-    write(unfinished)
-    fd = os.open(unfinished, os.O_RDONLY)
+def _last_day(folder: str) -> date | None:
+    """Return the last day of a folder of content; None if it is none."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    unfinished.replace(target)
-    sync_directory(target.parent)
+        return date.fromisoformat(folder.removeprefix(_EXPIRES)) if folder.startswith(_EXPIRES) else None
+    except ValueError:
+        return None

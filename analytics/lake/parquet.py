@@ -14,7 +14,7 @@ import duckdb
 import msgspec
 
 from analytics.lake.columns import REQUESTS, Dataset, quoted, seal_statement
-from analytics.lake.layout import place
+from analytics.lake.store import Store, StoreAwayError, reason_of
 from analytics.record import Frame
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -30,13 +30,14 @@ class UnwritableRowError(ValueError):
 
 
 class ParquetWriter:
-    """`scratch` is a file of this object's own; close it in the end."""
+    """Writes to and reads from `store`. `scratch` is a file of this object's own; close it in the end."""
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+    def __init__(self, scratch: Path, store: Store) -> None:
+        self._scratch, self._store = scratch, store
         self._connection = duckdb.connect(":memory:", config=_SETTINGS)
+        store.attach(self._connection)
 
-    def write(self, target: Path, boot: tuple[str, str], rows: Sequence[bytes], dataset: Dataset = REQUESTS) -> None:
+    def write(self, target: str, boot: tuple[str, str], rows: Sequence[bytes], dataset: Dataset = REQUESTS) -> None:
         """Put one Parquet file of `row`s of one (worker, boot) into place, whole and durable.
 
         Raises:
@@ -51,7 +52,7 @@ class ParquetWriter:
             with suppress(OSError):
                 os.truncate(self._scratch, 0)
 
-    def _place(self, target: Path, boot: tuple[str, str], dataset: Dataset) -> None:
+    def _place(self, target: str, boot: tuple[str, str], dataset: Dataset) -> None:
         def fill(unfinished: Path) -> None:
             source, (worker, boot_id) = str(self._scratch), boot
             statement = seal_statement(dataset, source=source, target=str(unfinished), worker=worker, boot=boot_id)
@@ -62,16 +63,25 @@ class ParquetWriter:
                 message = f"a record of worker {boot[0]} does not fit the lake's columns"
                 raise UnwritableRowError(message) from error
             except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-                message = f"cannot write {target}: {error}"
+                message = f"cannot write {self._store.address(target)}: {error}"
                 raise OSError(message) from error
 
-        place(target, fill)
+        self._store.place(target, fill)
 
-    def seqs(self, files: Sequence[Path]) -> set[int]:
-        """Return the sequence numbers in some files."""
+    def seqs(self, files: Sequence[str]) -> set[int]:
+        """Return the sequence numbers in some files.
+
+        Raises:
+            OSError: one cannot be read now.
+        """
         found: set[int] = set()
-        for path in files:
-            rows = self._connection.execute(f"SELECT seq FROM read_parquet({quoted(str(path))})").fetchall()  # noqa: S608 - the path is quoted
+        for name in files:
+            path = self._store.address(name)
+            try:
+                rows = self._connection.execute(f"SELECT seq FROM read_parquet({quoted(path)})").fetchall()  # noqa: S608 - the path is quoted
+            except duckdb.Error as error:
+                message = f"cannot read {path}: {reason_of(error)}"
+                raise (StoreAwayError if self._store.is_far else OSError)(message) from error
             found.update(seq for (seq,) in rows)
         return found
 

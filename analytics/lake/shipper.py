@@ -1,5 +1,8 @@
 """Follow all journals of this host and carry what they hold to the lake, until told to stop.
 
+While an object store is away nothing is carried: segments stay in the journal, and the store is asked again for ever,
+less and less often.
+
 One shipper works on a journal at a time (a lock file sees to it): two would settle the same bytes under two names.
 A worker is dead when none of its segments is locked and no new one has appeared since that was found out.
 """
@@ -15,22 +18,29 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.recovery import sweep
 from analytics.journal.segment import SegmentName, is_live, segments
+from analytics.lake.absence import Absence, Log
 from analytics.lake.batch import Counts, Way
+from analytics.lake.directory import Directory
 from analytics.lake.follower import Follower
+from analytics.lake.host import named_host
 from analytics.lake.layout import Heartbeat, Lake
 from analytics.lake.parquet import ParquetWriter
-
-Log = Callable[[str, str, dict[str, object]], None]
-"""Takes a level, an event and its fields."""
+from analytics.lake.store import Store, StoreAwayError
 
 Boot = tuple[str, str]
 
 _LOCK = "shipper.lock"
 _SCRATCH = "shipper.ndjson"
 _SWEEP_AFTER_S = 60.0
+_SAME_BEAT_S = 30.0
+"""How often a heartbeat that says nothing new is put into an object store, where each costs money."""
+_LAST_S = 15.0
+_AGAIN_S = 1.0
 
 
 class Stop(Protocol):
@@ -55,7 +65,7 @@ def _silent(_level: str, _event: str, _fields: dict[str, object]) -> None:
 
 
 class Shipper:
-    """Owns the way from `journal_dir` to `lake_dir`; `counts` says what it did. Close it in the end.
+    """Owns the way from `journal_dir` to the `lake`; `counts` says what it did. Close it in the end.
 
     `clock` gives microseconds since 1970 UTC, `monotonic` seconds.
 
@@ -67,7 +77,7 @@ class Shipper:
     def __init__(
         self,
         journal_dir: Path,
-        lake_dir: Path,
+        lake: Path | Store,
         clock: Callable[[], int] = wall_clock,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -75,14 +85,19 @@ class Shipper:
     ) -> None:
         journal_dir.mkdir(parents=True, exist_ok=True)
         self.counts = Counts()
-        self._journal, self._lake = journal_dir, Lake(lake_dir)
+        self._journal = journal_dir
+        store = Directory(lake) if isinstance(lake, Path) else lake
+        self._host = named_host(journal_dir) if store.is_far else None
+        self._lake = Lake(store, self._host)
         self._clock, self._monotonic, self._log = clock, monotonic, log
+        self._absence = Absence(journal_dir, log, monotonic)
         self._lake.prepare()
         self._lock = _locked(journal_dir / _LOCK)
-        self._parquet = ParquetWriter(journal_dir / _SCRATCH)
+        self._parquet = ParquetWriter(journal_dir / _SCRATCH, store)
         self._followers: dict[Boot, Follower] = {}
         self._refused: set[Boot] = set()
         self._expired_on: date | None = None
+        self._beaten: dict[str, Heartbeat] = {}
 
     def tick(self) -> int:
         """Settle everything that lies in the journals now; return how many rows came to the lake.
@@ -92,26 +107,45 @@ class Shipper:
         before = self.counts.rows
         names = segments(self._journal)
         dead = self._dead(names)
-        now_s = self._monotonic()
-        for boot, own in _by_boot(names):
-            self._advance(boot, own, is_dead=boot in dead, now_s=now_s)
-        for boot in self._followers.keys() - {boot for boot, _ in _by_boot(names)}:
-            del self._followers[boot]
-        self._expire()
-        self._beat(dead)
+        try:
+            self._lake.resume(self._today())
+            self._ship(names, dead)
+        except StoreAwayError as error:
+            self.counts.failures += 1
+            self._absence.go_on(error)
+        else:
+            self._absence.end()
         sweep(self._journal, older_than_s=_SWEEP_AFTER_S, now_s=self._clock() / 1_000_000)
         return self.counts.rows - before
 
     def run(self, stop: Stop, *, seal_every_s: float = 1.0) -> None:
-        """Tick every `seal_every_s` until `stop` is set, then ship what is left."""
-        while not stop.wait(seal_every_s):
+        """Tick every `seal_every_s` until `stop` is set, then ship what is left.
+
+        A store that is away then is asked again for `_LAST_S`: where the journal goes with its host, that is its last
+        chance.
+        """
+        while not stop.wait(self._absence.pause_s(seal_every_s)):
             self.tick()
+        give_up_s = self._monotonic() + _LAST_S
         self.tick()
+        while self._absence.is_on and self._monotonic() < give_up_s:
+            time.sleep(_AGAIN_S)
+            self.tick()
 
     def close(self) -> None:
         """Let go of the journal."""
         self._parquet.close()
         os.close(self._lock)
+
+    def _ship(self, names: list[SegmentName], dead: set[Boot]) -> None:
+        now_s = self._monotonic()
+        by_boot = _by_boot(names)
+        for boot, own in by_boot:
+            self._advance(boot, own, is_dead=boot in dead, now_s=now_s)
+        for boot in self._followers.keys() - {boot for boot, _ in by_boot}:
+            del self._followers[boot]
+        self._expire()
+        self._beat(dead)
 
     def _advance(self, boot: Boot, own: list[SegmentName], *, is_dead: bool, now_s: float) -> None:
         try:
@@ -122,6 +156,9 @@ class Shipper:
             if boot not in self._refused:
                 self._refused.add(boot)
                 self._log("error", "segment_unreadable", {"worker": boot[0], "boot": boot[1], "reason": str(error)})
+        except StoreAwayError:
+            self._followers.pop(boot, None)
+            raise
         except OSError as error:
             self._followers.pop(boot, None)
             self.counts.failures += 1
@@ -134,6 +171,8 @@ class Shipper:
             return
         try:
             removed = self._lake.remove_expired(today)
+        except StoreAwayError:
+            raise
         except OSError as error:
             self.counts.failures += 1
             self._log("error", "content_not_removed", {"reason": str(error)})
@@ -167,12 +206,23 @@ class Shipper:
         for boot, follower in sorted(self._followers.items(), key=lambda item: item[0] not in dead):
             latest[boot[0]] = follower
         for worker, follower in latest.items():
-            heartbeat = Heartbeat(worker=worker, boot=follower.boot[1], last_seq=follower.last_seq, at=self._clock())
             try:
-                self._lake.beat(heartbeat)
+                self._beat_for(worker, follower)
+            except StoreAwayError:
+                raise
             except OSError as error:
                 self.counts.failures += 1
                 self._log("error", "heartbeat_failed", {"worker": worker, "reason": str(error)})
+
+    def _beat_for(self, worker: str, follower: Follower) -> None:
+        settled_to = follower.settled_to if self._host else None
+        boot, last_seq, at = follower.boot[1], follower.last_seq, self._clock()
+        beat = Heartbeat(worker=worker, boot=boot, last_seq=last_seq, at=at, host=self._host, settled_to=settled_to)
+        last = self._beaten.get(worker)
+        if self._host and last and replace(last, at=at) == beat and at - last.at < _SAME_BEAT_S * 1_000_000:
+            return
+        self._lake.beat(beat)
+        self._beaten[worker] = beat
 
 
 def _by_boot(names: Iterable[SegmentName]) -> list[tuple[Boot, list[SegmentName]]]:

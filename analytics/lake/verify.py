@@ -7,12 +7,14 @@ seen at least once, because the journal is read before the lake and again after 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
+from msgspec.structs import replace
 
 from analytics.content import Content
 from analytics.feedback import Feedback
@@ -20,7 +22,9 @@ from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.reader import SegmentReader
 from analytics.journal.recovery import quarantined
 from analytics.journal.segment import segments
-from analytics.lake.layout import FEEDBACK, Heartbeat, Lake
+from analytics.lake.host import host_name
+from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat, Lake
+from analytics.lake.store import Store, StoreAwayError, reason_of
 from analytics.record import Opened
 
 _LOOK_AGAIN_S = 0.5
@@ -87,7 +91,8 @@ class FeedbackCount(msgspec.Struct, frozen=True, kw_only=True):
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `waiting`: requests closed in the journal and not yet in the lake; `open`: not closed yet.
 
-    `missing` is the number of requests in `gaps`; `duplicate_*` are surplus rows; `quarantined` files of unsound bytes
+    `missing` is the number of requests in `gaps`; `elsewhere` are those that, by another host's heartbeat, may still be
+    in its journal; `duplicate_*` are surplus rows; `quarantined` files of unsound bytes
     lie beside the journal; `unreadable` segments could not be looked into. `files` and `size_bytes` are of all files.
     """
 
@@ -101,6 +106,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_seqs: int
     gaps: list[Gap]
     missing: int
+    elsewhere: int
     feedback: FeedbackCount
     quarantined: int
     unreadable: int
@@ -120,37 +126,41 @@ class _Journal(msgspec.Struct):
     unreadable: int = 0
 
 
-def verify(lake_dir: Path, journal_dir: Path, *, sleep: Callable[[float], None] = time.sleep) -> Verification:
+def verify(lake: Path | Store, journal_dir: Path, *, sleep: Callable[[float], None] = time.sleep) -> Verification:
     """Look at lake and journal, and again while something is missing; `sleep` waits some seconds.
 
     Raises:
-        NoLakeError: `lake_dir` holds no lake.
+        NoLakeError: there is no lake in `lake`.
+        OSError: it cannot be read.
     """
-    found = _look(lake_dir, journal_dir)
+    found = _look(lake, journal_dir)
     for _ in range(_MORE_LOOKS):
         if not (found.gaps or found.feedback.gaps):
             break
         sleep(_LOOK_AGAIN_S)
-        found = _look(lake_dir, journal_dir)
+        found = _look(lake, journal_dir)
     return found
 
 
-def _look(lake_dir: Path, journal_dir: Path) -> Verification:
-    lake = Lake(lake_dir)
-    if not lake.incoming.is_dir():
-        message = f"there is no lake in {lake_dir}: name it with --lake, or start `turnout serve` once"
+def _look(place: Path | Store, journal_dir: Path) -> Verification:
+    lake = Lake(place)
+    if not lake.store.exists(INCOMING):
+        message = f"there is no lake in {place}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     before = _read_journal(journal_dir)
     files, feedback_files = lake.files(), lake.files(FEEDBACK)
-    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside:
-        _view_records(connection, files, ", ".join(_COLUMNS))
-        _view_records(beside, feedback_files, _FEEDBACK)
+    beats = lake.all_heartbeats()
+    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside, _readable(lake.store):
+        _view_records(connection, lake.store, files, ", ".join(_COLUMNS))
+        _view_records(beside, lake.store, feedback_files, _FEEDBACK)
         after = _read_journal(journal_dir)
         requests = _counted(connection, before.seqs, after.seqs)
         feedback = _counted(beside, before.feedback, after.feedback)
+    gaps, elsewhere = _told_apart(requests.gaps, beats, host_name(journal_dir))
+    requests = replace(requests, gaps=gaps)
     return Verification(
         files=len(files) + len(feedback_files),
-        size_bytes=sum(path.stat().st_size for path in [*files, *feedback_files]),
+        size_bytes=sum(files.values()) + sum(feedback_files.values()),
         records=requests.records,
         outcomes=requests.outcomes,
         waiting=requests.waiting,
@@ -159,18 +169,23 @@ def _look(lake_dir: Path, journal_dir: Path) -> Verification:
         duplicate_seqs=requests.duplicate_seqs,
         gaps=requests.gaps,
         missing=requests.missing,
-        feedback=FeedbackCount(
-            records=feedback.records,
-            waiting=feedback.waiting,
-            duplicate_feedback_ids=feedback.duplicate_ids,
-            duplicate_seqs=feedback.duplicate_seqs,
-            gaps=feedback.gaps,
-            missing=feedback.missing,
-        ),
+        elsewhere=elsewhere,
+        feedback=_feedback_count(feedback),
         quarantined=quarantined(journal_dir),
         unreadable=after.unreadable,
-        heartbeats=lake.all_heartbeats(),
+        heartbeats=beats,
         sound=requests.is_sound and feedback.is_sound,
+    )
+
+
+def _feedback_count(feedback: _Count) -> FeedbackCount:
+    return FeedbackCount(
+        records=feedback.records,
+        waiting=feedback.waiting,
+        duplicate_feedback_ids=feedback.duplicate_ids,
+        duplicate_seqs=feedback.duplicate_seqs,
+        gaps=feedback.gaps,
+        missing=feedback.missing,
     )
 
 
@@ -191,6 +206,20 @@ def _counted(connection: duckdb.DuckDBPyConnection, *journals: _Seqs) -> _Count:
     )
 
 
+def _told_apart(gaps: Sequence[Gap], beats: Sequence[Heartbeat], own_host: str | None) -> tuple[list[Gap], int]:
+    """Return the gaps of which no other host says that they may be in its journal, and how many numbers those have."""
+    far = [beat for beat in beats if beat.host is not None and beat.host != own_host]
+    settled_to = {(beat.worker, beat.boot): beat.settled_to for beat in far if beat.settled_to is not None}
+    left: list[Gap] = []
+    elsewhere = 0
+    for gap in gaps:
+        last_seq = min(gap.last_seq, settled_to.get((gap.worker, gap.boot), gap.last_seq))
+        elsewhere += gap.last_seq - max(last_seq, gap.first_seq - 1)
+        if last_seq >= gap.first_seq:
+            left.append(replace(gap, last_seq=last_seq))
+    return left, elsewhere
+
+
 def _read_journal(journal_dir: Path) -> _Journal:
     journal = _Journal()
     for name in segments(journal_dir):
@@ -209,9 +238,21 @@ def _read_journal(journal_dir: Path) -> _Journal:
     return journal
 
 
-def _view_records(connection: duckdb.DuckDBPyConnection, files: list[Path], columns: str) -> None:
+@contextmanager
+def _readable(store: Store) -> Generator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        if not store.is_far:
+            raise
+        message = f"cannot read {store}: {reason_of(error)}"
+        raise StoreAwayError(message) from error
+
+
+def _view_records(connection: duckdb.DuckDBPyConnection, store: Store, files: Mapping[str, int], columns: str) -> None:
     if files:
-        connection.read_parquet([str(path) for path in files]).project(columns).create_view("records")
+        store.attach(connection)
+        connection.read_parquet([store.address(name) for name in files]).project(columns).create_view("records")
     else:
         made = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
         connection.execute(f"CREATE TABLE records ({made})")

@@ -22,6 +22,7 @@ import duckdb
 
 from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS, quoted
 from analytics.lake.layout import FEEDBACK, INCOMING
+from analytics.lake.store import reason_of
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
@@ -78,19 +79,9 @@ class Files(Protocol):
         """Return the glob, as DuckDB reads it, of the Parquet files of a folder; None if there is not one file."""
         ...
 
-
-class Directory:
-    """The files of a lake in a directory of this machine."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def pattern(self, folder: str) -> str | None:
-        """Return the glob of a folder's Parquet files; None if there are none."""
-        place = self._root / folder
-        if next(place.glob("*.parquet"), None) is None:
-            return None
-        return f"{_literally(str(place))}/*.parquet"
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Let a connection read such globs."""
+        ...
 
 
 class Warehouse:
@@ -101,6 +92,7 @@ class Warehouse:
         self._limit_s = limit_s
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
+        files.attach(self._database)
         self._database.execute("SET lock_configuration = true")
 
     def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
@@ -151,8 +143,14 @@ class Warehouse:
         except duckdb.OutOfMemoryException as error:
             message = f"the answer needs more memory than {_SETTINGS['memory_limit']}; ask for a shorter time"
             raise QuestionLimitError(message) from error
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException, OSError) as error:
             message = f"the lake cannot be read: {str(error).splitlines()[0]}"
+            raise UnreadableLakeError(message) from error
+        except duckdb.Error as error:
+            if type(error) is not duckdb.Error:
+                raise
+            # What a foreign file system raises comes as a traceback's text, its cause in the last line.
+            message = f"the lake cannot be read: {reason_of(error)}"
             raise UnreadableLakeError(message) from error
         finally:
             alarm.cancel()
@@ -181,8 +179,3 @@ def _break_off(connection: duckdb.DuckDBPyConnection) -> None:
     """Stop what a connection does; it may have ended at this very moment."""
     with suppress(duckdb.Error):
         connection.interrupt()
-
-
-def _literally(path: str) -> str:
-    """Return a path in which no character means anything in a glob."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in path)

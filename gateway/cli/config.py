@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.cli.table import write_json
 from gateway.settings.environment import config_path, process_environment
+from gateway.settings.lake_access import missing_package
 from gateway.settings.load import load_checked
 from gateway.settings.problem import Problem, SettingsError, warning_at
 from gateway.settings.schema import Configuration
@@ -50,11 +51,13 @@ def _judge(file: Path, environment: Mapping[str, str]) -> tuple[Configuration | 
         configuration, warnings = load_checked(file, set_names)
     except SettingsError as error:
         return None, error.problems
-    return configuration, (*warnings, *_unusable_secrets(configuration, environment))
+    return configuration, (*warnings, *_unusable(configuration, environment))
 
 
-def _unusable_secrets(configuration: Configuration, environment: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield what a worker started here could not resolve; variables that are not set were named before."""
+def _unusable(configuration: Configuration, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what a process started here could not resolve or open; variables that are not set were named before."""
+    if (package := missing_package(configuration.lake)) is not None:
+        yield warning_at(("lake", "url"), package.removeprefix("lake.url: "))
     for keys, ref in configuration.secret_refs():
         if ref.env is not None and not environment.get(ref.env):
             continue

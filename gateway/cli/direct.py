@@ -17,6 +17,7 @@ from pathlib import Path
 from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
+from gateway.cli.lakes import find_lake
 from gateway.console.control import Control
 from gateway.console.reports import Reports
 from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
@@ -89,9 +90,7 @@ class DirectConsole:
 
 
 @contextmanager
-def open_directly(
-    directory: Path, environment: Mapping[str, str], lake: Path | None = None
-) -> Generator[DirectConsole]:
+def open_directly(directory: Path, environment: Mapping[str, str], lake: str | None = None) -> Generator[DirectConsole]:
     """Yield a console on a stopped installation's files; `lake` is where reports read, by default beside them.
 
     Raises:
@@ -112,7 +111,7 @@ def open_directly(
             raise Abort(message)
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
-        with closing(Reports(control, lake or directory / "lake")) as reports:
+        with closing(Reports(control, find_lake(lake, directory, environment))) as reports:
             yield DirectConsole(control, reports, f"{_person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error

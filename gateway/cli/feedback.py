@@ -15,6 +15,7 @@ import msgspec
 import uvloop
 
 from gateway.cli import Abort
+from gateway.cli.lakes import HELP, open_lake
 from gateway.cli.progress import Progress
 from gateway.cli.table import write_json, write_table
 from gateway.cli.target import find_target
@@ -58,7 +59,7 @@ def add_parser(commands: Any) -> None:
         description="Count feedback by application: what was joined to a request, and what was not, for which reason.",
     )
     count.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
-    count.add_argument("--lake", help="a path or file:///path; default: lake in the state directory")
+    count.add_argument("--lake", help=HELP)
     count.add_argument("--json", action="store_true", help="print JSON for programs")
     count.set_defaults(run=run_count)
 
@@ -123,16 +124,21 @@ def _tell(bad: list[BadLine]) -> None:
 def run_count(arguments: argparse.Namespace) -> int:
     """Print what became of feedback, for each application."""
     # Imported here because DuckDB costs a tenth of a second, which no other command should pay.
-    from analytics.lake.layout import lake_directory  # noqa: PLC0415 - see above
-    from analytics.warehouse.database import Directory, Warehouse, WarehouseError  # noqa: PLC0415 - see above
+    from analytics.lake.layout import INCOMING  # noqa: PLC0415 - see above
+    from analytics.warehouse.database import Warehouse, WarehouseError  # noqa: PLC0415 - see above
     from analytics.warehouse.feedback import STATUSES, fates  # noqa: PLC0415 - see above
 
-    state: Path = arguments.state_dir or state_dir(process_environment())
-    lake = lake_directory(arguments.lake) if arguments.lake else state / "lake"
-    if not lake.is_dir():
+    environment = process_environment()
+    state: Path = arguments.state_dir or state_dir(environment)
+    lake = open_lake(arguments.lake, state, environment)
+    try:
+        is_there = lake.exists(INCOMING)
+    except OSError as error:
+        raise Abort(str(error)) from error
+    if not is_there:
         message = f"there is no lake in {lake}: name it with --lake, or start `turnout serve` once"
         raise Abort(message)
-    warehouse = Warehouse(Directory(lake))
+    warehouse = Warehouse(lake)
     try:
         counted = fates(warehouse)
     except WarehouseError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli import Abort
+from gateway.cli.lakes import HELP, open_lake
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
 
@@ -26,7 +27,7 @@ def add_parser(commands: Any) -> None:
         description="Count records, gaps and duplicates. Exit code: 0 every request is there once, 1 not so, 2 usage.",
     )
     verify.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
-    verify.add_argument("--lake", help="a path or file:///path; default: lake in the state directory")
+    verify.add_argument("--lake", help=HELP)
     verify.add_argument("--json", action="store_true", help="print one JSON object")
     verify.set_defaults(run=run_verify)
 
@@ -34,14 +35,13 @@ def add_parser(commands: Any) -> None:
 def run_verify(arguments: argparse.Namespace) -> int:
     """Print what was found and return the exit code."""
     # Imported here because DuckDB costs a tenth of a second, which no other command should pay.
-    from analytics.lake.layout import lake_directory  # noqa: PLC0415 - see above
     from analytics.lake.verify import NoLakeError, verify  # noqa: PLC0415 - see above
 
-    state: Path = arguments.state_dir or state_dir(process_environment())
-    lake = lake_directory(arguments.lake) if arguments.lake else state / "lake"
+    environment = process_environment()
+    state: Path = arguments.state_dir or state_dir(environment)
     try:
-        found = verify(lake, state / "journal")
-    except NoLakeError as error:
+        found = verify(open_lake(arguments.lake, state, environment), state / "journal")
+    except (NoLakeError, OSError) as error:
         raise Abort(str(error)) from error
     if arguments.json:
         write_json(found)
@@ -57,6 +57,7 @@ def _write_tables(found: Verification) -> None:
             ("records", found.records),
             *((f"  {outcome}", count) for outcome, count in found.outcomes.items()),
             ("missing", found.missing),
+            *([("still on other hosts", found.elsewhere)] if found.elsewhere else []),
             ("duplicates by request_id", found.duplicate_request_ids),
             ("duplicates by worker, boot, seq", found.duplicate_seqs),
             ("waiting in the journal", found.waiting),

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from analytics.comparison import ArmFigures, Comparison, Difference, Figure
-from analytics.lake.layout import lake_directory
 from gateway.cli.client import add_reach_options, reach
+from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table
 from rollout.change import moment
 
@@ -45,9 +45,8 @@ def add_parser(commands: Any) -> None:
     add("--until", type=since_of, metavar="TIME", help="requests before then")
     add(
         "--lake",
-        type=lake_directory,
-        metavar="DIR",
-        help="with --direct: where the lake is (default: the state directory's)",
+        metavar="PLACE",
+        help=f"with --direct: {HELP}",
     )
     add_reach_options(compare)
     compare.set_defaults(run=run_compare)

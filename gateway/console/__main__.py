@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from analytics.lake.layout import lake_directory
+from analytics.lake.place import Place
 from gateway.console.process import can_open, run
 from gateway.console.standby import stand_by
 from gateway.errors import ApiError
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--lake", type=lake_directory, help="where reports read; default: lake in the state directory")
+    parser.add_argument("--lake", help="where reports read; default: lake in the state directory")
     arguments = parser.parse_args()
     configure("console")
     end_cleanly()
@@ -50,7 +50,8 @@ def _served(
 ) -> ApiError | str | None:
     """Serve until the end; return what is wrong with the ledger if it keeps the console from that."""
     try:
-        run(listener, arguments.state_dir, arguments.config, environment, lake=arguments.lake)
+        lake = Place(url=arguments.lake) if arguments.lake else None
+        run(listener, arguments.state_dir, arguments.config, environment, lake=lake)
     except ApiError as error:
         return error
     except LedgerError as error:

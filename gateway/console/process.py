@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 from litestar import Litestar
 
+from analytics.lake.place import Place
 from gateway.console.app import create_app
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.reports import Reports
@@ -34,7 +35,7 @@ _log = logging.getLogger("turnout.console")
 
 
 def run(
-    listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str], *, lake: Path | None = None
+    listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str], *, lake: Place | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT; `lake` is where reports read, by default in the state directory.
 
@@ -49,7 +50,7 @@ def run(
     in_force = definitions or _published(state_dir, watch, environment)
     set_level(in_force.logs.level)
     installation = open_installation(state_dir, in_force, environment)
-    reports = Reports(installation.control, lake or state_dir / "lake")
+    reports = Reports(installation.control, lake or Place(url=str(state_dir / "lake")))
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from analytics.comparison import Comparison
+from analytics.lake.place import MissingPackageError, Place
 from gateway.console.control import Control
 from gateway.errors import ApiError, BadRequestError, NotFoundError
 
@@ -37,14 +38,14 @@ class ReportError(ApiError):
 
 
 class Reports:
-    """Reports over the lake in a directory; may be called from any thread. Close it in the end.
+    """Reports over a lake, that of a directory or another; may be called from any thread. Close it in the end.
 
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
-    def __init__(self, control: Control, lake: Path) -> None:
+    def __init__(self, control: Control, lake: Path | Place) -> None:
         self._control = control
-        self._lake = lake
+        self._lake = Place(url=str(lake)) if isinstance(lake, Path) else lake
         self.turns = anyio.CapacityLimiter(AT_ONCE)
         self._opening = Lock()
         self._opened: Warehouse | None = None
@@ -77,14 +78,14 @@ class Reports:
         from analytics.warehouse.reports import Narrowing, compare  # noqa: PLC0415 - see above
 
         wanted = flag.generation if generation is None else generation
-        ask = partial(compare, self._warehouse(), flag.rollout, wanted, as_of=time.time_ns() // 1000)
         try:
+            ask = partial(compare, self._warehouse(), flag.rollout, wanted, as_of=time.time_ns() // 1000)
             found = ask(to=Narrowing(step=step, endpoint=endpoint, since=first, until=end))
             if step is not None and not _requests(found):
                 _check_step(step, flag.step if wanted == flag.generation else ask().last_step or 0)
             if endpoint is not None and not _requests(found):
                 _check_endpoint(endpoint, ask(to=Narrowing(step=step, since=first, until=end)))
-        except WarehouseError as error:
+        except (WarehouseError, MissingPackageError) as error:
             raise ReportError(str(error)) from error
         return found
 
@@ -94,11 +95,11 @@ class Reports:
             self._opened.close()
 
     def _warehouse(self) -> Warehouse:
-        from analytics.warehouse.database import Directory, Warehouse  # noqa: PLC0415 - see `compare`
+        from analytics.warehouse.database import Warehouse  # noqa: PLC0415 - see `compare`
 
         with self._opening:
             if self._opened is None:
-                self._opened = Warehouse(Directory(self._lake))
+                self._opened = Warehouse(self._lake.open())
             return self._opened
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.serve.running import Child
 from gateway.settings.environment import Role, child_environment
+from gateway.settings.lake_access import lake_variables
 from gateway.settings.schema import Configuration
 
 _STREAM_GRACE_S = 640.0
@@ -62,6 +63,10 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )
 
+    def _opening(self, role: Role) -> dict[str, str]:
+        """Return what opens the lake, which is no worker's business."""
+        return {} if role == "worker" else lake_variables(self.definitions.lake, self.environment)
+
     def simulated(self, name: str, config: Path, listener: socket.socket) -> Child:
         """Return one simulated model server."""
         return Child(
@@ -88,7 +93,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         return Child(
             name=name,
             command=_python(module, "--state-dir", str(self.state_dir), *words, *inherited),
-            environment=child_environment(self.definitions, self.environment, role=role),
+            environment={**child_environment(self.definitions, self.environment, role=role), **self._opening(role)},
             sockets=[] if bound is None else [bound.fileno()],
             turn=turn,
             grace_s=grace_s,

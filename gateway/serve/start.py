@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from analytics.lake.place import lake_directory
+from analytics.lake.store import OBJECTS
 from gateway.console.control import OLD_COPY
 from gateway.console.installation import master_keys, newest_snapshot, open_installation
 from gateway.console.keyring import FirstKeys
@@ -27,16 +29,18 @@ from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_
 from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
 from gateway.settings.files import FEW, max_connections, raise_open_files
+from gateway.settings.lake_access import missing_package
 from gateway.settings.load import load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import dotted
-from gateway.settings.schema import Configuration, Server
+from gateway.settings.schema import Configuration, Lake, Server
 from gateway.settings.secrets import SecretError, resolve
 from gateway.simulate.demo import SIMULATIONS
 from rollout.stores.ledger import LEDGER_FILE, LedgerError
 
 ADDRESSES = "addresses.json"
 FIRST_KEYS = "first-keys"
+LAKE_FILE = "lake.json"
 _LOCK = "serve.lock"
 
 
@@ -117,7 +121,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
             family.shipper(family.lake),
             family.console(console, family.lake),
         ]
-        addresses = _announced(state_dir, [gateway, console, *simulated.values()])
+        addresses = _announced(state_dir, definitions.lake, [gateway, console, *simulated.values()])
         lock = inheritance.estate.lock if inheritance else lock
         offer = None if options.demo else _offer(state_dir, lock, (gateway, console), held)
         return Host(
@@ -147,11 +151,19 @@ def _refuse_impossible(options: Options) -> None:
         raise StartError(message)
 
 
-def _announced(state_dir: Path, bound: Sequence[socket.socket]) -> Addresses:
+def _announced(state_dir: Path, lake: Lake, bound: Sequence[socket.socket]) -> Addresses:
     gateway, console, *simulated = [url(one) for one in bound]
     addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
     write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
+    _tell_lake(state_dir, lake)
     return addresses
+
+
+def _tell_lake(state_dir: Path, lake: Lake) -> None:
+    """Leave word for the commands where the lake is; of its secrets, where they are found."""
+    is_directory = lake.url is not None and not lake.url.startswith(OBJECTS)
+    url = str(lake_directory(lake.url).absolute()) if lake.url is not None and is_directory else lake.url
+    write(state_dir / LAKE_FILE, msgspec.json.encode(replace(lake, url=url)) + b"\n", 0o644)
 
 
 def _inherited(state_dir: Path, held: ExitStack) -> Inheritance:
@@ -206,6 +218,8 @@ def _require_secrets(definitions: Configuration, environment: Mapping[str, str])
             resolve(reference, environment)
         except SecretError as error:
             missing.append(f"{dotted(place)}: {error}")
+    if (package := missing_package(definitions.lake)) is not None:
+        missing.append(package)
     if missing:
         raise StartError("\n".join(missing))
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from gateway.settings.address import base_url_faults, is_loopback
 from gateway.settings.applications import application_problems
 from gateway.settings.headers import forwarding_problems
+from gateway.settings.lake import lake_problems
 from gateway.settings.passthrough import passthrough_problems
 from gateway.settings.problem import Keys, Problem, dotted, error_at, nearest, quoted, shown, warning_at
 from gateway.settings.rates import rate_problems
@@ -39,7 +40,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
     problems = [
         *_names(configuration),
         *_server(configuration.server),
-        *_lake(configuration),
+        *lake_problems(configuration.lake),
         *_upstreams(configuration),
         *forwarding_problems(configuration),
         *_models(configuration),
@@ -82,19 +83,6 @@ def _server(server: Server) -> Iterator[Problem]:
     if server.max_request_line_bytes > server.max_head_bytes:
         message = f"{server.max_request_line_bytes} is above max_head_bytes, of which it is a part; lower it"
         yield error_at(("server", "max_request_line_bytes"), message)
-
-
-def _lake(configuration: Configuration) -> Iterator[Problem]:
-    url = configuration.lake.url
-    if url is None:
-        return
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme != "file":
-        yield error_at(("lake", "url"), f"{quoted(scheme)} is no kind of lake; write a directory, or file:///path")
-    elif separator and not rest.startswith("/"):
-        yield error_at(("lake", "url"), f"{shown(url)} names another machine; write file:///path, with three slashes")
-    elif not url.strip() or any(not character.isprintable() for character in url):
-        yield error_at(("lake", "url"), f"{shown(url)} is no directory; write a path, or leave the key out")
 
 
 def _upstreams(configuration: Configuration) -> Iterator[Problem]:

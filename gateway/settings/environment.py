@@ -62,16 +62,17 @@ def child_environment(
 ) -> dict[str, str]:
     """Return what a child process may know: the allow-list, and the secrets that its role works with.
 
-    A worker gets the master secret and every variable that the configuration refers to; the console the master secret;
-    the shipper neither. `TURNOUT_KEY`, an operator's key, is passed to none.
+    A worker gets the master secret and every variable that upstreams and applications refer to; the console the master
+    secret; the shipper neither. `TURNOUT_KEY`, an operator's key, is passed to none. What opens an object store comes
+    from `lake_variables`, for shipper and console alone.
     """
     names = set(_NAMES)
     withheld = {KEY_VARIABLE, MASTER_VARIABLE} if role == "shipper" else {KEY_VARIABLE}
-    referenced = {ref.env for _, ref in configuration.secret_refs() if ref.env is not None}
+    refs = [(keys[0], ref.env) for keys, ref in configuration.secret_refs() if ref.env is not None]
     if role == "worker":
-        names |= referenced
+        names |= {name for section, name in refs if section != "lake"}
     else:
-        withheld |= referenced - {MASTER_VARIABLE}
+        withheld |= {name for _, name in refs} - {MASTER_VARIABLE}
     return {
         name: value
         for name, value in environment.items()

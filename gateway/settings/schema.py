@@ -70,6 +70,12 @@ class Lake(_Section, frozen=True, kw_only=True):
 
     url: str | None = None
     """None: `<state directory>/lake`."""
+    endpoint_url: str | None = None
+    """Of the object store. None: AWS itself, or what the environment says."""
+    region: Annotated[str, Meta(pattern=r"^[a-z0-9-]+\Z", max_length=64)] | None = None
+    access_key_id: SecretRef | None = None
+    secret_access_key: SecretRef | None = None
+    """None: what every client of S3 looks for in its environment."""
     seal_every_s: Seconds = 5.0
 
 
@@ -168,6 +174,9 @@ class Configuration(_Section, frozen=True, kw_only=True):
         for name, upstream in self.upstreams.items():
             if upstream.api_key is not None:
                 yield ("upstreams", name, "api_key"), upstream.api_key
+        for key in ("access_key_id", "secret_access_key"):
+            if (ref := getattr(self.lake, key)) is not None:
+                yield ("lake", key), ref
         for name, application in self.applications.items():
             for at, ref in enumerate(application.accept):
                 yield ("applications", name, "accept", at), ref

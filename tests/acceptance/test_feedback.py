@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from analytics.lake.directory import Directory
 from analytics.lake.layout import Lake
 from analytics.lake.parquet import ParquetWriter, row
 from analytics.record import Record, uuid7
-from analytics.warehouse.database import Directory, Warehouse
+from analytics.warehouse.database import Warehouse
 from analytics.warehouse.feedback import Fates, fates
 from tests.acceptance.callers import Answer, Caller, failures, now_us
 from tests.acceptance.harness import CONFIG, Installation, installed, until
@@ -64,7 +65,7 @@ def put_old_requests(one: Installation, count: int, hours: float) -> list[str]:
         )
         for number in range(1, count + 1)
     ]
-    writer = ParquetWriter(one.folder / f"old-{hours}.ndjson")
+    writer = ParquetWriter(one.folder / f"old-{hours}.ndjson", lake.store)
     writer.write(lake.range_file(boot, 1, 0, 1), boot, [row(record) for record in records])
     writer.close()
     return [record.request_id for record in records]

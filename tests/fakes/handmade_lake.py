@@ -38,7 +38,7 @@ class HandmadeLake:
 
     def put(self, records: Sequence[Record], *, worker: str = "w0") -> None:
         self._files += 1
-        writer = ParquetWriter(self.root / "scratch.ndjson")
+        writer = ParquetWriter(self.root / "scratch.ndjson", self.lake.store)
         target = self.lake.range_file((worker, "b1"), self._files, 0, 1)
         writer.write(target, (worker, "b1"), [row(one) for one in records])
         writer.close()

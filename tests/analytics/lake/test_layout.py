@@ -4,49 +4,55 @@ from pathlib import Path
 
 import pytest
 
-from analytics.lake.layout import Heartbeat, Lake, Sealed, lake_directory, place
+from analytics.lake.directory import place
+from analytics.lake.layout import HEARTBEATS, Heartbeat, Lake, Sealed
 
 BOOT = ("w0", "b1")
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    made = Lake(tmp_path / "lake")
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def lake(root: Path) -> Lake:
+    made = Lake(root)
     made.prepare()
     return made
 
 
-def test_the_names_of_files_say_how_far_each_segment_is_sealed(lake: Lake) -> None:
+def test_the_names_of_files_say_how_far_each_segment_is_sealed(lake: Lake, root: Path) -> None:
     for number, start, end in [(1, 16, 500), (1, 500, 90_000), (12, 16, 20)]:
-        lake.range_file(BOOT, number, start, end).touch()
+        (root / lake.range_file(BOOT, number, start, end)).touch()
     given_up = lake.interrupted_file(BOOT, 7)
-    given_up.touch()
+    (root / given_up).touch()
 
     assert lake.sealed(BOOT) == Sealed(ends={1: 90_000, 12: 20}, interrupted=[given_up])
 
 
-def test_files_of_other_boots_and_workers_do_not_count(lake: Lake) -> None:
+def test_files_of_other_boots_and_workers_do_not_count(lake: Lake, root: Path) -> None:
     others = [("w0", "b2"), ("w0-b1", "x"), ("w", "b1"), ("w0-b1", "000001")]
     for boot in others:
-        lake.range_file(boot, 1, 16, 500).touch()
-        lake.interrupted_file(boot, 3).touch()
+        (root / lake.range_file(boot, 1, 16, 500)).touch()
+        (root / lake.interrupted_file(boot, 3)).touch()
 
     assert lake.sealed(BOOT) == Sealed(ends={}, interrupted=[])
 
 
-def test_unfinished_files_count_for_nothing_and_are_removed_if_they_are_the_boots_own(lake: Lake) -> None:
+def test_unfinished_files_count_for_nothing_and_are_removed_if_they_are_the_boots_own(lake: Lake, root: Path) -> None:
     own = [lake.range_file(BOOT, 1, 16, 500), lake.interrupted_file(BOOT, 3)]
     foreign = lake.range_file(("w0-b1", "b2"), 1, 16, 500)
-    unfinished = [path.with_name(path.name + ".tmp") for path in (*own, foreign)]
+    unfinished = [root / f"{name}.tmp" for name in (*own, foreign)]
     for path in unfinished:
         path.touch()
 
     assert lake.sealed(BOOT) == Sealed(ends={}, interrupted=[])
     assert [path.exists() for path in unfinished] == [False, False, True]
-    assert lake.files() == []
+    assert lake.files() == {}
 
 
-def test_a_heartbeat_is_replaced_by_the_next(lake: Lake) -> None:
+def test_a_heartbeat_is_replaced_by_the_next(lake: Lake, root: Path) -> None:
     first = Heartbeat(worker="w0", boot="b1", last_seq=5, at=10)
     second = Heartbeat(worker="w0", boot="b1", last_seq=9, at=20)
     lake.beat(first)
@@ -56,8 +62,8 @@ def test_a_heartbeat_is_replaced_by_the_next(lake: Lake) -> None:
     assert lake.all_heartbeats() == [second]
 
 
-def test_a_heartbeat_that_cannot_be_read_is_none(lake: Lake) -> None:
-    (lake.heartbeats / "w0.json").write_text("{")
+def test_a_heartbeat_that_cannot_be_read_is_none(lake: Lake, root: Path) -> None:
+    (root / HEARTBEATS / "w0.json").write_text("{")
 
     assert lake.heartbeat("w0") is None
     assert lake.heartbeat("w1") is None
@@ -80,10 +86,3 @@ def test_a_file_has_its_name_only_once_it_is_whole(tmp_path: Path) -> None:
 
     place(target, write)
     assert target.read_bytes() == b"whole"
-
-
-@pytest.mark.parametrize(
-    ("url", "path"), [("/var/lake", "/var/lake"), ("lake", "lake"), ("file:///var/a%20lake", "/var/a lake")]
-)
-def test_a_lakes_address_is_a_path_or_a_file_url(url: str, path: str) -> None:
-    assert lake_directory(url) == Path(path)

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from analytics.lake.columns import COLUMNS
+from analytics.lake.directory import Directory
 from analytics.lake.parquet import ParquetWriter, UnwritableRowError, row
 from analytics.record import SCHEMA, Attempt, Record
 
@@ -40,7 +41,7 @@ FULL = Record(
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Iterator[ParquetWriter]:
-    writer = ParquetWriter(tmp_path / "scratch.ndjson")
+    writer = ParquetWriter(tmp_path / "scratch.ndjson", Directory(tmp_path))
     yield writer
     writer.close()
 
@@ -53,7 +54,7 @@ def read(path: Path, columns: str = "*") -> list[dict[str, Any]]:
 
 
 def test_a_record_comes_back_with_every_value_as_it_was(tmp_path: Path, parquet: ParquetWriter) -> None:
-    parquet.write(tmp_path / "a.parquet", ("it's", "b1"), [row(FULL)])
+    parquet.write("a.parquet", ("it's", "b1"), [row(FULL)])
     [found] = read(tmp_path / "a.parquet")
 
     assert found["request_id"] == uuid.UUID(FULL.request_id)
@@ -68,7 +69,7 @@ def test_a_record_comes_back_with_every_value_as_it_was(tmp_path: Path, parquet:
 
 
 def test_what_is_not_known_is_null(tmp_path: Path, parquet: ParquetWriter) -> None:
-    parquet.write(tmp_path / "a.parquet", ("w0", "b1"), [row(PLAIN)])
+    parquet.write("a.parquet", ("w0", "b1"), [row(PLAIN)])
     [found] = read(tmp_path / "a.parquet")
     known = {"worker", "boot", "request_id", "seq", "started_at", "outcome", "stream", "attempts", "purpose", "tags"}
 
@@ -77,7 +78,7 @@ def test_what_is_not_known_is_null(tmp_path: Path, parquet: ParquetWriter) -> No
 
 
 def test_the_file_has_the_documented_types_and_says_its_schema(tmp_path: Path, parquet: ParquetWriter) -> None:
-    parquet.write(tmp_path / "a.parquet", ("w0", "b1"), [row(PLAIN), row(FULL)])
+    parquet.write("a.parquet", ("w0", "b1"), [row(PLAIN), row(FULL)])
     with duckdb.connect(":memory:") as connection:
         path = tmp_path / "a.parquet"
         described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet('{path}')").fetchall()
@@ -92,14 +93,14 @@ def test_a_token_count_that_no_column_holds_becomes_null_and_does_not_cost_the_r
     tmp_path: Path, parquet: ParquetWriter, count: int
 ) -> None:
     wild = Record(request_id=PLAIN.request_id, seq=1, started_at=0, outcome="ok", output_tokens=count, input_tokens=3)
-    parquet.write(tmp_path / "a.parquet", ("w0", "b1"), [row(wild)])
+    parquet.write("a.parquet", ("w0", "b1"), [row(wild)])
 
     assert read(tmp_path / "a.parquet", "output_tokens, input_tokens") == [{"output_tokens": None, "input_tokens": 3}]
 
 
 def test_a_number_that_is_none_is_null(tmp_path: Path, parquet: ParquetWriter) -> None:
     odd = Record(request_id=PLAIN.request_id, seq=1, started_at=0, outcome="ok", latency_ms=math.nan)
-    parquet.write(tmp_path / "a.parquet", ("w0", "b1"), [row(odd)])
+    parquet.write("a.parquet", ("w0", "b1"), [row(odd)])
 
     assert read(tmp_path / "a.parquet", "latency_ms") == [{"latency_ms": None}]
 
@@ -116,19 +117,19 @@ def test_a_value_that_its_column_cannot_hold_is_refused_and_leaves_no_file(
     tmp_path: Path, parquet: ParquetWriter, strange: Record
 ) -> None:
     with pytest.raises(UnwritableRowError, match="does not fit"):
-        parquet.write(tmp_path / "a.parquet", ("w0", "b1"), [row(PLAIN), row(strange)])
+        parquet.write("a.parquet", ("w0", "b1"), [row(PLAIN), row(strange)])
 
     assert list(tmp_path.glob("a.*")) == []
 
 
 def test_a_directory_that_is_gone_is_the_disks_fault(tmp_path: Path, parquet: ParquetWriter) -> None:
     with pytest.raises(OSError, match="nowhere"):
-        parquet.write(tmp_path / "nowhere" / "a.parquet", ("w0", "b1"), [row(PLAIN)])
+        parquet.write("nowhere/a.parquet", ("w0", "b1"), [row(PLAIN)])
 
 
 def test_sequence_numbers_are_read_back_from_files(tmp_path: Path, parquet: ParquetWriter) -> None:
-    parquet.write(tmp_path / "a.parquet", ("w0", "b1"), [row(PLAIN)])
-    parquet.write(tmp_path / "b.parquet", ("w0", "b1"), [row(FULL)])
+    parquet.write("a.parquet", ("w0", "b1"), [row(PLAIN)])
+    parquet.write("b.parquet", ("w0", "b1"), [row(FULL)])
 
-    assert parquet.seqs([tmp_path / "a.parquet", tmp_path / "b.parquet"]) == {1, 2}
+    assert parquet.seqs(["a.parquet", "b.parquet"]) == {1, 2}
     assert parquet.seqs([]) == set()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.warehouse.database import Directory, Warehouse
+from analytics.lake.directory import Directory
+from analytics.warehouse.database import Warehouse
 from tests.fakes.handmade_lake import HandmadeLake
 
 

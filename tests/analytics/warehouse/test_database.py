@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from analytics.lake.columns import COLUMNS
+from analytics.lake.directory import Directory
 from analytics.warehouse.database import (
     FEEDBACK_COLUMNS,
-    Directory,
     QuestionLimitError,
     UnreadableLakeError,
     Warehouse,
@@ -82,7 +82,8 @@ def test_feedback_that_lies_in_two_files_counts_once(warehouse: Warehouse, lake:
 
 def test_a_column_that_older_files_lack_is_null_there(warehouse: Warehouse, lake: HandmadeLake) -> None:
     lake.put([record(1)])
-    [path] = lake.lake.files()
+    [name] = lake.lake.files()
+    path = lake.root / name
     older = path.with_name("w0-b1-000009-0-1.parquet")
     duckdb.sql(
         f"COPY (SELECT * EXCLUDE (request_id, output_audio_tokens), uuid() AS request_id FROM '{path}') "
@@ -105,7 +106,7 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_read(tmp_path: Path, lake: 
 
 def test_a_file_that_is_no_parquet_is_named_in_the_error(warehouse: Warehouse, lake: HandmadeLake) -> None:
     lake.put([record(1)])
-    (lake.lake.incoming / "w0-b1-000002-0-1.parquet").write_bytes(b"no parquet at all")
+    (lake.root / "incoming/w0-b1-000002-0-1.parquet").write_bytes(b"no parquet at all")
 
     with pytest.raises(UnreadableLakeError, match=r"w0-b1-000002-0-1\.parquet"):
         count(warehouse, "requests")

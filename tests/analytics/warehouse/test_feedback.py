@@ -38,7 +38,7 @@ def piece(number: int, *, after_us: int = 0, application: str = "shop", **facts:
 
 
 def put(lake: HandmadeLake, pieces: Sequence[Feedback]) -> None:
-    writer = ParquetWriter(lake.root / "scratch.ndjson")
+    writer = ParquetWriter(lake.root / "scratch.ndjson", lake.lake.store)
     target = lake.lake.range_file(("w0", "b1"), 1, 0, 1, FOLDER)
     writer.write(target, ("w0", "b1"), [row(one) for one in pieces], FEEDBACK)
     writer.close()

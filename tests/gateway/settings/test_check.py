@@ -88,7 +88,10 @@ def test_a_models_name_is_visible_ascii(name: str):
         ),
         ({"server": {"host": "a b"}}, 'server.host: "a b" is no host; write an address such as 127.0.0.1 or 0.0.0.0'),
         ({"server": {"console_host": ""}}, 'server.console_host: "" is no host; write an address such as'),
-        ({"lake": {"url": "s3://bucket"}}, 'lake.url: "s3" is no kind of lake; write a directory, or file:///path'),
+        (
+            {"lake": {"url": "gs://bucket"}},
+            'lake.url: "gs" is no kind of lake; write a directory, file:///path, or s3://',
+        ),
         ({"lake": {"url": "file://lake"}}, 'lake.url: "file://lake" names another machine; write file:///path, with'),
         ({"lake": {"url": ""}}, 'lake.url: "" is no directory; write a path, or leave the key out'),
         ({"lake": {"url": "a\nb"}}, 'lake.url: "a\\u000ab" is no directory'),

@@ -121,7 +121,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
 
 def test_a_lake_that_cannot_be_read_is_said(analyst: httpx.Client, lake: HandmadeLake):
     put(lake, 1)
-    (lake.lake.incoming / "w0-b1-000009-0-1.parquet").write_bytes(b"nonsense")
+    (lake.root / "incoming/w0-b1-000009-0-1.parquet").write_bytes(b"nonsense")
     answer = analyst.get("/api/v1/reports/compare")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_report")

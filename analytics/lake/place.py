@@ -1,0 +1,42 @@
+"""Which kind of store the address of a lake names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+import msgspec
+
+from analytics.lake.directory import Directory
+from analytics.lake.store import OBJECTS, Access, Store
+
+
+class MissingPackageError(RuntimeError):
+    """This kind of store needs a package that is not installed."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a lake is: a path, `file:///path` or `s3://bucket/prefix`."""
+
+    url: str
+    access: Access = Access()
+
+    def open(self, spool: Path | None = None) -> Store:
+        """Return its store. What is on its way to an object store lies in `spool`; without one it is for reading.
+
+        Raises:
+            MissingPackageError: s3fs is not installed.
+        """
+        if not self.url.startswith(OBJECTS):
+            return Directory(lake_directory(self.url))
+        try:
+            from analytics.lake.objects import ObjectStore  # noqa: PLC0415 - s3fs costs half a second, and may be missing
+        except ModuleNotFoundError as error:
+            message = f"a lake in {self.url} needs a package that is missing here: pip install 'turnout[s3]'"
+            raise MissingPackageError(message) from error
+        return ObjectStore(self.url, self.access, spool)
+
+
+def lake_directory(url: str) -> Path:
+    """Return the directory that a lake's address names: a path, or `file:///path`."""
+    return Path(unquote(url.removeprefix("file://")) if url.startswith("file://") else url)

@@ -1,0 +1,54 @@
+"""Find the lake that a command reads: the one that it names, else the one that `turnout serve` told, else the usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from analytics.lake.place import MissingPackageError, Place
+from analytics.lake.store import OBJECTS, Store
+from gateway.cli import Abort
+from gateway.settings.lake_access import access_of
+from gateway.settings.schema import Lake
+from gateway.settings.secrets import SecretError
+
+LAKE_FILE = "lake.json"
+HELP = "a path, file:///path or s3://BUCKET/PREFIX; default: the one that `turnout serve` wrote to last"
+
+
+def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) -> Place:
+    """Return where the lake is, of the installation in a state directory unless `url` names another.
+
+    Raises:
+        Abort: the credentials that its configuration names are not to be had.
+    """
+    told = _told(directory)
+    where = url or told.url or str(directory / "lake")
+    if not where.startswith(OBJECTS):
+        return Place(url=where)
+    try:
+        return Place(url=where, access=access_of(told, environment))
+    except SecretError as error:
+        message = f"the credentials of {where} are missing: {error}"
+        raise Abort(message) from error
+
+
+def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) -> Store:
+    """Return that lake's store, for reading.
+
+    Raises:
+        Abort: see `find_lake`; or this kind of store cannot be opened here.
+    """
+    try:
+        return find_lake(url, directory, environment).open()
+    except MissingPackageError as error:
+        raise Abort(str(error)) from error
+
+
+def _told(directory: Path) -> Lake:
+    try:
+        return msgspec.json.decode((directory / LAKE_FILE).read_bytes(), type=Lake)
+    except (OSError, msgspec.MsgspecError):
+        return Lake()

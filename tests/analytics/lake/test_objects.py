@@ -1,0 +1,48 @@
+"""What the store's contract (tests/contracts/test_store.py) leaves to an object store."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from analytics.lake.objects import ObjectStore
+from analytics.lake.store import Access, StoreAwayError
+
+
+@pytest.fixture
+def nowhere() -> Access:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    return Access(endpoint_url=f"http://127.0.0.1:{port}", region="us-east-1", key="AKIAKEY", secret="hush-hush")
+
+
+def whole(path: Path) -> None:
+    path.write_bytes(b"whole")
+
+
+def test_a_store_that_does_not_answer_is_away_and_what_was_placed_waits(tmp_path: Path, nowhere: Access) -> None:
+    store = ObjectStore("s3://bucket/lake/", nowhere, tmp_path / "outbox", tries=1)
+    store.prepare("incoming")
+    with pytest.raises(StoreAwayError, match="s3://bucket/lake") as refused:
+        store.place("incoming/a.parquet", whole)
+    with pytest.raises(StoreAwayError):
+        store.names("incoming")
+    with pytest.raises(StoreAwayError):
+        store.resume(lambda _: False)
+
+    [waiting] = (tmp_path / "outbox").iterdir()
+    assert waiting.read_bytes() == b"whole"
+    assert "hush" not in str(refused.value)
+    store.resume(lambda name: name == "incoming/a.parquet")
+    assert list((tmp_path / "outbox").iterdir()) == []
+
+
+def test_a_store_that_was_opened_for_reading_takes_nothing(nowhere: Access) -> None:
+    store = ObjectStore("s3://bucket", nowhere)
+
+    with pytest.raises(OSError, match="for reading alone"):
+        store.place("incoming/a.parquet", lambda _: None)
+    assert store.address("incoming/a.parquet") == "s3://bucket/incoming/a.parquet"
