@@ -136,9 +136,12 @@ class Fleet:
 def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
     """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block."""
     with ExitStack() as running:
-        beginning = {name: simulating(folder / f"{name}.toml", text) for name, text in SIMULATED.items()}
+
+        def simulate(name: str) -> SimulatedServer:
+            return running.enter_context(simulating(folder / f"{name}.toml", SIMULATED[name]))
+
         with ThreadPoolExecutor() as starting:
-            servers = dict(zip(beginning, starting.map(running.enter_context, beginning.values()), strict=True))
+            servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
         one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
         yield one
         for host in one.hosts:
