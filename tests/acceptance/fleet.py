@@ -100,7 +100,7 @@ class Fleet:
         if is_waited_for:
             self.wait_until_ready(one)
         if is_console:
-            self.keys |= dict(line.split() for line in (folder / "state/first-keys").read_text().splitlines())
+            self.keys |= dict(line.split()[:2] for line in (folder / "state/first-keys").read_text().splitlines())
         one.keys = self.keys
         return one
 
