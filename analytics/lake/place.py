@@ -21,14 +21,19 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     access: Access = Access()
 
+    @property
+    def directory(self) -> Path | None:
+        """Return its directory on this host; None of an object store."""
+        return None if self.url.startswith(OBJECTS) else lake_directory(self.url)
+
     def open(self, spool: Path | None = None) -> Store:
         """Return its store. What is on its way to an object store lies in `spool`; without one it is for reading.
 
         Raises:
             MissingPackageError: s3fs is not installed.
         """
-        if not self.url.startswith(OBJECTS):
-            return Directory(lake_directory(self.url))
+        if self.directory is not None:
+            return Directory(self.directory)
         try:
             from analytics.lake.objects import ObjectStore  # noqa: PLC0415 - s3fs costs half a second, and may be missing
         except ModuleNotFoundError as error:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from analytics.lake.place import Place
 from gateway.console.app import create_app
+from gateway.console.distribution import publishing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.reports import Reports
 from gateway.errors import ApiError
@@ -22,7 +23,7 @@ from gateway.settings.compile import definitions_of
 from gateway.settings.load import files_beside, load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
-from gateway.settings.schema import Configuration
+from gateway.settings.schema import Configuration, Redis
 from gateway.settings.secrets import SecretError
 from rollout.stores.ledger import LedgerError
 
@@ -35,9 +36,17 @@ _log = logging.getLogger("turnout.console")
 
 
 def run(
-    listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str], *, lake: Place | None = None
+    listener: socket.socket,
+    state_dir: Path,
+    config: Path,
+    environment: Mapping[str, str],
+    *,
+    lake: Place | None = None,
+    redis: Redis | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `lake` is where reports read, by default in the state directory.
+
+    With `redis` every snapshot goes to a fleet.
 
     A configuration that is wrong at the start does not keep operators from rolling back: the console works with what
     was published last until the file is mended.
@@ -50,7 +59,8 @@ def run(
     in_force = definitions or _published(state_dir, watch, environment)
     set_level(in_force.logs.level)
     installation = open_installation(state_dir, in_force, environment)
-    reports = Reports(installation.control, lake or Place(url=str(state_dir / "lake")))
+    place = lake or Place(url=str(state_dir / "lake"))
+    reports = Reports(installation.control, place)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
@@ -58,7 +68,9 @@ def run(
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
         app = create_app(installation.control, reports, lifespan=[watching])
-        _server(app).run(sockets=[listener])
+        published = publishing(installation, state_dir, place.directory, redis, environment) if redis else nullcontext()
+        with published:
+            _server(app).run(sockets=[listener])
     finally:
         reports.close()
         installation.close()

@@ -28,7 +28,7 @@ VARIABLES: Mapping[str, str] = {
 }
 """Every variable of Turnout's own, and what it means; `docs/configuration.md` lists the same."""
 
-Role = Literal["worker", "shipper", "console"]
+Role = Literal["worker", "fleet_worker", "shipper", "console"]
 
 _NAMES = frozenset(
     {
@@ -62,21 +62,26 @@ def child_environment(
 ) -> dict[str, str]:
     """Return what a child process may know: the allow-list, and the secrets that its role works with.
 
-    A worker gets the master secret and every variable that upstreams and applications refer to; the console the master
-    secret; the shipper neither. `TURNOUT_KEY`, an operator's key, is passed to none. What opens an object store comes
-    from `lake_variables`, for shipper and console alone.
+    A worker gets the master secret and every variable that the configuration refers to, but for `[lake]`; the console
+    the master secret and what `[redis]` refers to; the shipper neither. A worker of a fleet, whose definitions come
+    later and change, gets all that its host was given beside the lake's. `TURNOUT_KEY`, an operator's key, is passed to
+    none. What opens an object store comes from `lake_variables`, for shipper and console alone.
     """
     names = set(_NAMES)
     withheld = {KEY_VARIABLE, MASTER_VARIABLE} if role == "shipper" else {KEY_VARIABLE}
     refs = [(keys[0], ref.env) for keys, ref in configuration.secret_refs() if ref.env is not None]
     if role == "worker":
         names |= {name for section, name in refs if section != "lake"}
+    elif role == "console":
+        lent = {name for section, name in refs if section == "redis"}
+        names |= lent
+        withheld |= {name for _, name in refs} - lent - {MASTER_VARIABLE}
     else:
-        withheld |= {name for _, name in refs} - {MASTER_VARIABLE}
+        withheld |= {name for section, name in refs if role == "shipper" or section == "lake"} - {MASTER_VARIABLE}
     return {
         name: value
         for name, value in environment.items()
-        if (name in names or name.startswith(_PREFIXES))
+        if (role == "fleet_worker" or name in names or name.startswith(_PREFIXES))
         and name not in withheld
         and not name.lower().endswith("_proxy")
     }
