@@ -7,10 +7,24 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.helm.chart import CHART, MINIMAL, NAMESPACE, VALUES, containers, helm, manifests, one, pods, template, tool
+from tests.helm.chart import (
+    CHART,
+    MINIMAL,
+    NAMESPACE,
+    VALUES,
+    Manifest,
+    containers,
+    helm,
+    manifests,
+    one,
+    pods,
+    template,
+    tool,
+)
 
 OLDEST = str(re.findall(r'kubeVersion: ">=(\d+\.\d+)', (CHART / "Chart.yaml").read_text())[0])
 EVERY = pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
@@ -21,6 +35,12 @@ def newest() -> str:
     return str(re.findall(r"\d+\.\d+", told.stdout)[0])
 
 
+def definitions(found: list[Manifest]) -> dict[str, Any]:
+    """Return the whole configuration: a fleet's console has it, its gateways have a part."""
+    keeper = one(found, "StatefulSet")["metadata"]["name"]
+    return tomllib.loads(one(found, "ConfigMap", keeper)["data"]["turnout.toml"])
+
+
 @EVERY
 def test_lint_has_nothing_to_say(values: Path):
     done = helm("lint", "--strict", str(CHART), "--values", str(values))
@@ -29,17 +49,23 @@ def test_lint_has_nothing_to_say(values: Path):
     assert "[WARNING]" not in done.stdout
 
 
-@EVERY
-def test_every_manifest_is_valid_for_the_oldest_and_the_newest_kubernetes(values: Path, tmp_path: Path):
-    rendered = tmp_path / "rendered.yaml"
-    rendered.write_text(template(values).stdout)
+@pytest.mark.parametrize("edge", ["oldest", "newest"])
+def test_every_manifest_is_valid_for_the_oldest_and_the_newest_kubernetes(edge: str, tmp_path: Path):
+    version = OLDEST if edge == "oldest" else newest()
+    for values in VALUES:
+        (tmp_path / values.name).write_text(json_of(manifests(values)))
 
-    for version in (OLDEST, newest()):
-        words = [tool("kubernetes-validate"), "--strict", "--kubernetes-version", version, str(rendered)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
-        assert "WARN" not in done.stdout
-        assert done.stdout.count(f"against version {version}") == len(manifests(values))
+    words = [tool("kubernetes-validate"), "--strict", "--kubernetes-version", version]
+    done = subprocess.run([*words, *map(str, tmp_path.iterdir())], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    assert "WARN" not in done.stdout
+    assert done.stdout.count(f"against version {version}") == sum(len(manifests(values)) for values in VALUES)
+
+
+def json_of(found: list[Manifest]) -> str:
+    """Return manifests as documents of JSON, which YAML can read."""
+    return "\n---\n".join(map(json.dumps, found))
 
 
 def test_a_manifest_with_an_unknown_field_would_be_found(tmp_path: Path):
@@ -93,12 +119,11 @@ def test_secrets_are_named_never_written(values: Path):
 @EVERY
 def test_a_pod_is_given_longer_to_end_than_the_longest_request_takes(values: Path):
     found = manifests(values)
-    toml = tomllib.loads(one(found, "ConfigMap")["data"]["turnout.toml"])
-    longest = max(model.get("total_timeout_s", 600) for model in toml["models"].values())
+    longest = max(model.get("total_timeout_s", 600) for model in definitions(found)["models"].values())
 
-    own = [pod for pod in pods(found) if pod["containers"][0]["name"] == "turnout"]
-    assert own
-    for pod in own:
+    serving = [pod for pod in pods(found) if "http" in {port["name"] for port in pod["containers"][0]["ports"]}]
+    assert serving
+    for pod in serving:
         [wait] = [word for word in pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] if word.isdigit()]
         assert pod["terminationGracePeriodSeconds"] >= longest + int(wait) + 15
 
@@ -122,7 +147,7 @@ def test_only_process_settings_restart_the_pods():
 
 
 def test_the_configuration_is_what_the_values_say():
-    toml = tomllib.loads(one(manifests(MINIMAL), "ConfigMap")["data"]["turnout.toml"])
+    toml = definitions(manifests(MINIMAL))
 
     assert toml["models"]["ft:gpt-4o-mini:acme:sales-v2:abc123"] == {
         "upstream": "openai",
@@ -145,13 +170,14 @@ def test_any_value_comes_through_to_the_configuration_as_it_is(tmp_path: Path):
     values = tmp_path / "values.json"
     values.write_text(json.dumps({"config": {"prices": written}}))
 
-    toml = tomllib.loads(one(manifests(MINIMAL, values), "ConfigMap")["data"]["turnout.toml"])
+    toml = definitions(manifests(MINIMAL, values))
 
     assert toml["prices"] == written
 
 
-def test_a_service_sends_to_ports_that_its_pods_have():
-    found = manifests(MINIMAL)
+@EVERY
+def test_a_service_sends_to_ports_that_its_pods_have(values: Path):
+    found = manifests(values)
     for each in (each for each in found if each["kind"] == "Service"):
         chosen = [
             pod["spec"]["template"]
@@ -171,11 +197,65 @@ def test_the_wall_lets_out_to_the_ports_of_the_upstreams_alone():
         "--set",
         "config.upstreams.z.base_url=http://z",
     )
-    wall = one(manifests(MINIMAL, words=words), "NetworkPolicy")["spec"]
+    single = one(manifests(MINIMAL, words=words), "NetworkPolicy")["spec"]
 
-    ports = {port["port"] for rule in wall["egress"] for port in rule["ports"]}
+    ports = {port["port"] for rule in single["egress"] for port in rule["ports"]}
     assert ports == {53, 443, 8000, 80}
-    assert wall["policyTypes"] == ["Ingress", "Egress"]
+    assert single["policyTypes"] == ["Ingress", "Egress"]
+
+
+def wall(found: list[Manifest], part: str) -> dict[str, Any]:
+    return one(found, "NetworkPolicy", f"demo-turnout-{part}")["spec"]
+
+
+def test_the_walls_of_a_fleet_let_gateways_out_to_upstreams_and_all_to_redis_and_the_lake():
+    outside = manifests(MINIMAL.with_name("s3.yaml"))
+
+    def ports(part: str) -> set[int]:
+        return {port["port"] for rule in wall(outside, part)["egress"] for port in rule["ports"]}
+
+    assert ports("gateway") == {53, 443, 9000, 26380, 6379}
+    assert ports("console") == {53, 9000, 26380, 6379}
+
+
+def test_the_wall_of_the_bundled_redis_lets_in_the_fleet_and_nobody_out():
+    inside = wall(manifests(MINIMAL.with_name("bundled.yaml")), "redis")
+
+    [rule] = inside["ingress"]
+    let_in = {each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in rule["from"]}
+    assert let_in == {"gateway", "console"}
+    assert inside["egress"] == []
+
+
+def test_a_gateway_of_a_fleet_gets_no_definitions_and_no_name_but_its_own():
+    found = manifests(MINIMAL.with_name("external.yaml"))
+
+    gateway = tomllib.loads(one(found, "ConfigMap", "demo-turnout-gateway")["data"]["turnout.toml"])
+    assert gateway.keys() == {"server", "lake", "redis"}
+    assert gateway["redis"] == {
+        "url": "rediss://redis.stores:6380/0",
+        "username": "tn-gateway",
+        "password": {"env": "REDIS_PASSWORD"},
+        "ca_file": "/run/secrets/redis-ca/ca.crt",
+    }
+    assert definitions(found)["redis"]["username"] == "tn-console"
+
+
+def test_gateways_are_replaced_one_by_one_and_the_console_never_runs_twice():
+    found = manifests(MINIMAL.with_name("bundled.yaml"))
+
+    gateway = one(found, "Deployment", "demo-turnout-gateway")["spec"]
+    assert gateway["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    console = one(found, "StatefulSet")
+    assert console["metadata"]["name"] == "demo-turnout-console"
+    assert console["spec"]["replicas"] == 1
+
+
+def test_the_number_of_gateways_is_the_autoscalers_where_there_is_one():
+    found = manifests(MINIMAL.with_name("everything.yaml"))
+
+    assert "replicas" not in one(found, "Deployment", "demo-llm-gateway")["spec"]
+    assert one(found, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "demo-llm-gateway"
 
 
 def test_the_notes_name_the_next_commands():

@@ -17,11 +17,47 @@
 {{- include "turnout.checks.reference" (dict "place" (printf "config.applications.%s.accept[%d]" $name $at) "ref" $ref "known" $known "root" $) -}}
 {{- end -}}
 {{- end -}}
+{{- range $table, $names := dict "lake" (list "access_key_id" "secret_access_key") "redis" (list "password" "sentinel_password") -}}
+{{- range $name := $names -}}
+{{- $ref := get (get $.Values.config $table | default dict) $name -}}
+{{- include "turnout.checks.reference" (dict "place" (printf "config.%s.%s" $table $name) "ref" $ref "known" $known "root" $) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .Values.mode "fleet" -}}
+{{- include "turnout.checks.redis" .Values.redis -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A fleet has one Redis, and the bundled one lets nobody in without a password. */}}
+{{- define "turnout.checks.redis" -}}
+{{- if and (not .url) (not .bundled.enabled) -}}
+{{- fail "mode fleet works through Redis; set redis.url, or redis.bundled.enabled" -}}
+{{- end -}}
+{{- if contains "@" .url -}}
+{{- fail "redis.url carries a user or a password; take them out and write them to redis.users" -}}
+{{- end -}}
+{{- if not (regexMatch "^((redis|rediss|redis\\+sentinel|rediss\\+sentinel)://.+)?$" .url) -}}
+{{- fail "redis.url is no address of a Redis; write redis://, rediss://, redis+sentinel:// or rediss+sentinel://, and a host" -}}
+{{- end -}}
+{{- if and .url .bundled.enabled -}}
+{{- fail "redis.url and redis.bundled.enabled name two of them; take one off" -}}
+{{- end -}}
+{{- if .bundled.enabled -}}
+{{- range $part := list "gateway" "console" -}}
+{{- $user := get $.users $part -}}
+{{- if not (and $user.username $user.password.name) -}}
+{{- fail (printf "the bundled Redis lets nobody in without a password; set redis.users.%s.password.name to a Secret" $part) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* A variable or a file that the configuration names must come from somewhere. */}}
 {{- define "turnout.checks.reference" -}}
 {{- with .ref -}}
+{{- if and .env (not (regexMatch "^[A-Z_][A-Z0-9_]*$" .env)) -}}
+{{- fail (printf "%s names no variable (A-Z, 0-9, _); write its name, never the secret" $.place) -}}
+{{- end -}}
 {{- if and .env (not (has .env $.known)) -}}
 {{- fail (printf "%s names the variable %s, which nothing sets; add it to secretEnv" $.place .env) -}}
 {{- end -}}

@@ -25,6 +25,21 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* The roles that pods play, as a JSON array. */}}
+{{- define "turnout.roles" -}}
+{{- ternary (list "single") (list "gateway" "console") (eq .Values.mode "single") | toJson -}}
+{{- end -}}
+
+{{/* What a role's workload, configuration and wall are called: takes "root" and "part". */}}
+{{- define "turnout.partName" -}}
+{{- include "turnout.fullname" .root }}{{ if ne .part "single" }}-{{ .part }}{{ end -}}
+{{- end -}}
+
+{{/* The workload whose pods hold the ledger, as kubectl names it. */}}
+{{- define "turnout.keeper" -}}
+statefulset/{{ include "turnout.partName" (dict "root" . "part" (ternary "single" "console" (eq .Values.mode "single"))) }}
+{{- end -}}
+
 {{- define "turnout.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "turnout.fullname" .) -}}

@@ -9,7 +9,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    checksum/process-settings: {{ include "turnout.processSettings" .root | sha256sum }}
+    checksum/process-settings: {{ include "turnout.processSettings" . | sha256sum }}
     {{- with .own.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -17,15 +17,9 @@ spec:
   serviceAccountName: {{ include "turnout.serviceAccountName" .root }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ include "turnout.graceSeconds" .root }}
+  terminationGracePeriodSeconds: {{ include "turnout.graceSeconds" . }}
   securityContext:
-    runAsNonRoot: true
-    runAsUser: 10001
-    runAsGroup: 10001
-    fsGroup: 10001
-    fsGroupChangePolicy: OnRootMismatch
-    seccompProfile:
-      type: RuntimeDefault
+    {{- include "turnout.podSecurity" . | nindent 4 }}
   {{- with $values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
@@ -45,7 +39,7 @@ spec:
       imagePullPolicy: {{ $values.image.pullPolicy }}
       args: {{ toJson .args }}
       env:
-        {{- include "turnout.environment" .root | nindent 8 }}
+        {{- include "turnout.environment" . | nindent 8 }}
       ports:
         {{- range .ports }}
         - name: {{ .name }}
@@ -70,6 +64,10 @@ spec:
           mountPath: /var/lib/turnout
         - name: tmp
           mountPath: /tmp
+        {{- if eq (include "turnout.hasSharedLake" .root) "yes" }}
+        - name: lake
+          mountPath: /var/lib/turnout-lake
+        {{- end }}
         {{- range $name, $ref := $values.secretFiles }}
         - name: {{ printf "secret-%s" $name }}
           mountPath: /run/secrets/{{ $name }}
@@ -78,18 +76,33 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "turnout.fullname" .root }}
+        name: {{ include "turnout.partName" . }}
     - name: state
       {{- toYaml .state | nindent 6 }}
     - name: tmp
       emptyDir:
         sizeLimit: {{ $values.tmp.sizeLimit }}
+    {{- if eq (include "turnout.hasSharedLake" .root) "yes" }}
+    - name: lake
+      persistentVolumeClaim:
+        claimName: {{ include "turnout.lakeClaim" .root }}
+    {{- end }}
     {{- range $name, $ref := $values.secretFiles }}
     - name: {{ printf "secret-%s" $name }}
       secret:
         secretName: {{ $ref.name }}
         defaultMode: 0440
     {{- end }}
+{{- end -}}
+
+{{- define "turnout.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
 {{- end -}}
 
 {{- define "turnout.containerSecurity" -}}
@@ -109,32 +122,48 @@ capabilities:
 - name: TURNOUT_SECRET
   valueFrom:
     secretKeyRef:
-      {{- toYaml .Values.secret | nindent 6 }}
-{{- range $name, $ref := .Values.secretEnv }}
+      {{- toYaml .root.Values.secret | nindent 6 }}
+{{- if ne .part "single" }}
+{{- with (get .root.Values.redis.users .part).password }}
+{{- if .name }}
+- name: REDIS_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      {{- toYaml . | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $ref := .root.Values.secretEnv }}
 - name: {{ $name }}
   valueFrom:
     secretKeyRef:
       {{- toYaml $ref | nindent 6 }}
 {{- end }}
-{{- with .Values.extraEnv }}
+{{- with .root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* Takes "ready", "live" and "port". Turnout starts its own processes again; a kubelet's restart is the last resort. */}}
+{{/*
+Takes "ready", "live" and "port"; without "live" it is enough that the port is open. Turnout starts its own processes
+again; a kubelet's restart is the last resort.
+*/}}
 {{- define "turnout.probes" -}}
+{{- $open := dict "tcpSocket" (dict "port" .port) -}}
+{{- $ready := dict "httpGet" (dict "path" .ready "port" .port) -}}
+{{- $live := ternary (dict "httpGet" (dict "path" .live "port" .port)) $open (ne .live "") -}}
 startupProbe:
-  httpGet: {path: {{ .ready }}, port: {{ .port }}}
+  {{- toYaml (ternary $ready $open (ne .live "")) | nindent 2 }}
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 60
 readinessProbe:
-  httpGet: {path: {{ .ready }}, port: {{ .port }}}
+  {{- toYaml $ready | nindent 2 }}
   periodSeconds: 5
   timeoutSeconds: 2
   failureThreshold: 2
 livenessProbe:
-  httpGet: {path: {{ .live }}, port: {{ .port }}}
+  {{- toYaml $live | nindent 2 }}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
@@ -143,4 +172,30 @@ livenessProbe:
 {{/* The claim that holds what must not be lost. */}}
 {{- define "turnout.stateClaim" -}}
 {{- .Values.console.persistence.existingClaim | default (printf "%s-state" (include "turnout.fullname" .)) -}}
+{{- end -}}
+
+{{/* The claim that the pods of a fleet share. */}}
+{{- define "turnout.lakeClaim" -}}
+{{- .Values.lake.persistence.existingClaim | default (printf "%s-lake" (include "turnout.fullname" .)) -}}
+{{- end -}}
+
+{{/* A claim that outlives the release: takes "root", "name", "part" and "persistence". */}}
+{{- define "turnout.claim" -}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "turnout.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+spec:
+  accessModes: {{ toJson .persistence.accessModes }}
+  {{- with .persistence.storageClass }}
+  storageClassName: {{ . }}
+  {{- end }}
+  resources:
+    requests:
+      storage: {{ .persistence.size }}
 {{- end -}}
