@@ -39,7 +39,7 @@ class Story:
     def __init__(self, folder: Path, users: int) -> None:
         self._place = ("--state-dir", str(folder))
         self._users = users
-        self._failed = self._sent = self._rated = 0
+        self._failed = self._sent = self._pieces = 0
         self.last_step = 0
 
     def step(self, at: int, percent: str, rows: int) -> None:
@@ -57,7 +57,8 @@ class Story:
         both, share = found["users_on_both_arms"], found["candidate_user_share"] or 0.0
         _say(_REPLAYED.format(both=f"{both:,}" if both else "nobody", share=f"{share:.1%}".replace("%", " %"), **found))
         self._failed += found["failed"]
-        self._sent, self._rated = found["requests"], found["feedback"]["requests"]
+        self._sent = found["requests"]
+        self._pieces += found["feedback"]["accepted"]
 
     def compare(self, number: int) -> None:
         """Show the last step's table, as soon as everything is in the lake."""
@@ -78,10 +79,14 @@ class Story:
         _say(_VERIFIED.format(**found))
 
     def _has_arrived(self, found: Comparison) -> bool:
-        """Tell whether the lake has all that the last replay sent, late ratings too."""
-        base, candidate = found.base, found.candidate
-        requests, ratings = base.requests + candidate.requests, base.ratings + candidate.ratings
-        return requests >= self._sent and ratings >= self._rated
+        """Tell whether the lake has all requests of the last replay, and every piece of feedback, late ones too."""
+        if found.base.requests + found.candidate.requests < self._sent:
+            return False
+        fates: list[dict[str, Any]] = json.loads(self._turnout("feedback", "count", "--json"))
+        pieces = sum(
+            count for fate in fates for status, count in fate.items() if status not in {"application", "unmatched"}
+        )
+        return pieces >= self._pieces
 
     def _report(self, words: Sequence[str]) -> Comparison:
         return msgspec.json.decode(self._turnout(*words, "--json"), type=Comparison)

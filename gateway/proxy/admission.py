@@ -39,6 +39,9 @@ def admit(decisions: Decisions, headers: Mapping[bytes, bytes]) -> Caller:
         message = "No API key was sent. Send your application's key as 'Authorization: Bearer <key>'."
         raise UnauthorizedError(message)
     caller = decisions.caller(token)
+    if caller is None and "," in token:
+        message = "More than one API key was sent; send the header 'authorization' once, with your application's key."
+        raise UnauthorizedError(message)
     if caller is None:
         message = (
             "The API key is no application's key that is known here, or it was revoked. "

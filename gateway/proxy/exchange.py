@@ -10,6 +10,7 @@ from analytics.pricing import Price, cost
 from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
 from analytics.usage import Usage, reported
 from gateway.proxy import reply
+from gateway.proxy.endpoints import OTHER
 
 _MS = 1000.0
 MAX_ID_CHARACTERS = 256
@@ -150,7 +151,7 @@ class Exchange:
         attempt = None if called is None else self._attempt(called, error_class, tried_ms, spent.usd)
         self.record = Record(
             **self.facts,
-            outcome=outcome,
+            outcome="client_error" if error_class == "http_404" and self._is_unlisted() else outcome,
             status=status,
             error_class=error_class,
             response_id=self._response_id,
@@ -173,6 +174,10 @@ class Exchange:
             **self._tokens(),
         )
         return self.record
+
+    def _is_unlisted(self) -> bool:
+        """Tell whether nobody but the caller says that there is such a path."""
+        return self._called is not None and (self._called.model is None or self.facts["endpoint"] == OTHER.name)
 
     def _attempt(
         self, called: Called, error_class: str | None, upstream_ms: float | None, usd: float | None

@@ -5,6 +5,7 @@ Law: one reader for all shapes, which reads only what is needed, and for which a
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -159,6 +160,8 @@ class _Refusal(msgspec.Struct):
 
 _REFUSAL = msgspec.json.Decoder(_Refusal)
 _NOT_KEPT_CODES = frozenset({"previous_response_not_found", "conversation_not_found"})
+_ID = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9_-]{16,}")
+"""What no message holds by chance: a caller who sends a common word as an id would choose who answers."""
 _KEPT_FIELDS = frozenset({"previous_response_id", "conversation", "conversation.id"})
 
 
@@ -168,7 +171,9 @@ def is_not_kept(body: bytes, kept: str) -> bool:
         error = _REFUSAL.decode(body).error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
-    return error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS or kept in (error.message or "")
+    if error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS:
+        return True
+    return _ID.fullmatch(kept) is not None and kept in (error.message or "")
 
 
 def read_end(end: bytes) -> Reply | None:
