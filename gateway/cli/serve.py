@@ -32,6 +32,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--config", type=Path, default=config_path(environment), help="default: %(default)s")
     parser.add_argument("--state-dir", type=Path, default=state_dir(environment), help="default: %(default)s")
     parser.add_argument("--demo", action="store_true", help="two simulated models and a ready-made configuration")
+    parser.add_argument(
+        "--role", choices=("all", "gateway", "console"), default="all", help="this host's part in a fleet; default: all"
+    )
     parser.add_argument("--host", help="address of the data plane; default: the file's, or 127.0.0.1")
     parser.add_argument("--port", type=_port, help="port of the data plane; 0: any; default: the file's, or 8080")
     parser.add_argument("--console-port", type=_port, help="port of the console; 0: any; default: the file's, or 8081")
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = Options(
         config=arguments.config,
         state_dir=arguments.state_dir,
+        role=arguments.role,
         demo=arguments.demo,
         host=arguments.host,
         port=arguments.port,
@@ -107,26 +111,25 @@ class Announcement:
     def once_ready(self) -> None:
         """Tell it if it is time."""
         addresses = self._host.addresses
-        if self._is_told or not _answers(addresses.gateway, "/readyz"):
+        if self._is_told or (addresses.gateway and not _answers(addresses.gateway, "/readyz")):
             return
-        if self._host.trouble is not None or _answers(addresses.console, "/healthz"):
+        if self._host.trouble is not None or not addresses.console or _answers(addresses.console, "/healthz"):
             self._is_told = True
             _print(self._text())
 
     def _text(self) -> str:
         host = self._host
         gateway, keys = host.addresses.gateway, host.first_keys()
-        lines = [
-            "",
-            "Turnout is ready.",
-            f"  gateway   {gateway}/v1   (the base_url of your applications)",
-            f"  console   {host.addresses.console}/api/v1   (`turnout rollout list` speaks to it)"
-            if host.trouble is None
-            else "  console   down until the ledger is mended (see above)",
-        ]
+        lines = ["", "Turnout is ready."]
+        if gateway:
+            lines.append(f"  gateway   {gateway}/v1   (the base_url of your applications)")
+        if host.trouble is not None:
+            lines.append("  console   down until the ledger is mended (see above)")
+        elif host.addresses.console:
+            lines.append(f"  console   {host.addresses.console}/api/v1   (`turnout rollout list` speaks to it)")
         if keys:
             lines.append(f"  keys      {host.state_dir / FIRST_KEYS}")
-        if host.public_name is not None and "application" in keys:
+        if gateway and host.public_name is not None and "application" in keys:
             lines += ["", "Try it:", "", _curl(gateway, keys["application"], host.public_name)]
             lines += ["", _next(host.public_name, _command(), _place(host.state_dir))]
         return "\n".join([*lines, "", ""])

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from analytics.lake.layout import lake_directory
 from gateway.console.process import can_open, run
 from gateway.console.standby import stand_by
@@ -17,6 +19,7 @@ from gateway.errors import ApiError
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
 from gateway.settings.problem import SettingsError
+from gateway.settings.schema import Redis
 from gateway.settings.secrets import SecretError
 from gateway.settings.signals import end_cleanly
 from rollout.stores.ledger import LedgerError
@@ -31,6 +34,7 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--lake", type=lake_directory, help="where reports read; default: lake in the state directory")
+    parser.add_argument("--redis", help="the [redis] table as JSON, of a console that publishes to a fleet")
     arguments = parser.parse_args()
     configure("console")
     end_cleanly()
@@ -50,7 +54,8 @@ def _served(
 ) -> ApiError | str | None:
     """Serve until the end; return what is wrong with the ledger if it keeps the console from that."""
     try:
-        run(listener, arguments.state_dir, arguments.config, environment, lake=arguments.lake)
+        redis = msgspec.json.decode(arguments.redis, type=Redis) if arguments.redis is not None else None
+        run(listener, arguments.state_dir, arguments.config, environment, lake=arguments.lake, redis=redis)
     except ApiError as error:
         return error
     except LedgerError as error:

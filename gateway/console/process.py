@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import uvicorn
 from litestar import Litestar
 
 from gateway.console.app import create_app
+from gateway.console.distribution import publishing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.reports import Reports
 from gateway.errors import ApiError
@@ -21,7 +22,7 @@ from gateway.settings.compile import definitions_of
 from gateway.settings.load import files_beside, load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
-from gateway.settings.schema import Configuration
+from gateway.settings.schema import Configuration, Redis
 from gateway.settings.secrets import SecretError
 from rollout.stores.ledger import LedgerError
 
@@ -33,9 +34,17 @@ _log = logging.getLogger("turnout.console")
 
 
 def run(
-    listener: socket.socket, state_dir: Path, config: Path, environment: Mapping[str, str], *, lake: Path | None = None
+    listener: socket.socket,
+    state_dir: Path,
+    config: Path,
+    environment: Mapping[str, str],
+    *,
+    lake: Path | None = None,
+    redis: Redis | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `lake` is where reports read, by default in the state directory.
+
+    With `redis` every snapshot goes to a fleet.
 
     A configuration that is wrong at the start does not keep operators from rolling back: the console works with what
     was published last until the file is mended.
@@ -56,7 +65,9 @@ def run(
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
         app = create_app(installation.control, reports, lifespan=[watching])
-        _server(app).run(sockets=[listener])
+        lake = lake or state_dir / "lake"
+        with publishing(installation, state_dir, lake, redis, environment) if redis is not None else nullcontext():
+            _server(app).run(sockets=[listener])
     finally:
         reports.close()
         installation.close()

@@ -7,17 +7,19 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from gateway.proxy.beginning import Channel, NoSnapshotError
 from gateway.proxy.board import FOLDER, Board
 from gateway.proxy.queueing import Throttle
-from gateway.proxy.worker import NoSnapshotError, Place, run
+from gateway.proxy.worker import Place, run
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
-from gateway.settings.schema import Server
+from gateway.settings.schema import Redis, Server
 from gateway.settings.secrets import SecretError
 from gateway.settings.signals import end_cleanly
 
@@ -32,18 +34,21 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--server", default="{}", help="the [server] table as JSON")
+    parser.add_argument("--redis", help="of a fleet's gateway: the [redis] table as JSON, by which snapshots come")
+    parser.add_argument("--lake", type=Path, help="of a fleet's gateway: where a copy of the snapshot lies")
     parser.add_argument("--ready-fd", type=int, help="gets one byte, and is closed, once requests are accepted")
     arguments = parser.parse_args()
     configure(arguments.name)
     end_cleanly()
-    board = _board(arguments.state_dir)
+    board, environment = _board(arguments.state_dir), process_environment()
     try:
         place = Place(
             limits=msgspec.json.decode(arguments.server, type=Server),
             throttle=Throttle(board, arguments.workers),
+            channel=_channel(arguments.redis, arguments.lake, environment),
             on_ready=partial(_tell, arguments.ready_fd),
         )
-        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, process_environment(), place)
+        run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, environment, place)
     except (NoSnapshotError, SecretError, OSError, msgspec.MsgspecError) as error:
         _log.critical("worker cannot start", extra={"reason": str(error)})
         return 1
@@ -60,6 +65,21 @@ def _board(state_dir: Path) -> Board | None:
     except OSError as error:
         _log.error("limits are divided, not shared", extra={"reason": str(error)})
         return None
+
+
+def _channel(redis: str | None, lake: Path | None, environment: Mapping[str, str]) -> Channel | None:
+    """Return the way of a fleet's snapshots.
+
+    Raises:
+        SecretError: Redis needs a secret that cannot be had.
+    """
+    if redis is None:
+        return None
+    from gateway.settings.access import redis_access  # noqa: PLC0415 - only a fleet's worker needs Redis' library
+    from rollout.stores.redis import RedisSnapshots  # noqa: PLC0415 - see above
+
+    access = redis_access(msgspec.json.decode(redis, type=Redis), environment)
+    return Channel(name="redis", source=partial(RedisSnapshots, access), lake=lake)
 
 
 def _tell(ready_fd: int | None) -> None:

@@ -20,8 +20,9 @@ from gateway.settings.snapshot import Snapshot
 from rollout.flag import Flag
 from rollout.keys import Key, fingerprint, matches, parse
 
-Source = Literal["ledger", "last_good"]
-"""Where the decisions came from: the ledger's file, or the copy of the last good snapshot on this worker's disk."""
+Source = Literal["ledger", "last_good", "redis", "lake"]
+"""Where the decisions came from: the ledger's file, or Redis in a fleet; the last good snapshot's copy on this host's
+disk, or in the lake."""
 
 _UNLISTED = "*"
 _ACCOUNT = "(account)"

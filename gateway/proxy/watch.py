@@ -1,4 +1,4 @@
-"""Keep a worker's view up to date, off the event loop: poll the ledger, keep the last good, obey `force-base`.
+"""Keep a worker's view up to date, off the event loop: poll the source, keep the last good, obey `force-base`.
 
 Two threads, so that a stalled store never delays the kill switch. Neither ever raises: what goes wrong is logged once
 per change, and the last good view stays.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.proxy.snapshot import Decisions, Holder
+from gateway.proxy.snapshot import Decisions, Holder, Source
 from gateway.settings.last_good import LastGood
 from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import BadSnapshotError, Snapshot
@@ -38,8 +38,10 @@ class SnapshotWatch:
         decide: Callable[[Snapshot], Decisions],
         last_good: LastGood,
         clock: Callable[[], float] = time.monotonic,
+        name: Source = "ledger",
     ) -> None:
         self._source = source
+        self._name: Source = name
         self._holder = holder
         self._unseal = unseal
         self._decide = decide
@@ -48,16 +50,25 @@ class SnapshotWatch:
         self._answered_at = clock()
         self._trouble: str | None = None
         self._untaken: bytes | None = None
+        self._refused: BadSnapshotError | None = None
 
     def tick(self) -> None:
-        """Ask once; what could not be taken is tried again, since a secret's file may come later than its name."""
+        """Ask once; what lacked a secret is tried again, since a secret's file may come later than its name.
+
+        What was refused stays refused, and in the way, until there is something else: nobody reads it twice.
+        """
         try:
             if (sealed := self._source.poll()) is not None:
-                self._untaken = sealed
+                self._untaken, self._refused = sealed, None
             if self._untaken is not None:
                 self._take(self._untaken)
                 self._untaken = None
-        except (StoreUnavailableError, BadSnapshotError, SecretError) as error:
+            if self._refused is not None:
+                raise self._refused
+        except BadSnapshotError as error:
+            self._untaken, self._refused = None, error
+            self._note(str(error))
+        except (StoreUnavailableError, SecretError) as error:
             self._note(str(error))
         else:
             self._note(None)
@@ -76,7 +87,7 @@ class SnapshotWatch:
         if snapshot.order < present.decisions.snapshot.order:
             message = f"snapshot {snapshot.epoch}.{snapshot.version} is older than {present.decisions.label}; refused"
             raise BadSnapshotError(message)
-        self._holder.change(decisions=self._decide(snapshot), source="ledger", fresh=True)
+        self._holder.change(decisions=self._decide(snapshot), source=self._name, fresh=True)
         try:
             self._last_good.keep(sealed)
         except OSError as error:

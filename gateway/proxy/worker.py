@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -24,6 +23,7 @@ from litestar import Litestar
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from gateway.proxy.app import Surface, create_app
+from gateway.proxy.beginning import Channel, first_view
 from gateway.proxy.capture import Contents
 from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
@@ -33,7 +33,7 @@ from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
-from gateway.proxy.snapshot import Decisions, Holder, View
+from gateway.proxy.snapshot import Decisions, Holder
 from gateway.proxy.tally import StatusTally
 from gateway.proxy.upstream import Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
@@ -41,14 +41,13 @@ from gateway.settings.files import max_connections
 from gateway.settings.last_good import LastGood
 from gateway.settings.logs import set_level
 from gateway.settings.schema import Server
-from gateway.settings.secrets import Derived, SecretError, derived, load_master
-from gateway.settings.snapshot import BadSnapshotError, unseal
-from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
+from gateway.settings.secrets import Derived, derived, load_master
+from gateway.settings.snapshot import unseal
+from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.reader import SnapshotReader
 
 GRACE_S = 630
 """Longer than the longest total timeout that is the default (600 s): a stream may end before its worker does."""
-FIRST_SNAPSHOT_S = 30.0
 REFRESH_S = 0.1
 YOUNG_OBJECTS = 10_000
 """How many objects more than before make the garbage collector look: requests in flight are not garbage. Its own 700
@@ -57,18 +56,16 @@ cost a tenth of a request."""
 _log = logging.getLogger("turnout.proxy")
 
 
-class NoSnapshotError(Exception):
-    """No snapshot to start with; the message says where it was looked for."""
-
-
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
-    `on_ready` is called once requests are accepted.
+    `channel` is by what snapshots come; None: by the ledger's file in the state directory. `on_ready` is called once
+    requests are accepted.
     """
 
     limits: Server
     throttle: Throttle
+    channel: Channel | None = None
     on_ready: Callable[[], None] = lambda: None
 
 
@@ -78,7 +75,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     No other living process on this state directory has the same name: it names the status page and the last good copy.
 
     Raises:
-        NoSnapshotError: neither the ledger nor a last good copy gave a snapshot within 30 s.
+        NoSnapshotError: neither the source nor a copy of the last good one gave a snapshot within 30 s.
         SecretError: the master secret cannot be had.
     """
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
@@ -88,7 +85,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     tally = StatusTally(page_file.page)
     guard = Guard(place.limits, max_connections())
     try:
-        with Syncer(writer), _decided(name, state_dir, keys, environment) as holder:
+        with Syncer(writer), _decided(name, state_dir, keys, environment, place.channel) as holder:
             lifespan = partial(
                 _running,
                 holder=holder,
@@ -108,15 +105,17 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
 
 
 @contextmanager
-def _decided(name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str]) -> Generator[Holder]:
+def _decided(
+    name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str], channel: Channel | None
+) -> Generator[Holder]:
     """Have a first snapshot, and threads that keep it up to date."""
     open_seal = partial(unseal, signing_key=keys.snapshot)
     decide = partial(Decisions, derived=keys, environment=environment)
     last_good = LastGood(state_dir / "run", name, open_seal)
-    source = SnapshotReader(state_dir / LEDGER_FILE)
-    holder = Holder(first_view(source, last_good, decide, open_seal))
+    channel = channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
+    holder = Holder(first_view(channel, last_good, decide, open_seal))
     stop = threading.Event()
-    watch = SnapshotWatch(SnapshotReader(state_dir / LEDGER_FILE), holder, open_seal, decide, last_good)
+    watch = SnapshotWatch(channel.source(), holder, open_seal, decide, last_good, name=channel.name)
     kill = ForceBase(state_dir, holder)
     kill.tick()
     threads = [
@@ -131,38 +130,6 @@ def _decided(name: str, state_dir: Path, keys: Derived, environment: Mapping[str
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def first_view(
-    source: SnapshotSource,
-    last_good: LastGood,
-    decide: Callable[..., Decisions],
-    open_seal: Callable[..., object],
-    patience_s: float = FIRST_SNAPSHOT_S,
-) -> View:
-    """Take the ledger's snapshot; while it cannot be read, this host's last good one; else wait for either.
-
-    Raises:
-        NoSnapshotError: there was neither within `patience_s`.
-        SecretError: the last good snapshot needs a secret that cannot be had.
-    """
-    given_up_at = time.monotonic() + patience_s
-    reason = "no snapshot was compiled yet"
-    while time.monotonic() < given_up_at:
-        try:
-            sealed = source.poll()
-            if sealed is not None:
-                return View(decisions=decide(open_seal(sealed)), source="ledger")
-        except (StoreUnavailableError, BadSnapshotError, SecretError) as error:
-            reason = str(error)
-        finally:
-            source.close()
-        if (kept := last_good.newest()) is not None:
-            _log.warning("started from the last good snapshot", extra={"reason": reason})
-            return View(decisions=decide(kept), source="last_good", fresh=False)
-        time.sleep(REFRESH_S)
-    message = f"no snapshot to start with: {reason}"
-    raise NoSnapshotError(message)
 
 
 def _surface(upstream: Upstream, *, holder: Holder, writer: Writer, tally: StatusTally, throttle: Throttle) -> Surface:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from analytics.lake.layout import lake_directory
 from gateway.serve.running import Child
 from gateway.settings.environment import Role, child_environment
 from gateway.settings.schema import Configuration
@@ -36,18 +37,38 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         """Where this host's records go, and its reports read."""
         return self.definitions.lake.url or str(self.state_dir / "lake")
 
-    def workers(self, count: int | None, listener: socket.socket, taken: Collection[str] = ()) -> list[Child]:
-        """Return this many workers on one listening socket; None: one per core. None gets a name that is taken."""
+    @property
+    def lake_directory(self) -> Path | None:
+        """Where on this host the lake lies; None when it lies elsewhere."""
+        is_elsewhere = "://" in self.lake and not self.lake.startswith("file://")
+        return None if is_elsewhere else lake_directory(self.lake)
+
+    def workers(
+        self, count: int | None, listener: socket.socket, taken: Collection[str] = (), *, is_fleet: bool = False
+    ) -> list[Child]:
+        """Return this many workers on one listening socket; None: one per core. None gets a name that is taken.
+
+        Those of a fleet decide by what comes through Redis.
+        """
         total = count or cores()
         free = (name for number in itertools.count() if (name := f"worker-{number}") not in taken)
         names = itertools.islice(free, total)
-        return [self._worker(name, total, listener) for name in names]
+        return [self._worker(name, total, listener, is_fleet=is_fleet) for name in names]
 
-    def _worker(self, name: str, total: int, listener: socket.socket) -> Child:
+    def _worker(self, name: str, total: int, listener: socket.socket, *, is_fleet: bool) -> Child:
         """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
         words = ["--workers", str(total), "--server", server]
-        return self._child(name, "gateway.proxy", words, role="worker", turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
+        role: Role = "fleet_worker" if is_fleet else "worker"
+        if is_fleet:
+            words += self._redis()
+            words += ["--lake", str(self.lake_directory)] if self.lake_directory is not None else []
+        return self._child(name, "gateway.proxy", words, role=role, turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
+
+    def _redis(self) -> list[str]:
+        """Return how a process learns of Redis: where it is, and where its secrets are."""
+        redis = self.definitions.redis
+        return [] if redis.url is None else ["--redis", msgspec.json.encode(redis).decode()]
 
     def shipper(self, lake: str) -> Child:
         """Return the shipper, which writes to this lake."""
@@ -57,7 +78,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
-        words = ["--config", str(self.config), "--lake", lake]
+        words = ["--config", str(self.config), "--lake", lake, *self._redis()]
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )
@@ -92,7 +113,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             sockets=[] if bound is None else [bound.fileno()],
             turn=turn,
             grace_s=grace_s,
-            rolls=role == "worker",
+            rolls=role in ("worker", "fleet_worker"),
         )
 
 

@@ -22,12 +22,12 @@ from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
+from gateway.serve.fleet import Part, Ports, children_of, load_for, remember, require_fleet
 from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, inherit, sign
 from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
 from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
 from gateway.settings.files import FEW, max_connections, raise_open_files
-from gateway.settings.load import load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import dotted
 from gateway.settings.schema import Configuration, Server
@@ -41,10 +41,11 @@ _LOCK = "serve.lock"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says; None leaves the file's word for it."""
+    """What the command line says; None leaves the file's word for it. `role` is this host's part in a fleet."""
 
     config: Path
     state_dir: Path
+    role: Part = "all"
     demo: bool = False
     host: str | None = None
     port: int | None = None
@@ -54,7 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
-    """The real addresses, as `addresses.json` has them."""
+    """The real addresses, as `addresses.json` has them; empty for what does not run on this host."""
 
     gateway: str
     console: str
@@ -103,23 +104,22 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         notes += _few_files(raise_open_files())
         simulated = {name: bind("127.0.0.1", 0, held) for name in SIMULATIONS} if options.demo else {}
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
-        definitions, warnings = load_checked(config, set(environment))
+        definitions, warnings = load_for(options.role, config, set(environment))
         set_level(definitions.logs.level)
         _require_secrets(definitions, environment)
+        require_fleet(options.role, definitions, state_dir, environment)
         inheritance = _inherited(state_dir, held) if options.takeover else None
-        trouble = _open(state_dir, definitions, environment, notes)
-        server = _overridden(definitions.server, options)
-        gateway, console = _inherited_ports(inheritance, held) if inheritance else _bound_ports(server, held)
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
+        trouble = None if options.role == "gateway" else _open(family, notes)
+        server = _overridden(definitions.server, options)
+        ports = _inherited_ports(inheritance, held) if inheritance else _bound_ports(options.role, server, held)
         children = [
             *(family.simulated(name, state_dir / f"demo-{name}.toml", bound) for name, bound in simulated.items()),
-            *family.workers(server.workers, gateway, inheritance.estate.names if inheritance else ()),
-            family.shipper(family.lake),
-            family.console(console, family.lake),
+            *children_of(options.role, family, server.workers, ports, inheritance.estate.names if inheritance else ()),
         ]
-        addresses = _announced(state_dir, [gateway, console, *simulated.values()])
+        addresses = _announced(state_dir, ports, list(simulated.values()))
         lock = inheritance.estate.lock if inheritance else lock
-        offer = None if options.demo else _offer(state_dir, lock, (gateway, console), held)
+        offer = None if options.demo or options.role != "all" else _offer(state_dir, lock, ports, held)
         return Host(
             state_dir=state_dir,
             addresses=addresses,
@@ -145,11 +145,17 @@ def _refuse_impossible(options: Options) -> None:
     if options.takeover and options.demo:
         message = "the demonstration is not handed over; stop it and start it again, without --takeover"
         raise StartError(message)
+    if options.role != "all" and (options.demo or options.takeover):
+        message = (
+            f"--role {options.role} is for one host of a fleet, and --{'demo' if options.demo else 'takeover'} for a "
+            "host that is whole; leave one of them out"
+        )
+        raise StartError(message)
 
 
-def _announced(state_dir: Path, bound: Sequence[socket.socket]) -> Addresses:
-    gateway, console, *simulated = [url(one) for one in bound]
-    addresses = Addresses(gateway=gateway, console=console, simulated=simulated)
+def _announced(state_dir: Path, ports: Ports, simulated: Sequence[socket.socket]) -> Addresses:
+    gateway, console = [url(one) if one is not None else "" for one in ports]
+    addresses = Addresses(gateway=gateway, console=console, simulated=[url(one) for one in simulated])
     write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
     return addresses
 
@@ -164,17 +170,19 @@ def _inherited(state_dir: Path, held: ExitStack) -> Inheritance:
     return inheritance
 
 
-def _inherited_ports(inheritance: Inheritance, held: ExitStack) -> Sequence[socket.socket]:
+def _inherited_ports(inheritance: Inheritance, held: ExitStack) -> Ports:
     passed = (inheritance.estate.gateway, inheritance.estate.console)
-    return [held.enter_context(socket.socket(fileno=one)) for one in passed]
+    gateway, console = [held.enter_context(socket.socket(fileno=one)) for one in passed]
+    return gateway, console
 
 
-def _bound_ports(server: Server, held: ExitStack) -> Sequence[socket.socket]:
-    return [bind(server.host, server.port, held), bind(server.console_host, server.console_port, held)]
+def _bound_ports(role: Part, server: Server, held: ExitStack) -> Ports:
+    gateway = bind(server.host, server.port, held) if role != "console" else None
+    return gateway, bind(server.console_host, server.console_port, held) if role != "gateway" else None
 
 
-def _offer(state_dir: Path, lock: int, ports: Sequence[socket.socket], held: ExitStack) -> Offer:
-    gateway, console = [one.fileno() for one in ports]
+def _offer(state_dir: Path, lock: int, ports: Ports, held: ExitStack) -> Offer:
+    gateway, console = [one.fileno() if one is not None else -1 for one in ports]
     offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console))
     held.callback(offer.close)
     return offer
@@ -227,11 +235,13 @@ def _claimed(state_dir: Path, held: ExitStack, options: Options) -> tuple[int, l
     return _claim(state_dir, held), [moved]
 
 
-def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str, str], notes: list[str]) -> str | None:
+def _open(family: Family, notes: list[str]) -> str | None:
     """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left."""
+    state_dir, environment = family.state_dir, family.environment
     was_missing = not (state_dir / LEDGER_FILE).exists()
+    remember(family)
     try:
-        with closing(open_installation(state_dir, definitions, environment)) as installation:
+        with closing(open_installation(state_dir, family.definitions, environment)) as installation:
             last_good = installation.last_good
             if last_good is not None and was_missing:
                 notes.append("the ledger was missing: it was rebuilt from the last good snapshot, without its history")

@@ -17,6 +17,7 @@ from gateway.settings.headers import forwarding_problems
 from gateway.settings.passthrough import passthrough_problems
 from gateway.settings.problem import Keys, Problem, dotted, error_at, nearest, quoted, shown, warning_at
 from gateway.settings.rates import rate_problems
+from gateway.settings.redis import redis_problems
 from gateway.settings.rollouts import rollout_problems
 from gateway.settings.schema import Configuration, Model, SecretRef, Server, Upstream
 
@@ -40,6 +41,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *_names(configuration),
         *_server(configuration.server),
         *_lake(configuration),
+        *redis_problems(configuration.redis),
         *_upstreams(configuration),
         *forwarding_problems(configuration),
         *_models(configuration),
@@ -47,6 +49,17 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *rollout_problems(configuration),
         *application_problems(configuration),
         *passthrough_problems(configuration),
+        *_secrets(configuration, environment_names),
+    ]
+    return tuple(sorted(problems, key=lambda problem: problem.severity))
+
+
+def check_process(configuration: Configuration, environment_names: AbstractSet[str] | None) -> tuple[Problem, ...]:
+    """Return the problems of what a host reads for itself, as `check` does; definitions are the console's to judge."""
+    problems = [
+        *_server(configuration.server),
+        *_lake(configuration),
+        *redis_problems(configuration.redis),
         *_secrets(configuration, environment_names),
     ]
     return tuple(sorted(problems, key=lambda problem: problem.severity))

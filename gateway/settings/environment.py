@@ -28,7 +28,7 @@ VARIABLES: Mapping[str, str] = {
 }
 """Every variable of Turnout's own, and what it means; `docs/configuration.md` lists the same."""
 
-Role = Literal["worker", "shipper", "console"]
+Role = Literal["worker", "fleet_worker", "shipper", "console"]
 
 _NAMES = frozenset(
     {
@@ -62,20 +62,25 @@ def child_environment(
 ) -> dict[str, str]:
     """Return what a child process may know: the allow-list, and the secrets that its role works with.
 
-    A worker gets the master secret and every variable that the configuration refers to; the console the master secret;
-    the shipper neither. `TURNOUT_KEY`, an operator's key, is passed to none.
+    A worker gets the master secret and every variable that the configuration refers to; the console the master secret
+    and what `[redis]` refers to; the shipper neither. A worker of a fleet, whose definitions come later and change,
+    gets all that its host was given. `TURNOUT_KEY`, an operator's key, is passed to none.
     """
     names = set(_NAMES)
     withheld = {KEY_VARIABLE, MASTER_VARIABLE} if role == "shipper" else {KEY_VARIABLE}
     referenced = {ref.env for _, ref in configuration.secret_refs() if ref.env is not None}
     if role == "worker":
         names |= referenced
-    else:
-        withheld |= referenced - {MASTER_VARIABLE}
+    elif role == "console":
+        lent = {ref.env for _, ref in configuration.redis.secret_refs() if ref.env is not None}
+        names |= lent
+        withheld |= referenced - lent - {MASTER_VARIABLE}
+    elif role == "shipper":
+        withheld |= referenced
     return {
         name: value
         for name, value in environment.items()
-        if (name in names or name.startswith(_PREFIXES))
+        if (role == "fleet_worker" or name in names or name.startswith(_PREFIXES))
         and name not in withheld
         and not name.lower().endswith("_proxy")
     }

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from gateway.settings.snapshot import BadSnapshotError, Snapshot
 
+LAKE_FOLDER = "snapshots"
+"""Where in a fleet's lake the console leaves a copy."""
+
 _log = logging.getLogger("turnout.settings")
 
 
@@ -36,12 +39,22 @@ class LastGood:
 
     def newest(self) -> Snapshot | None:
         """Return the newest readable copy of any worker of this host."""
-        found = [snapshot for path in self._directory.glob("*.snapshot") if (snapshot := self._read(path)) is not None]
-        return max(found, key=lambda snapshot: snapshot.order, default=None)
+        newest = self._newest()
+        return newest[0] if newest is not None else None
 
-    def _read(self, path: Path) -> Snapshot | None:
+    def newest_sealed(self) -> bytes | None:
+        """Return the same as it was signed."""
+        newest = self._newest()
+        return newest[1] if newest is not None else None
+
+    def _newest(self) -> tuple[Snapshot, bytes] | None:
+        found = [read for path in self._directory.glob("*.snapshot") if (read := self._read(path)) is not None]
+        return max(found, key=lambda read: read[0].order, default=None)
+
+    def _read(self, path: Path) -> tuple[Snapshot, bytes] | None:
         try:
-            return self._unseal(path.read_bytes())
+            sealed = path.read_bytes()
+            return self._unseal(sealed), sealed
         except (OSError, BadSnapshotError) as error:
             _log.warning("last good snapshot unusable", extra={"path": str(path), "reason": str(error)})
             return None

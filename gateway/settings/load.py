@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.settings.check import check
+from gateway.settings.check import check, check_process
 from gateway.settings.prices import priced
 from gateway.settings.problem import Problem, SettingsError
 from gateway.settings.schema import Configuration
@@ -37,6 +37,22 @@ def load_checked(path: Path, environment_names: AbstractSet[str] | None) -> tupl
     if any(problem.severity == "error" for problem in problems):
         raise SettingsError(str(path), problems)
     return priced(configuration, path), problems
+
+
+def load_process_settings(
+    path: Path, environment_names: AbstractSet[str] | None
+) -> tuple[Configuration, tuple[Problem, ...]]:
+    """Return what a host reads for itself, without definitions, which come to it inside the snapshot; and warnings.
+
+    Raises:
+        SettingsError: as in `load_checked`, of these sections alone.
+    """
+    whole = _unpriced(path)
+    configuration = Configuration(server=whole.server, lake=whole.lake, redis=whole.redis, logs=whole.logs)
+    problems = check_process(configuration, environment_names)
+    if any(problem.severity == "error" for problem in problems):
+        raise SettingsError(str(path), problems)
+    return configuration, problems
 
 
 def load(path: Path) -> Configuration:

@@ -73,6 +73,24 @@ class Lake(_Section, frozen=True, kw_only=True):
     seal_every_s: Seconds = 5.0
 
 
+class Redis(_Section, frozen=True, kw_only=True):
+    """The Redis by which one console's snapshots reach the gateways of many hosts. Without a `url` there is none."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    username: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    password: SecretRef | None = None
+    sentinel_username: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    sentinel_password: SecretRef | None = None
+    ca_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    """Certificates that the server's must descend from. None: those of the system."""
+
+    def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
+        """Return every reference to a secret, with the keys that lead to it in the file."""
+        for name, ref in (("password", self.password), ("sentinel_password", self.sentinel_password)):
+            if ref is not None:
+                yield ("redis", name), ref
+
+
 class Logs(_Section, frozen=True, kw_only=True):
     """What the processes' logs hold: lines of `level` and above."""
 
@@ -154,6 +172,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
 
     server: Server = Server()
     lake: Lake = Lake()
+    redis: Redis = Redis()
     logs: Logs = Logs()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
@@ -163,6 +182,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""
+        yield from self.redis.secret_refs()
         for name, upstream in self.upstreams.items():
             if upstream.api_key is not None:
                 yield ("upstreams", name, "api_key"), upstream.api_key

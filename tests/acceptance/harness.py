@@ -277,7 +277,7 @@ def installed(
         with (folder / "serve.log").open("wb") as log:
             told = log if errors is None else errors
             process = subprocess.Popen(command("serve"), cwd=folder, env=known, stdout=subprocess.DEVNULL, stderr=told)
-        running.callback(_end, process)
+        running.callback(ended, process)
         _started(folder, process)
         found = json.loads((folder / "state/addresses.json").read_text())
         keys = dict(line.split() for line in (folder / "state/first-keys").read_text().splitlines())
@@ -294,7 +294,7 @@ def installed(
             yield one
         finally:
             if one.process is not process:
-                running.callback(_end, one.process)
+                running.callback(ended, one.process)
         one.process.send_signal(ends_by)
         assert one.process.wait(PATIENCE_S) == (0 if ends_by == signal.SIGTERM else -ends_by)
         assert_nothing_broke(one)
@@ -311,7 +311,7 @@ def simulating(path: Path, text: str) -> Iterator[SimulatedServer]:
         yield SimulatedServer(base_url=json.loads(process.stdout.readline())["base_url"])
         assert process.poll() is None
     finally:
-        _end(process)
+        ended(process)
 
 
 def command(*words: str) -> list[str]:
@@ -355,7 +355,16 @@ def _started(folder: Path, process: subprocess.Popen[bytes]) -> None:
     assert workers
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def is_answered(url: str) -> bool:
+    """Tell whether an address answers 200."""
+    try:
+        return httpx.get(url, trust_env=False, verify=PLAIN, timeout=1).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process, by force if it must be."""
     if process.stdout is not None:
         process.stdout.close()
     if process.poll() is None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,98 +17,12 @@ import pytest
 from analytics.journal.reader import SegmentReader
 from analytics.journal.status import Status, StatusPage, read
 from analytics.record import Frame, Opened, Record
-from gateway.proxy.snapshot import Decisions
 from gateway.proxy.tally import SOURCES
-from gateway.proxy.worker import NoSnapshotError, first_view
-from gateway.settings.last_good import LastGood
-from gateway.settings.schema import SecretRef, Upstream
-from gateway.settings.secrets import SecretError
-from gateway.settings.snapshot import Snapshot, seal, unseal
-from rollout.stores.ledger import LEDGER_FILE, StoreUnavailableError
+from rollout.stores.ledger import LEDGER_FILE
 from tests.fakes.console import SALES, opened
 from tests.fakes.plain import PLAIN
-from tests.fakes.proxy import SECRETS, snapshot
 
 PATIENCE_S = 20.0
-
-
-class Source:
-    """A `SnapshotSource` that gives or raises one thing after the other, and then nothing."""
-
-    def __init__(self, *given: bytes | Exception | None) -> None:
-        self.given = list(given)
-        self.closed = 0
-
-    def poll(self) -> bytes | None:
-        given = self.given.pop(0) if self.given else None
-        if isinstance(given, Exception):
-            raise given
-        return given
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def open_seal(sealed: bytes) -> Snapshot:
-    return unseal(sealed, SECRETS.snapshot)
-
-
-def decide(taken: Snapshot) -> Decisions:
-    return Decisions(taken, SECRETS, {})
-
-
-def sealed(**changes: Any) -> bytes:
-    return seal(snapshot(**changes), SECRETS.snapshot)
-
-
-UNRESOLVABLE = {"one": Upstream(base_url="http://x/v1", api_key=SecretRef(env="MISSING"))}
-UNAVAILABLE = StoreUnavailableError("ledger is locked")
-
-
-def test_the_ledgers_snapshot_is_the_first_choice(tmp_path: Path):
-    last_good = LastGood(tmp_path, "worker-0", open_seal)
-    last_good.keep(sealed(version=99))
-    source = Source(sealed())
-
-    view = first_view(source, last_good, decide, open_seal)
-
-    assert (view.decisions.label, view.source, view.fresh, view.killed) == ("1.7", "ledger", True, False)
-    assert source.closed
-
-
-@pytest.mark.parametrize(
-    "given", [None, UNAVAILABLE, b"damaged" * 20, sealed(version=8, upstreams=UNRESOLVABLE)], ids=lambda _: ""
-)
-def test_without_it_the_last_good_one_serves(tmp_path: Path, given: bytes | Exception | None):
-    last_good = LastGood(tmp_path, "worker-0", open_seal)
-    last_good.keep(sealed())
-
-    view = first_view(Source(given), last_good, decide, open_seal)
-
-    assert (view.decisions.label, view.source, view.fresh) == ("1.7", "last_good", False)
-
-
-def test_without_either_the_first_to_come_is_waited_for(tmp_path: Path):
-    source = Source(None, UNAVAILABLE, None, sealed())
-
-    view = first_view(source, LastGood(tmp_path, "worker-0", open_seal), decide, open_seal)
-
-    assert (view.decisions.label, view.source) == ("1.7", "ledger")
-
-
-def test_what_was_missing_is_said_in_the_end(tmp_path: Path):
-    last_good = LastGood(tmp_path, "worker-0", open_seal)
-
-    with pytest.raises(NoSnapshotError, match="no snapshot to start with: ledger is locked"):
-        first_view(Source(UNAVAILABLE), last_good, decide, open_seal, patience_s=0.2)
-
-
-def test_a_last_good_snapshot_that_needs_a_missing_secret_names_it(tmp_path: Path):
-    last_good = LastGood(tmp_path, "worker-0", open_seal)
-    last_good.keep(sealed(upstreams=UNRESOLVABLE))
-
-    with pytest.raises(SecretError, match="MISSING is not set"):
-        first_view(Source(UNAVAILABLE), last_good, decide, open_seal)
 
 
 class Worker:

@@ -1,0 +1,94 @@
+"""What a worker decides by first: its source's snapshot, else a copy of the last good one, else it waits for either.
+
+The law: without a snapshot nobody is served. A worker that has none is not ready, and ends after 30 s to begin anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gateway.proxy.snapshot import Decisions, Source, View
+from gateway.settings.last_good import LAKE_FOLDER, LastGood
+from gateway.settings.secrets import SecretError
+from gateway.settings.snapshot import BadSnapshotError, Snapshot
+from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
+
+FIRST_SNAPSHOT_S = 30.0
+_AGAIN_S = 0.1
+
+_log = logging.getLogger("turnout.proxy")
+
+
+class NoSnapshotError(Exception):
+    """No snapshot to start with; the message says where it was looked for."""
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """By what snapshots come: `source` makes a reader, one for each thread that reads.
+
+    `lake` is the directory where a fleet's console leaves a copy, the last resort.
+    """
+
+    name: Source
+    source: Callable[[], SnapshotSource]
+    lake: Path | None = None
+
+
+def first_view(
+    channel: Channel,
+    last_good: LastGood,
+    decide: Callable[..., Decisions],
+    open_seal: Callable[[bytes], Snapshot],
+    patience_s: float = FIRST_SNAPSHOT_S,
+) -> View:
+    """Take the source's snapshot; while it cannot be read, the newest copy; else wait for either.
+
+    A source that cannot be older than the copies is believed; Redis can: a restarted one may hold an old value.
+
+    Raises:
+        NoSnapshotError: there was neither within `patience_s`.
+        SecretError: the last good snapshot needs a secret that cannot be had.
+    """
+    given_up_at = time.monotonic() + patience_s
+    reason = "no snapshot was compiled yet"
+    source = channel.source()
+    while time.monotonic() < given_up_at:
+        taken: Snapshot | None = None
+        try:
+            if (sealed := source.poll()) is not None:
+                taken = open_seal(sealed)
+                if channel.name == "ledger" or not _is_outdated(taken, last_good):
+                    return View(decisions=decide(taken), source=channel.name)
+                reason = f"snapshot {taken.epoch}.{taken.version} is older than the copy on this host"
+        except (StoreUnavailableError, BadSnapshotError, SecretError) as error:
+            reason = str(error)
+        finally:
+            source.close()
+        if (kept := _copy(last_good, channel.lake, open_seal)) is not None:
+            snapshot, name = kept
+            _log.warning("started from the last good snapshot", extra={"reason": reason, "source": name})
+            return View(decisions=decide(snapshot), source=name, fresh=False)
+        time.sleep(_AGAIN_S)
+    message = f"no snapshot to start with: {reason}"
+    raise NoSnapshotError(message)
+
+
+def _is_outdated(taken: Snapshot, last_good: LastGood) -> bool:
+    newest = last_good.newest()
+    return newest is not None and taken.order < newest.order
+
+
+def _copy(
+    last_good: LastGood, lake: Path | None, open_seal: Callable[[bytes], Snapshot]
+) -> tuple[Snapshot, Source] | None:
+    """Return this host's own copy, else the lake's: a host that was away for long has an old one, and both are ours."""
+    own = last_good.newest()
+    left = LastGood(lake / LAKE_FOLDER, "console", open_seal).newest() if lake is not None else None
+    if left is not None and (own is None or left.order > own.order):
+        return left, "lake"
+    return (own, "last_good") if own is not None else None

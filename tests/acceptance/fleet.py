@@ -1,0 +1,145 @@
+"""A fleet for a test: one console, gateway hosts with state directories of their own, one lake, one real Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+from tests.acceptance.harness import (
+    APPLICATION,
+    MODELS,
+    PATIENCE_S,
+    SECRET,
+    SIMULATED,
+    SPLIT,
+    Installation,
+    SimulatedServer,
+    assert_nothing_broke,
+    command,
+    ended,
+    is_answered,
+    simulating,
+    until,
+)
+from tests.fakes.redis_server import RedisServer
+
+PROCESS = """[server]
+port = 0
+console_port = 0
+workers = 2
+
+[lake]
+url = "$lake"
+seal_every_s = 0.2
+
+[redis]
+url = "$redis"
+"""
+
+
+@dataclass(kw_only=True)
+class Fleet:
+    """A running fleet. Each host is an `Installation`; that of the console answers for all."""
+
+    folder: Path
+    redis: RedisServer
+    running: ExitStack
+    simulated: dict[str, SimulatedServer]
+    hosts: list[Installation] = field(default_factory=list[Installation])
+    keys: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def console(self) -> Installation:
+        """Return the console's host."""
+        return next(one for one in self.hosts if one.console)
+
+    @property
+    def gateways(self) -> list[Installation]:
+        """Return the gateways' hosts."""
+        return [one for one in self.hosts if one.gateway]
+
+    def add(self, name: str, role: str, *, is_waited_for: bool = True) -> Installation:
+        """Start a host, and wait until it is ready."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        is_console = role == "console"
+        definitions = MODELS + SPLIT + APPLICATION if is_console else ""
+        places = {server: one.base_url for server, one in self.simulated.items()}
+        text = Template(PROCESS + definitions).substitute(places, lake=self.folder / "lake", redis=self.redis.url)
+        (folder / "turnout.toml").write_text(text)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
+        known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state")}
+        (folder / "state/addresses.json").unlink(missing_ok=True)
+        with (folder / "serve.log").open("ab") as log:
+            words = command("serve", "--role", role)
+            process = subprocess.Popen(words, cwd=folder, env=known, stdout=subprocess.DEVNULL, stderr=log)
+        self.running.callback(ended, process)
+        one = Installation(
+            folder=folder,
+            process=process,
+            simulated=self.simulated,
+            environment=known,
+            gateway="",
+            console="",
+            keys={},
+            kills=Counter(),
+        )
+        self.hosts.append(one)
+        until(lambda: (folder / "state/addresses.json").exists() or process.poll() is not None, f"{name} listens")
+        assert process.poll() is None, (folder / "serve.log").read_text()
+        found = json.loads((folder / "state/addresses.json").read_text())
+        one.gateway, one.console = found["gateway"], found["console"]
+        if is_waited_for:
+            self.wait_until_ready(one)
+        if not is_console:
+            one.keys = self.keys
+        else:
+            one.keys = self.keys = dict(line.split() for line in (folder / "state/first-keys").read_text().splitlines())
+        return one
+
+    def wait_until_ready(self, one: Installation) -> float:
+        """Wait until a host answers; return how long it took (s)."""
+        asked = f"{one.gateway}/readyz" if one.gateway else f"{one.console}/healthz"
+        return until(lambda: is_answered(asked), f"{one.folder.name} is ready: {one.folder / 'serve.log'}")
+
+    def end(self, one: Installation) -> None:
+        """End a host, which must have been in order."""
+        self.hosts.remove(one)
+        one.process.terminate()
+        assert one.process.wait(PATIENCE_S) == 0
+        assert_nothing_broke(one)
+
+    def versions(self) -> set[str]:
+        """Return the versions by which the workers of all gateways decide."""
+        return {version for one in self.gateways for version in one.versions()}
+
+    def put_percent(self, percent: float) -> str:
+        """Move the percent at the console; return the version of the snapshot that says so."""
+        console = self.console
+        body = {"percent": percent, "version": console.show()["version"]}
+        view = console.ask("PUT", "rollouts/sales-companion/percent", body).raise_for_status().json()
+        return view["snapshot"]
+
+    def wait_for(self, version: str) -> float:
+        """Wait until every worker decides by a version; return how long it took (s)."""
+        return until(lambda: self.versions() == {version}, f"all workers decide by {version}", pause_s=0.002)
+
+
+@contextmanager
+def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
+    """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block."""
+    with ExitStack() as running:
+        servers = {
+            name: running.enter_context(simulating(folder / f"{name}.toml", text)) for name, text in SIMULATED.items()
+        }
+        one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
+        yield one
+        for host in [*one.gateways, *(host for host in one.hosts if not host.gateway)]:
+            one.end(host)

