@@ -13,6 +13,7 @@ COPY pyproject.toml README.md LICENSE NOTICE /build/
 COPY analytics /build/analytics
 COPY evaluation /build/evaluation
 COPY gateway /build/gateway
+COPY helm /build/helm
 COPY rollout /build/rollout
 RUN python -m pip --python /opt/turnout/bin/python install --quiet --no-build-isolation --no-deps /build
 RUN python -m pip --python /opt/turnout/bin/python uninstall --quiet --yes editables hatchling pathspec pluggy trove-classifiers

@@ -149,5 +149,6 @@ def test_the_steps_of_the_build_make_an_environment_that_runs_turnout(tmp_path: 
         [str(made / "turnout"), "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert told.stdout.split() == ["turnout", "0.1.0"]
+    assert (made.parent / "share/turnout/chart/Chart.yaml").exists()
     assert not [path for path in made.parent.rglob("*.pth") if "distutils-precedence" not in path.name]
     assert not list(made.parent.rglob("site-packages/hatchling"))
