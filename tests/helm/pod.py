@@ -65,6 +65,14 @@ class Running:
         lines = (Path(self.environment["TURNOUT_STATE_DIR"]) / "first-keys").read_text().splitlines()
         return dict(line.split() for line in lines)
 
+    def turnout(self, *words: str) -> str:
+        """Run a command inside, as the notes do with `kubectl exec`; return what it says."""
+        done = subprocess.run(
+            command(*words), cwd="/", env=dict(self.environment), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def wait_for_probes(self) -> None:
         """Wait until everything answers that the kubelet asks for by HTTP."""
         kinds = ("startupProbe", "readinessProbe", "livenessProbe")

@@ -209,7 +209,9 @@ def wall(found: list[Manifest], part: str) -> dict[str, Any]:
 
 
 def test_the_walls_of_a_fleet_let_gateways_out_to_upstreams_and_all_to_redis_and_the_lake():
-    outside = manifests(MINIMAL.with_name("s3.yaml"))
+    sentinels = r"redis+sentinel://sentinel-0.stores\,sentinel-1.stores:26380/main"
+    lake = "config.lake.url=s3://acme/lake,config.lake.endpoint_url=https://minio.stores:9000"
+    outside = manifests(MINIMAL, words=("--set", f"mode=fleet,redis.url={sentinels},{lake}"))
 
     def ports(part: str) -> set[int]:
         return {port["port"] for rule in wall(outside, part)["egress"] for port in rule["ports"]}

@@ -33,5 +33,8 @@ def test_one_pod_starts_and_answers_its_probes_and_its_callers(upstream: str, tm
     with started(cluster, one(cluster.manifests, "StatefulSet"), "single") as pod:
         pod.wait_for_probes()
         listed = get(f"{pod.told['gateway']}/v1/models", pod.first_keys()["application"], within)
+        pod.turnout("rollout", "set", "sales-companion", "10")
+        said = pod.turnout("rollout", "list")
 
+    assert "10" in said.split()
     assert "sales-companion" in {model["id"] for model in listed["data"]}
