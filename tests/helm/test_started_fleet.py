@@ -116,6 +116,7 @@ def test_in_the_bundled_redis_a_gateway_reads_snapshots_and_writes_limits_alone(
             ("FLUSHALL",),
             ("CONFIG", "GET", "*"),
             ("ACL", "LIST"),
+            ("INFO",),
             ("SHUTDOWN",),
         ):
             with pytest.raises(NoPermissionError):

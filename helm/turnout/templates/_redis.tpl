@@ -29,8 +29,8 @@ esac
 umask 077
 {
   echo "user default off"
-  echo "user {{ .Values.redis.users.gateway.username }} on >$GATEWAY_PASSWORD resetchannels &turnout:* %R~turnout:snapshot* ~turnout:limit* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction +info -@dangerous +info"
-  echo "user {{ .Values.redis.users.console.username }} on >$CONSOLE_PASSWORD resetchannels &turnout:* ~turnout:* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction -@dangerous +info"
+  echo "user {{ .Values.redis.users.gateway.username }} on >$GATEWAY_PASSWORD %R~turnout:snapshot* ~turnout:limit* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction -@dangerous"
+  echo "user {{ .Values.redis.users.console.username }} on >$CONSOLE_PASSWORD ~turnout:snapshot* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@transaction -@dangerous"
 } > /data/users.acl
 unset GATEWAY_PASSWORD CONSOLE_PASSWORD
 exec valkey-server --port 6379 --dir /data --aclfile /data/users.acl --save "" --appendonly no --maxmemory {{ .Values.redis.bundled.maxmemory }} --maxmemory-policy noeviction
