@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
-from tests.fakes.redis_server import valkey
+from redis.retry import Retry
 
 from tests.acceptance.harness import SIMULATED, simulating, until
 from tests.fakes.plain import PLAIN
+from tests.fakes.redis_server import valkey
 from tests.helm.chart import MINIMAL, manifests, one
 from tests.helm.pod import SECRETS, Cluster, Running, started, variables
 
@@ -124,7 +126,7 @@ def test_in_the_bundled_redis_a_gateway_reads_snapshots_and_writes_limits_alone(
 
 
 def test_the_bundled_redis_lets_nobody_in_without_a_password(port: int):
-    with Redis(host="127.0.0.1", port=port, protocol=2) as stranger:
+    with Redis(host="127.0.0.1", port=port, protocol=2, retry=Retry(NoBackoff(), 0)) as stranger:
         assert refused(stranger)
 
 
