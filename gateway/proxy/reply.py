@@ -16,6 +16,8 @@ from analytics.usage import WireUsage
 _NULL = Raw(b"null")
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _T = TypeVar("_T")
+UNREADABLE_TIER = "(no text)"
+"""No service tier, and none that a price can name."""
 
 
 class _Delta(msgspec.Struct):
@@ -106,6 +108,11 @@ class Reply(msgspec.Struct):
     def is_media(self) -> bool:
         """Tell whether its output is no text, so that counting such events tells nothing of tokens."""
         return self.type is not None and self.type.endswith(_MEDIA)
+
+    @property
+    def is_image(self) -> bool:
+        """Tell whether it is the event that brings a whole image, of which a stream may have several."""
+        return self.type in _WHOLE_OUTPUT
 
     @property
     def is_usage_only(self) -> bool:
@@ -199,7 +206,7 @@ def _known_parts(body: bytes) -> Reply | None:
         choices=_or_none(list[_Choice], fields.get("choices"), strict=True),
         usage=_or_none(WireUsage, fields.get("usage"), strict=False),
         error=fields.get("error", _NULL),
-        service_tier=_or_none(str, fields.get("service_tier"), strict=True),
+        service_tier=_tier(fields.get("service_tier", _NULL)),
         response=_or_none(_Response, fields.get("response"), strict=False),
         type=_or_none(str, fields.get("type"), strict=True),
         delta=fields.get("delta", _NULL),
@@ -214,6 +221,14 @@ def _or_none(kind: type[_T], raw: Raw | None, *, strict: bool) -> _T | None:
         return None if raw is None else msgspec.json.decode(raw, type=kind, strict=strict)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
+
+
+def _tier(raw: Raw) -> str | None:
+    """Read a service tier; one that is no text is not the standard one, and has no price."""
+    if bytes(raw) == b"null":
+        return None
+    tier = _or_none(str, raw, strict=True)
+    return UNREADABLE_TIER if tier is None else tier
 
 
 def _carries(choice: _Choice) -> bool:
