@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,10 +99,9 @@ class Fleet:
         one.gateway, one.console = found["gateway"], found["console"]
         if is_waited_for:
             self.wait_until_ready(one)
-        if not is_console:
-            one.keys = self.keys
-        else:
-            one.keys = self.keys = dict(line.split() for line in (folder / "state/first-keys").read_text().splitlines())
+        if is_console:
+            self.keys |= dict(line.split()[:2] for line in (folder / "state/first-keys").read_text().splitlines())
+        one.keys = self.keys
         return one
 
     def wait_until_ready(self, one: Installation) -> float:
@@ -136,10 +136,15 @@ class Fleet:
 def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
     """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block."""
     with ExitStack() as running:
-        servers = {
-            name: running.enter_context(simulating(folder / f"{name}.toml", text)) for name, text in SIMULATED.items()
-        }
+
+        def simulate(name: str) -> SimulatedServer:
+            return running.enter_context(simulating(folder / f"{name}.toml", SIMULATED[name]))
+
+        with ThreadPoolExecutor() as starting:
+            servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
         one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
         yield one
-        for host in [*one.gateways, *(host for host in one.hosts if not host.gateway)]:
+        for host in one.hosts:
+            host.process.terminate()
+        for host in list(one.hosts):
             one.end(host)

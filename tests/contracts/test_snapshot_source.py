@@ -181,7 +181,7 @@ def test_what_is_published_is_returned_once(store: Store, source: SnapshotSource
     first = store.publish()
 
     assert next_of(source) == first
-    assert quiet_for(source, 0.8)
+    assert quiet_for(source, 0.6)
 
 
 def test_each_new_one_is_noticed_by_a_reader_that_waits(store: Store, source: SnapshotSource):
@@ -224,6 +224,6 @@ def test_a_closed_reader_opens_again_and_still_returns_nothing_twice(store: Stor
     next_of(source)
     source.close()
 
-    assert quiet_for(source, 0.8)
+    assert quiet_for(source, 0.6)
     sealed = store.publish()
     assert next_of(source) == sealed

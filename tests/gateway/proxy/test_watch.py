@@ -137,6 +137,24 @@ def test_a_refused_snapshot_makes_the_view_stale_until_a_good_one_comes(
     assert events(caplog)[-1] == "snapshot source answers again"
 
 
+def test_a_refused_snapshot_is_read_once_however_long_it_stands_there(watched: Watched):
+    read: list[bytes] = []
+
+    def reading(given: bytes) -> Snapshot:
+        read.append(given)
+        return open_seal(given)
+
+    watched.watch = SnapshotWatch(
+        watched.source, watched.holder, reading, decided, watched.last_good, lambda: watched.now, name="redis"
+    )
+    watched.tick(b"poison" * 20)
+    for _ in range(5):
+        watched.tick()
+
+    assert len(read) == 1
+    assert watched.tick(sealed(version=9)).source == "redis"
+
+
 def test_a_secret_that_cannot_be_resolved_keeps_the_last_good_until_it_can(
     watched: Watched, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ):

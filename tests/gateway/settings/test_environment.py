@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.settings.environment import VARIABLES, child_environment, config_path, process_environment, state_dir
-from gateway.settings.schema import Application, Configuration, SecretRef, Upstream
+from gateway.settings.schema import Application, Configuration, Redis, SecretRef, Upstream
 
 CONFIGURATION = Configuration(
     upstreams={
@@ -65,6 +65,23 @@ def test_a_process_gets_the_secrets_of_its_role_alone(role: str, told: set[str])
     environment = child_environment(CONFIGURATION, SECRETS, role=role)  # pyright: ignore[reportArgumentType] - as above
 
     assert environment.keys() == told
+
+
+IN_A_FLEET = Configuration(redis=Redis(url="redis://cache", password=SecretRef(env="REDIS_PASSWORD")))
+
+
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        ("fleet_worker", {"TURNOUT_SECRET", "OPENAI_API_KEY", "WEB_KEY", "AWS_SECRET_KEY", "REDIS_PASSWORD"}),
+        ("console", {"TURNOUT_SECRET", "REDIS_PASSWORD"}),
+        ("shipper", set()),
+    ],
+)
+def test_in_a_fleet_workers_get_what_their_host_has_and_the_console_what_redis_needs(role: str, told: set[str]):
+    given = {**SECRETS, "REDIS_PASSWORD": "r", "HTTPS_PROXY": "http://proxy"}
+
+    assert child_environment(IN_A_FLEET, given, role=role).keys() == told  # pyright: ignore[reportArgumentType] - as above
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "no_proxy", "LC_PROXY", "TURNOUT_PROXY"])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.settings.check import check
-from gateway.settings.load import from_tree, load, load_checked
+from gateway.settings.load import from_tree, load, load_checked, load_process_settings
 from gateway.settings.problem import SettingsError
 from gateway.settings.schema import Configuration, SecretRef
 
@@ -137,6 +137,18 @@ def test_every_difference_is_a_line_that_begins_with_the_file(tmp_path: Path):
 
     assert all(line.startswith(f"{path}: server") for line in str(caught.value).splitlines())
     assert len(caught.value.problems) == 2
+
+
+def test_a_host_may_read_its_own_part_of_a_file_and_leave_the_definitions(tmp_path: Path):
+    own = '[server]\nport = 1\n[redis]\nurl = "redis://cache"\npassword = { env = "REDIS_PASSWORD" }\n'
+    wrong = '[models.gpt]\nupstream = "nobody"\n'
+
+    configuration, problems = load_process_settings(written(tmp_path, own + wrong), set())
+
+    assert (configuration.server.port, configuration.redis.url, configuration.models) == (1, "redis://cache", {})
+    assert [problem.severity for problem in problems] == ["warning", "warning"]
+    with pytest.raises(SettingsError, match="no scheme"):
+        load_process_settings(written(tmp_path, '[redis]\nurl = "cache"\n'), set())
 
 
 def test_a_checked_file_comes_with_its_warnings(tmp_path: Path):

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.console.installation import master_keys
+from gateway.serve.children import Family
+from gateway.serve.fleet import Part, children_of
+from gateway.serve.start import Host, Options, StartError, prepare
+from gateway.settings.last_good import LAKE_FOLDER, LastGood
+from gateway.settings.problem import SettingsError
+from gateway.settings.schema import Configuration, Lake, Redis
+from gateway.settings.snapshot import Snapshot, unseal
+from rollout.stores.ledger import LEDGER_FILE
+from rollout.stores.reader import SnapshotReader
+from tests.fakes import configuration
+from tests.fakes.redis_server import RedisServer, redis_server
+
+SECRET = {"TURNOUT_SECRET": "a secret of the tests, long enough for them"}
+PROCESS = """
+[server]
+port = 0
+console_port = 0
+workers = 2
+
+[lake]
+url = "LAKE"
+"""
+REDIS = """
+[redis]
+url = "URL"
+"""
+NOWHERE = "redis://127.0.0.1:1"
+
+
+def prepared(
+    folder: Path, role: Part, text: str, *, url: str = NOWHERE, environment: Any = SECRET, **more: Any
+) -> Host:
+    folder.mkdir(exist_ok=True)
+    path = folder / "turnout.toml"
+    path.write_text(text.replace("LAKE", str(folder.parent / "lake")).replace("URL", url))
+    options: dict[str, Any] = {"config": path, "state_dir": folder / "state", "role": role, **more}
+    return prepare(Options(**options), environment)
+
+
+def refused(folder: Path, role: Part, text: str, **more: Any) -> str:
+    with pytest.raises(StartError) as refusal:
+        prepared(folder, role, text, **more)
+    return str(refusal.value)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        yield bound
+
+
+@pytest.mark.parametrize(
+    ("role", "names"),
+    [
+        ("all", ["worker-0", "worker-1", "shipper", "console"]),
+        ("gateway", ["worker-0", "worker-1", "shipper"]),
+        ("console", ["console"]),
+    ],
+)
+def test_each_part_runs_its_own_processes_and_those_of_a_fleet_know_of_redis(
+    listener: socket.socket, role: Part, names: list[str]
+):
+    definitions = Configuration(redis=Redis(url=NOWHERE), lake=Lake(url="/lake"))
+    family = Family(
+        definitions=definitions, environment={"ANY": "x"}, state_dir=Path("/state"), config=Path("/etc/turnout.toml")
+    )
+
+    children = children_of(
+        role, family, 2, (listener if role != "console" else None, listener if role != "gateway" else None)
+    )
+
+    assert [child.name for child in children] == names
+    told = {child.name for child in children if "--redis" in child.command}
+    fleet = {"worker-0", "worker-1"} if role == "gateway" else set[str]()
+    assert told == fleet | ({"console"} & set(names))
+    assert {child.name for child in children if "ANY" in child.environment} == fleet
+
+
+def test_a_gateway_runs_workers_and_a_shipper_without_definitions_and_without_a_ledger(tmp_path: Path):
+    with closing(prepared(tmp_path / "a", "gateway", PROCESS + REDIS)) as host:
+        written = json.loads((tmp_path / "a/state/addresses.json").read_text())
+
+        assert (written["gateway"], written["console"]) == (host.addresses.gateway, "")
+    assert not (tmp_path / "a/state" / LEDGER_FILE).exists()
+
+
+def test_a_console_runs_alone(tmp_path: Path):
+    with closing(prepared(tmp_path / "a", "console", PROCESS + REDIS + configuration.CONFIG)) as host:
+        assert (host.addresses.gateway, host.trouble) == ("", None)
+    assert (tmp_path / "a/state/first-keys").exists()
+
+
+@pytest.mark.parametrize("role", ["gateway", "console"])
+def test_a_part_of_a_fleet_needs_redis(tmp_path: Path, role: Part):
+    assert "write [redis] with url" in refused(tmp_path / "a", role, PROCESS + configuration.CONFIG)
+
+
+def test_a_gateway_makes_no_master_secret(tmp_path: Path):
+    said = refused(tmp_path / "a", "gateway", PROCESS + REDIS, environment={})
+
+    assert "a gateway needs the master secret of its fleet" in said
+    assert not (tmp_path / "a/state/secret").exists()
+
+
+@pytest.mark.parametrize("more", [{"takeover": True}, {"demo": True}])
+def test_a_part_is_neither_taken_over_nor_a_demonstration(tmp_path: Path, more: dict[str, bool]):
+    assert "leave one of them out" in refused(tmp_path / "a", "gateway", PROCESS + REDIS, **more)
+
+
+def test_a_gateway_refuses_what_it_reads_of_its_file_and_nothing_else(tmp_path: Path):
+    contradicting = '[models.gpt]\nupstream = "nobody"\n'
+    prepared(tmp_path / "a", "gateway", PROCESS + REDIS + contradicting).close()
+
+    with pytest.raises(SettingsError, match="no scheme"):
+        prepared(tmp_path / "b", "gateway", PROCESS + REDIS, url="http://cache")
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+def test_a_console_that_lost_its_disk_comes_back_with_what_the_lake_has(tmp_path: Path):
+    text = PROCESS + REDIS + configuration.CONFIG
+    prepared(tmp_path / "a", "console", text).close()
+    first = _kept(tmp_path / "a/state")
+    (tmp_path / "lake" / LAKE_FOLDER).mkdir(parents=True, exist_ok=True)
+    LastGood(tmp_path / "lake" / LAKE_FOLDER, "console", _open).keep(first)
+
+    with closing(prepared(tmp_path / "b", "console", text)) as host:
+        assert any("rebuilt from the last good snapshot" in note for note in host.notes)
+    assert _open(_kept(tmp_path / "b/state")).keys == _open(first).keys
+
+
+def test_a_console_that_lost_its_disk_comes_back_with_what_redis_has(tmp_path: Path, redis: RedisServer):
+    text = PROCESS + REDIS + configuration.CONFIG
+    prepared(tmp_path / "a", "console", text, url=redis.url).close()
+    first = _kept(tmp_path / "a/state")
+    redis.ask("SET", "turnout:snapshot", first)
+
+    prepared(tmp_path / "b", "console", text, url=redis.url).close()
+
+    assert _open(_kept(tmp_path / "b/state")).keys == _open(first).keys
+
+
+def _open(sealed: bytes) -> Snapshot:
+    return unseal(sealed, master_keys(Path("/nowhere"), SECRET, create=False).snapshot)
+
+
+def _kept(state_dir: Path) -> bytes:
+    """Return what the ledger of a state directory says."""
+    with closing(SnapshotReader(state_dir / LEDGER_FILE)) as reader:
+        sealed = reader.poll()
+    assert sealed is not None
+    return sealed
