@@ -63,7 +63,7 @@ class Running:
     def first_keys(self) -> dict[str, str]:
         """Return the keys of the first start."""
         lines = (Path(self.environment["TURNOUT_STATE_DIR"]) / "first-keys").read_text().splitlines()
-        return dict(line.split() for line in lines)
+        return dict(line.split()[:2] for line in lines)
 
     def turnout(self, *words: str) -> str:
         """Run a command inside, as the notes do with `kubectl exec`; return what it says."""
