@@ -36,6 +36,7 @@ CONTRADICTIONS = {
     "config.applications.web.accept[0].env=OTHER": "config.applications.web.accept[0] names the variable OTHER",
     "config.applications.web.accept[0].file=/run/secrets/own/key": "add its Secret to secretFiles",
     "config.upstreams.openai.api_key.env=sk-1": "config.upstreams.openai.api_key names no variable (A-Z, 0-9, _)",
+    "config.lake.url=/var/lake": "config.lake.url names a directory, and a pod has none that lasts",
     "config.lake.access_key_id.env=OTHER": "config.lake.access_key_id names the variable OTHER",
     "mode=fleet": "mode fleet works through Redis; set redis.url, or redis.bundled.enabled",
     "mode=fleet,redis.bundled.enabled=true": "set redis.users.gateway.password.name to a Secret",

@@ -7,6 +7,10 @@
 {{- fail (printf "config.server.%s is set by the chart; %s" $key (ternary (printf "use the value %s" (get $instead $key)) "take it out" (hasKey $instead $key))) -}}
 {{- end -}}
 {{- end -}}
+{{- $lake := (.Values.config.lake | default dict).url | default "s3://" -}}
+{{- if not (hasPrefix "s3://" $lake) -}}
+{{- fail "config.lake.url names a directory, and a pod has none that lasts; leave it out: records lie on the chart's volume" -}}
+{{- end -}}
 {{- $known := keys .Values.secretEnv -}}
 {{- range .Values.extraEnv }}{{ $known = append $known .name }}{{ end -}}
 {{- range $name, $upstream := .Values.config.upstreams -}}
