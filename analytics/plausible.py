@@ -39,8 +39,12 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
 
 def doubts(price: Price, listed: Price | None) -> Iterator[Doubt]:
     """Yield what is doubtful in a price's standard rates; `listed` is the shipped price of the same model."""
-    far = list(_compared(price, listed)) if listed is not None else list(_dear(price))
-    yield from far or _mixed(price)
+    far = list(_compared(price, listed)) if listed is not None else []
+    yield from far
+    if listed is None:
+        yield from _dear(price)
+    if not far:
+        yield from _mixed(price)
 
 
 def is_beyond_belief(price: Price) -> bool:

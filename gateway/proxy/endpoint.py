@@ -90,7 +90,7 @@ class Inference:
         user = identify(caller, connection.headers, reading)
         route = view.decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
         if route is None:
-            raise unknown_model(reading.model)
+            raise unknown_model(reading.model, is_default=reading.text("model") is None)
         choice = choose(view, route, user)
         exchange.learn(**choice.facts())
         headers.extend(exposed(choice, caller.application.expose))

@@ -152,6 +152,7 @@ class FormBody:
 
         return check
 
+
 def spliced(pieces: Iterable[bytes], start: int, end: int, inserted: bytes) -> Iterator[bytes]:
     """Yield these pieces with what stands from `start` to `end` replaced; none is empty, and none is joined."""
     at = 0

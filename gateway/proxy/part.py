@@ -93,7 +93,9 @@ def _named(disposition: bytes | None) -> tuple[str, bool]:
         refuse("a part's content-disposition escapes a quote with a backslash; write %22")
     name = parameters["name"]
     if not name.isprintable() or _DECODED.search(name):
-        refuse("a field's name holds a control character, or one that some servers decode or strip: \\ ' ` < > % & ; = ?")
+        refuse(
+            "a field's name holds a control character, or one that some servers decode or strip: \\ ' ` < > % & ; = ?"
+        )
     return name, len(parameters) > 1
 
 

@@ -109,10 +109,15 @@ class Fleet:
         asked = f"{one.gateway}/readyz" if one.gateway else f"{one.console}/healthz"
         return until(lambda: is_answered(asked), f"{one.folder.name} is ready: {one.folder / 'serve.log'}")
 
-    def end(self, one: Installation) -> None:
-        """End a host, which must have been in order."""
-        self.hosts.remove(one)
-        one.process.terminate()
+    def end(self, *hosts: Installation) -> None:
+        """End hosts, all at once, which must have been in order."""
+        for one in hosts:
+            self.hosts.remove(one)
+            one.process.terminate()
+        for one in hosts:
+            self._ended(one)
+
+    def _ended(self, one: Installation) -> None:
         assert one.process.wait(PATIENCE_S) == 0
         assert_nothing_broke(one)
 
@@ -144,7 +149,4 @@ def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
             servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
         one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
         yield one
-        for host in one.hosts:
-            host.process.terminate()
-        for host in list(one.hosts):
-            one.end(host)
+        one.end(*one.hosts)

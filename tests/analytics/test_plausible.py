@@ -72,8 +72,8 @@ def test_a_price_by_the_minute_is_seen_beside_one_by_the_second() -> None:
             Doubt(part="cached_input", message="1.5 is 1.5 times input (1)"),
         ),
         (
-            Price(input=0.1, output=0.1, cached_input=110.0),
-            Doubt(part="cached_input", message="110 is dearer than all but a few models"),
+            Price(input=0.05, output=0.1, cached_input=75.0),
+            Doubt(part="cached_input", message="75 is 1,500 times input (0.05)", is_error=True),
         ),
         (
             Price(input=1.0, output=1.0, cached_input=0.0001),

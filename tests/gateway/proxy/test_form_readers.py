@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.message import EmailMessage, Message
-from email.policy import HTTP, compat32
+from email.policy import HTTP, Policy, compat32
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -20,7 +21,9 @@ DECIDING = READ | {"_charset_", *FORBIDDEN_FIELDS}
 DASHES = b"--" + BOUNDARY
 HIDDEN = b'content-disposition: form-data; name="model"'
 ENDS = st.sampled_from([b"\r\n", b"\n", b"\r", b"", b" ", b"\x0b", b"\x85", b"\xe2\x80\xa8", b"-"])
-CRUMBS = st.sampled_from([DASHES, DASHES + b"--", HIDDEN, b"evil", b"--", b"\0", b"model"]) | ENDS | st.binary(max_size=4)
+CRUMBS = (
+    st.sampled_from([DASHES, DASHES + b"--", HIDDEN, b"evil", b"--", b"\0", b"model"]) | ENDS | st.binary(max_size=4)
+)
 SNIPPETS = st.lists(CRUMBS, max_size=9).map(b"".join)
 SMUGGLED = st.builds(
     lambda before, first, second, end: before + first + DASHES + end + second + HIDDEN + second + second + b"evil",
@@ -47,7 +50,7 @@ ODD_PARTS = st.builds(
     lambda first, name, second, headers, content: part(
         b"content-disposition: form-data" + first + b"; name=" + name + second, *headers, content=content
     ),
-    st.sampled_from([b"", b";filename=a", b"; filename=\"=?utf-8?q?=22;_name=3D=22model?=\""]),
+    st.sampled_from([b"", b";filename=a", b'; filename="=?utf-8?q?=22;_name=3D=22model?="']),
     st.sampled_from([b"model", b"'model'", b'"model"', b"f", b'"f"', b"=?utf-8?q?model?="]),
     st.sampled_from([b"", b";filename='a; name=model'", b"; filename*=utf-8''a%22%3b%20name=%22model", b"; name*0=m"]),
     HEADERS,
@@ -55,7 +58,9 @@ ODD_PARTS = st.builds(
 )
 ODD = PLAIN_PARTS | FILES | ODD_PARTS
 USUAL = st.lists(
-    st.tuples(st.sampled_from(["user", "stream", "n", "prompt", "metadata[user_id]"]), st.sampled_from(["", "1", "a\r\n"])),
+    st.tuples(
+        st.sampled_from(["user", "stream", "n", "prompt", "metadata[user_id]"]), st.sampled_from(["", "1", "a\r\n"])
+    ),
     max_size=4,
     unique_by=lambda one: one[0],
 ).map(lambda fields: [field("model", "direct"), *(field(name, value) for name, value in fields)])
@@ -64,10 +69,10 @@ PARTS = st.builds(
 )
 
 
-def seen_by_email(body: bytes, policy: object) -> dict[str, list[bytes]]:
+def seen_by_email(body: bytes, policy: Policy[Any]) -> dict[str, list[bytes]]:
     """Return the fields that decide something, each with all of its values."""
     head = b"content-type: " + KIND + b"\r\n\r\n"
-    whole = message_from_bytes(head + body, policy=policy)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    whole = message_from_bytes(head + body, policy=policy)
     seen: dict[str, list[bytes]] = {}
     payload = whole.get_payload()
     for one in payload if isinstance(payload, list) else []:
@@ -96,7 +101,7 @@ def seen_here(body: bytes) -> dict[str, list[bytes]] | None:
 @example([field("prompt", b"x\n" + DASHES + b"--\n"), field("model", "direct")])
 @example([field("model", "direct"), field("=?utf-8?q?model?=", "evil")])
 @example([field("model", "direct"), field("'model'", "evil")])
-def test_a_lenient_reader_sees_the_fields_that_were_decided_by(policy: object, parts: list[bytes]):
+def test_a_lenient_reader_sees_the_fields_that_were_decided_by(policy: Policy[Any], parts: list[bytes]):
     body = form(*parts)
     ours = seen_here(body)
 

@@ -93,7 +93,7 @@ FORMS = (
     transcription("of-a-browser", _HEARD, [_NAMED, field("language", "de"), _FILE], boundary=_BROWSER),
     transcription("of-curl", _HEARD, [_NAMED, _FILE], boundary=_CURL),
     transcription("file-first", _HEARD, [_FILE, field("temperature", "0"), _NAMED]),
-    transcription("quoted-boundary", _HEARD, [_NAMED, _FILE], boundary=b"a b:c=d", quoted=True),
+    transcription("quoted-boundary", _HEARD, [_NAMED, _FILE], boundary=b"----=_Part_0_123.456", quoted=True),
     transcription("without-last-line-end", _HEARD, [_NAMED, _FILE], end=b""),
     transcription(
         "all-fields",
