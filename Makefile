@@ -27,7 +27,7 @@ NPM = PATH="$(WHEEL)/bin:$$PATH" node "$(WHEEL)/lib/node_modules/npm/bin/npm-cli
 .PHONY: help run demo real-models test test-slow check clients fix bench lock clean again
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.ready-run  ## start Turnout: with turnout.toml if there is one, else in demonstration mode
 	@$(BIN)/turnout serve $(if $(wildcard turnout.toml),,--demo) $(ARGS)

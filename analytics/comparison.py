@@ -86,13 +86,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Both arms of one generation of a rollout, and their differences by the name of the figure.
 
     Times are microseconds since 1970 UTC: `since` (inclusive) and `until` (exclusive) as asked for, `first_at` and
-    `last_at` of the requests in it, `as_of` when it was computed. `step`: the one asked for, None: all. The requests in
-    it are of the steps `first_step` to `last_step`, and the candidate's percentage was `percent_low` to `percent_high`.
+    `last_at` of the requests in it, `as_of` when it was computed. `step`, `endpoint`: the one asked for, None:
+    all; `endpoints` counts both arms' requests by endpoint, the most first. The requests are of the steps `first_step`
+    to `last_step`, and the candidate's percentage was `percent_low` to `percent_high`.
     """
 
     rollout: str
     generation: int
     step: int | None
+    endpoint: str | None
+    endpoints: dict[str, int]
     since: int | None
     until: int | None
     as_of: int

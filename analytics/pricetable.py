@@ -31,10 +31,12 @@ _RATES = {
     "output_cost_per_image_token": "output_image",
     "input_cost_per_second": "input_second",
 }
+KEYS = {part: key for key, part in _RATES.items()}
+"""The format's key of a part's standard rate."""
 _TIERS = {"batches": "batch", "flex": "flex", "priority": "priority", "ultrafast": "ultrafast"}
 """The format's suffix, and what an answer's `service_tier` says."""
 
-_KEY = re.compile(rf"({'|'.join(_RATES)})(?:_above_(\d{{1,4}})k_tokens)?(?:_({'|'.join(_TIERS)}))?")
+_KEY = re.compile(rf"({'|'.join(_RATES)})(?:_above_([1-9][0-9]{{0,3}})k_tokens)?(?:_({'|'.join(_TIERS)}))?")
 _OTHER_UNIT = re.compile(
     r"(?!.*_per_token)\w+_per_(second|minute|hour|character|image|pixel|query|queries|request|page|credit|session|call|"
     r"text_message|unit|gb|video|1k)(_.+)?|(in|out)put_dbu_cost_per_token|citation_cost_per_token|"
@@ -47,16 +49,20 @@ _OTHER_WAY = frozenset({"tiered_pricing", "off_peak_pricing"})
 """A model with one of these has more prices than its tokens tell apart, so that it has none here."""
 
 _LIKE_A_PRICE = re.compile(r"cost|price|pricing|(^|_)per_|fee(s|$)")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_]{1,80}")
 _NO_MODEL = frozenset({"sample_spec"})
 """LiteLLM's file begins with an entry that explains the others."""
 
 _MOST_USD = 0.01
 """Per token; fifteen times the dearest model. Prices per million tokens are above it, but for a few cached ones."""
+_MOST_INT = 2**63
 _LEAST_USD = 1e-11
 _MOST_USD_A_SECOND = 1.0
 _DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
 _FINE_TUNED = "ft:"
 _ANY_DATE = "-*"
+_LONGEST_NAME = 256
+_LONGEST_SHOWN = 80
 
 
 class PriceTableError(ValueError):
@@ -111,6 +117,17 @@ def read_table(content: bytes) -> dict[str, Price]:
     return prices
 
 
+def name_fault(model: str) -> str:
+    """Return what keeps a text from being a model's name, or nothing: half of a surrogate pair, say."""
+    if 1 <= len(model) <= _LONGEST_NAME and model.isprintable():
+        return ""
+    return f"is no model's name; write 1 to {_LONGEST_NAME} characters that print, or take the model out"
+
+
+def _shown(text: str) -> str:
+    return json.dumps(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
+
+
 def _base(model: str) -> str:
     return ":".join(model.split(":", 2)[:2])
 
@@ -143,25 +160,27 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise PriceTableError([f"names {json.dumps(twice)} twice; take one of them out"])
+        raise PriceTableError([f"names {_shown(twice)} twice; take one of them out"])
     return found
 
 
 def _entry_problems(model: str, entry: object) -> Iterator[str]:
-    place = json.dumps(model)
+    place = _shown(model)
+    if fault := name_fault(model):
+        yield f"{place}: {fault}"
     if not isinstance(entry, dict):
         yield f"{place}: is not an object; write its prices in braces"
         return
     for key, value in cast("dict[str, Any]", entry).items():
         fault = _number_fault(key, value) if _KEY.fullmatch(key) else _key_fault(key)
         if fault:
-            yield f"{place}.{key if key.isidentifier() else json.dumps(key)}: {fault}"
+            yield f"{place}.{key if _PLAIN_KEY.fullmatch(key) else _shown(key)}: {fault}"
 
 
 def _key_fault(key: str) -> str:
     if _OTHER_UNIT.fullmatch(key) or key in _OTHER_WAY or not _LIKE_A_PRICE.search(key):
         return ""
-    near = difflib.get_close_matches(key, _RATES, n=1)
+    near = difflib.get_close_matches(key[:_LONGEST_SHOWN], _RATES, n=1)
     return f"unknown price{f'; did you mean {json.dumps(near[0])}?' if near else '; take it out, or bill it elsewhere'}"
 
 
@@ -170,6 +189,8 @@ def _number_fault(key: str, value: object) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "is no number; write USD per token, such as 1.5e-07"
+    if isinstance(value, int) and abs(value) >= _MOST_INT:
+        return f"a number of {len(str(abs(value)))} digits is no price; write USD per token, such as 1.5e-07"
     if not math.isfinite(value):
         return f"{value} is not finite; write USD per token, such as 1.5e-07"
     if value < 0:

@@ -15,6 +15,7 @@ from analytics.usage import Usage
 Unknown = Literal[
     "no_price",
     "no_usage",
+    "unclear_usage",
     "no_audio_price",
     "no_image_price",
     "no_cache_price",
@@ -22,7 +23,8 @@ Unknown = Literal[
     "no_tier_price",
     "no_long_context_price",
 ]
-"""Why a cost is NULL: the model has no price; no usage was reported; or the price lacks what this usage needs."""
+"""Why a cost is NULL: the model has no price; no usage was reported, or not all of it, or one that cannot be; or the
+price lacks what this usage needs."""
 
 Part = Literal[
     "input",
@@ -115,11 +117,17 @@ def cost(usage: Usage | None, price: Price | None, tier: str | None = None) -> C
         return Cost(0.0, None)
     if usage is None:
         return Cost(None, "no_usage")
+    if not usage.is_clear:
+        return Cost(None, "unclear_usage")
     rates, missing = _rates(price, _SAME_TIER.get(tier or "", tier or ""), usage.input or 0)
-    if rates is None:
-        return Cost(None, missing)
-    if usage.input is None or usage.output is None:
+    return Cost(None, missing) if rates is None else _billed(usage, rates, missing)
+
+
+def _billed(usage: Usage, rates: Rates, missing: Unknown) -> Cost:
+    if usage.input is None:
         return _by_duration(usage, rates)
+    if usage.output is None and not _output_is_free(rates):
+        return Cost(None, "no_usage")
     return _by_tokens(usage, rates, missing)
 
 
@@ -180,6 +188,11 @@ def _rate(rates: Rates, part: Part) -> float | None:
         if rate is not None:
             return rate
     return None
+
+
+def _output_is_free(rates: Rates) -> bool:
+    """Tell whether output costs 0, however much of it there was: so it is with embeddings."""
+    return rates.output == 0 and not (rates.reasoning_output or rates.output_audio or rates.output_image)
 
 
 def _by_tokens(usage: Usage, rates: Rates, missing: Unknown) -> Cost:

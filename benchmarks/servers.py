@@ -97,7 +97,7 @@ candidate = "candidate"
     with _ended(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
         addresses = json.loads(_awaited(state / "addresses.json"))
         _wait_until_ready(f"{addresses['gateway']}/readyz")
-        keys = dict(line.split(" ") for line in (state / "first-keys").read_text().splitlines())
+        keys = dict(line.split()[:2] for line in (state / "first-keys").read_text().splitlines())
         _set_percent(addresses["console"], keys["admin"])
         workers = tuple(pid for pid in _children(process.pid) if "gateway.proxy" in _command(pid))
         yield Server(name="turnout", url=addresses["gateway"], key=keys["application"], pids=workers)

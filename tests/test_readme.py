@@ -74,7 +74,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
     try:
         addresses = wait_for(folder, process)
-        keys = dict(line.split() for line in (folder / "turnout-data/first-keys").read_text().splitlines())
+        keys = dict(line.split()[:2] for line in (folder / "turnout-data/first-keys").read_text().splitlines())
         yield Demo(
             folder=folder,
             gateway=addresses["gateway"],

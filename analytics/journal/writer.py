@@ -45,7 +45,7 @@ class Writer:
     """The journal of one `(worker, boot)`.
 
     `directory` is made when missing. `worker` takes letters, digits, `.`, `_` and `-`; `boot` no `-`. `clock` gives
-    monotonic seconds. A segment ends at `segment_bytes`, or with the first frame after `segment_s` seconds. At most
+    monotonic seconds. A segment ends at `segment_bytes`; after `segment_s` seconds too, once it holds a frame. At most
     `ring_bytes` of frames wait in memory. `pwrite` and `datasync` are the system's.
 
     Counts of frames: `lost` will never be in a segment; `kept` had to wait; of these, `written_late` are in one now.
@@ -137,10 +137,12 @@ class Writer:
     def tend(self) -> None:
         """Write some of what waits, if the disk takes it: for the thread that appends, a few times a second.
 
-        It also puts the copy of a segment that was removed in that one's place.
+        It also puts the copy of a segment that was removed in that one's place, and ends an old segment even if no
+        frame comes any more: its content must not stay in the journal.
         """
         self._put_back()
         self._drain(_TEND_FRAMES)
+        self._end_old()
 
     def sync(self) -> None:
         """Make everything appended so far durable. For another thread: safe beside `append`, and may take its time.
@@ -246,6 +248,12 @@ class Writer:
             last.release()
             self._retired.append(last)
         return True
+
+    def _end_old(self) -> None:
+        """Start the next segment, once `sync` has made it, if the present one is old and not empty."""
+        segment = self._segment
+        if self._spares and segment is not None and segment.frames and (now_s := self._clock()) >= segment.ends_s:
+            self._rotate(now_s)
 
     def _put_back(self) -> None:
         """Go on in the copy of a segment that was removed."""

@@ -5,37 +5,43 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from analytics.comparison import Comparison, LeftOut, arm_figures, differences
 from analytics.warehouse.database import Warehouse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
+class Narrowing(msgspec.Struct, frozen=True, kw_only=True):
+    """Which requests alone; None: all. Times in microseconds since 1970 UTC, `since` inclusive, `until` exclusive."""
+
+    step: int | None = None
+    endpoint: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+EVERYTHING = Narrowing()
+
+
 def compare(
-    warehouse: Warehouse,
-    rollout: str,
-    generation: int,
-    *,
-    as_of: int,
-    step: int | None = None,
-    since: int | None = None,
-    until: int | None = None,
+    warehouse: Warehouse, rollout: str, generation: int, *, as_of: int, to: Narrowing = EVERYTHING
 ) -> Comparison:
-    """Return the head-to-head table of a generation of a rollout, or of one step; times in microseconds since 1970 UTC.
+    """Return the head-to-head table of a generation of a rollout, narrowed `to` some requests.
 
     Raises:
         WarehouseError: the lake gives no answer.
     """
-    span = {"since": _moment(since), "until": _moment(until)}
-    asked = {"rollout": rollout, "generation": generation, "step": step, **span}
+    span = {"since": _moment(to.since), "until": _moment(to.until)}
+    asked = {"rollout": rollout, "generation": generation, "step": to.step, "endpoint": to.endpoint, **span}
     base, candidate = warehouse.ask("compare", asked)
     rows = [row for row in (base, candidate) if row["requests"]]
     return Comparison(
         rollout=rollout,
         generation=generation,
-        step=step,
-        since=since,
-        until=until,
+        **msgspec.structs.asdict(to),
+        endpoints={one["endpoint"]: one["requests"] for one in base["endpoints"] or ()},
         as_of=as_of,
         first_at=min((_micros(row["first_at"]) for row in rows), default=None),
         last_at=max((_micros(row["last_at"]) for row in rows), default=None),

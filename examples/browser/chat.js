@@ -1,6 +1,7 @@
 // Asks the page's own backend, shows the answer as it comes, and sends what the user thought of it.
 // All that a model says is put into the page as text, never as HTML.
 
+const scroller = document.querySelector("main");
 const talk = document.querySelector("#talk");
 const form = document.querySelector("#ask");
 const question = document.querySelector("#question");
@@ -30,6 +31,7 @@ async function ask(words) {
   messages.push({ role: "user", content: words });
   const answer = document.querySelector("#answer").content.firstElementChild.cloneNode(true);
   talk.append(answer);
+  scroller.scrollTop = scroller.scrollHeight;
   busy(new AbortController());
   let text = "";
   let id = null;
@@ -39,8 +41,7 @@ async function ask(words) {
       if (chunk.error) throw new Error(chunk.error.message);
       id = chunk.id;
       text += chunk.choices[0]?.delta?.content ?? "";
-      answer.querySelector(".text").textContent = text;
-      answer.scrollIntoView({ block: "end" });
+      following(() => (answer.querySelector(".text").textContent = text));
     }
   } catch (error) {
     trouble = error.name === "AbortError" ? "Stopped." : error.message;
@@ -48,9 +49,15 @@ async function ask(words) {
   if (text) messages.push({ role: "assistant", content: text });
   else answer.remove();
   if (!text) messages.pop();
-  if (id && text) offerThumbs(answer, id);
-  talk.lastElementChild?.scrollIntoView({ block: "end" });
-  busy(null, trouble);
+  if (id && text) following(() => offerThumbs(answer, id));
+  following(() => busy(null, trouble));
+}
+
+// Who reads at the end stays there, whatever the change adds; who has scrolled up is left where they are.
+function following(change) {
+  const isAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
+  change();
+  if (isAtEnd) scroller.scrollTop = scroller.scrollHeight;
 }
 
 function offerThumbs(answer, id) {

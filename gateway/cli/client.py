@@ -66,7 +66,7 @@ class Console(Protocol):
         ...
 
     def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
-        """Return a rollout's head-to-head table; `asked`: some of `generation`, `step`, `since`, `until`."""
+        """Return a rollout's head-to-head table; `asked`: `generation`, `step`, `endpoint`, `since`, `until`."""
         ...
 
     def list_keys(self) -> list[KeyView]:

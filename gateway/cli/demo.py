@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from gateway.cli import Abort
+from gateway.cli import INTERRUPTED, Abort
 from gateway.cli.story import PERCENTS, TURNOUT, Story, begin, end, own_environment
 
 _READY_S = 90.0
@@ -40,9 +40,19 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play the demonstration to its end."""
+    """Play the demonstration to its end; broken off, say what is left of it."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    try:
+        return _play(arguments)
+    except KeyboardInterrupt:
+        kept: Path | None = arguments.keep
+        left = "everything of it was removed" if kept is None else f"its files so far are in {kept}"
+        message = f"the demonstration was broken off; {left}"
+        raise Abort(message, exit_code=INTERRUPTED) from None
+
+
+def _play(arguments: argparse.Namespace) -> int:
     with _place(arguments.keep) as folder:
         story = Story(folder, arguments.users)
         with _serving(folder) as ready:

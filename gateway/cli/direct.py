@@ -72,7 +72,8 @@ class DirectConsole:
     def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
         """Return a rollout's head-to-head table."""
         numbers = {part: int(asked[part]) for part in ("generation", "step") if part in asked}
-        return self._reports.compare(name, **numbers, since=asked.get("since"), until=asked.get("until"))
+        since, until = asked.get("since"), asked.get("until")
+        return self._reports.compare(name, **numbers, endpoint=asked.get("endpoint"), since=since, until=until)
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from gateway.cli import Abort
+from gateway.cli import INTERRUPTED, Abort
 from gateway.cli.progress import Progress
 from gateway.cli.table import write_json, write_table
 from gateway.cli.target import find_target
@@ -84,15 +85,28 @@ def run(arguments: argparse.Namespace) -> int:
         return post.summary() if post is not None else None
 
     started = time.monotonic()
-    feedback = uvloop.run(replay())
+    with _told(results, len(rows), progress):
+        feedback = uvloop.run(replay())
     wall_s = time.monotonic() - started
-    progress.end()
     cut = sum(prompt_bytes(row) > wording.most_prompt_bytes for row in rows)
     summary = summarise(results, wall_s=wall_s, trace_s=rows[-1].at_s, prompts_cut=cut, feedback=feedback)
     if arguments.users_file is not None:
         _write_users(arguments.users_file, results, arguments.users)
     _print(summary, arguments)
     return 1 if summary.failed or (feedback is not None and feedback.failed) else 0
+
+
+@contextmanager
+def _told(results: Sequence[Result], total: int, progress: Progress) -> Generator[None]:
+    """Leave the progress's line in the end; broken off by Ctrl-C, say how far it came."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.end()
+        failed = sum(result.failure is not None for result in results)
+        message = f"broken off: {len(results):,} of {total:,} requests were answered, {failed:,} of them failed"
+        raise Abort(message, exit_code=INTERRUPTED) from None
+    progress.end()
 
 
 def _print(summary: Summary, arguments: argparse.Namespace) -> None:

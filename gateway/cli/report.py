@@ -32,6 +32,9 @@ def add_parser(commands: Any) -> None:
     add = compare.add_argument
     add("rollout", metavar="ROLLOUT", nargs="?", help="a rollout or its flag; without it: the only one")
     add("--step", type=_number, metavar="N", help="one step alone: between two moves of the percentage (default: all)")
+    add(
+        "--endpoint", metavar="NAME", help="one endpoint alone, as the records name it: chat.completions (default: all)"
+    )
     add("--generation", type=_number, metavar="N", help="a former generation of its arms (default: the present)")
     add(
         "--since",
@@ -52,7 +55,7 @@ def add_parser(commands: Any) -> None:
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """Print one comparison."""
-    wanted = {name: getattr(arguments, name) for name in ("generation", "step", "since", "until")}
+    wanted = {name: getattr(arguments, name) for name in ("generation", "step", "endpoint", "since", "until")}
     with reach(arguments) as console:
         found = console.compare(arguments.rollout, {name: value for name, value in wanted.items() if value is not None})
     if arguments.json:
@@ -65,7 +68,8 @@ def run_compare(arguments: argparse.Namespace) -> int:
 def write_comparison(found: Comparison) -> None:
     """Print both arms beside each other, and what they are made of."""
     base, candidate = found.base, found.candidate
-    sys.stdout.write(f"Rollout {found.rollout}, generation {found.generation}: {_span(found)}\n\n")
+    sys.stdout.write(f"Rollout {found.rollout}, generation {found.generation}: {_span(found)}\n")
+    sys.stdout.write(f"{_endpoints(found)}\n")
     write_table(("", "base", "candidate", "difference"), _rows(found), figures=(1, 2))
     sys.stdout.write("\n")
     for name, arm in (("base", base), ("candidate", candidate)):
@@ -110,8 +114,12 @@ def _rows(found: Comparison) -> list[Sequence[object]]:
         _row("99 of 100 answered within (p99)", found, "latency_p99_ms", _ms),
         _row("first words within, half of streams (TTFT)", found, "ttft_p50_ms", _ms),
         _row("tokens per answer", found, "output_tokens", _tokens),
-        _row("cost per request", found, "cost_usd", usd),
-        ("total cost", _known(base.total_cost_usd, usd), _known(candidate.total_cost_usd, usd), ""),
+        (
+            "cost per request",
+            *_dollars(base.cost_usd.value, candidate.cost_usd.value),
+            _relative(by["cost_usd"], base.cost_usd),
+        ),
+        ("total cost", *_dollars(base.total_cost_usd, candidate.total_cost_usd), ""),
         ("requests of unknown cost", _unknown(base), _unknown(candidate), ""),
         (
             "satisfied users, of those who rated",
@@ -189,6 +197,12 @@ def usd(value: float) -> str:
     return f"${value:.4g}" if value >= 0.0001 else f"${value:.10f}".rstrip("0").rstrip(".")
 
 
+def _dollars(*amounts: float | None) -> list[str | None]:
+    """Write amounts that stand beside each other, all with the decimals of the one that needs the most."""
+    decimals = max((len(usd(one).partition(".")[2]) for one in amounts if one is not None), default=0)
+    return [None if one is None else f"${one:,.{decimals}f}" for one in amounts]
+
+
 def _span(found: Comparison) -> str:
     if found.first_at is None or found.last_at is None:
         return "no request of a split user yet"
@@ -201,6 +215,14 @@ def _percent(found: Comparison) -> str:
     if low is None or high is None:
         return ""
     return f"; candidate at {low:g} %" if low == high else f"; candidate at {low:g} to {high:g} % of users"
+
+
+def _endpoints(found: Comparison) -> str:
+    """Say which endpoints are mixed in the figures; nothing where it is one."""
+    if len(found.endpoints) < 2:
+        return ""
+    counts = ", ".join(f"{name} {count:,}" for name, count in found.endpoints.items())
+    return f"{counts}; --endpoint {next(iter(found.endpoints))} for one alone\n"
 
 
 def _notes(found: Comparison) -> list[str]:

@@ -29,11 +29,21 @@ def add_parser(commands: Any) -> None:
     """Add `serve`."""
     environment = process_environment()
     parser = commands.add_parser("serve", help="run the gateway, the shipper and the console on this host")
-    parser.add_argument("--config", type=Path, default=config_path(environment), help="default: %(default)s")
-    parser.add_argument("--state-dir", type=Path, default=state_dir(environment), help="default: %(default)s")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=config_path(environment),
+        help="the configuration; default: $TURNOUT_CONFIG, else turnout.toml",
+    )
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=state_dir(environment),
+        help="where its state is; default: $TURNOUT_STATE_DIR, else turnout-data",
+    )
     parser.add_argument("--demo", action="store_true", help="two simulated models and a ready-made configuration")
-    parser.add_argument("--host", help="address of the data plane; default: the file's, or 127.0.0.1")
-    parser.add_argument("--port", type=_port, help="port of the data plane; 0: any; default: the file's, or 8080")
+    parser.add_argument("--host", help="address of the gateway; default: the file's, or 127.0.0.1")
+    parser.add_argument("--port", type=_port, help="port of the gateway; 0: any; default: the file's, or 8080")
     parser.add_argument("--console-port", type=_port, help="port of the console; 0: any; default: the file's, or 8081")
     parser.add_argument("--workers", type=_workers, help="worker processes; default: the file's, or one per core")
     parser.add_argument("--takeover", action="store_true", help="take over from the `turnout serve` that runs here")

@@ -39,7 +39,7 @@ class Story:
     def __init__(self, folder: Path, users: int) -> None:
         self._place = ("--state-dir", str(folder))
         self._users = users
-        self._failed = self._sent = self._rated = 0
+        self._failed = self._sent = self._pieces = 0
         self.last_step = 0
 
     def step(self, at: int, percent: str, rows: int) -> None:
@@ -57,7 +57,8 @@ class Story:
         both, share = found["users_on_both_arms"], found["candidate_user_share"] or 0.0
         _say(_REPLAYED.format(both=f"{both:,}" if both else "nobody", share=f"{share:.1%}".replace("%", " %"), **found))
         self._failed += found["failed"]
-        self._sent, self._rated = found["requests"], found["feedback"]["requests"]
+        self._sent = found["requests"]
+        self._pieces += found["feedback"]["accepted"]
 
     def compare(self, number: int) -> None:
         """Show the last step's table, as soon as everything is in the lake."""
@@ -78,10 +79,14 @@ class Story:
         _say(_VERIFIED.format(**found))
 
     def _has_arrived(self, found: Comparison) -> bool:
-        """Tell whether the lake has all that the last replay sent, late ratings too."""
-        base, candidate = found.base, found.candidate
-        requests, ratings = base.requests + candidate.requests, base.ratings + candidate.ratings
-        return requests >= self._sent and ratings >= self._rated
+        """Tell whether the lake has all requests of the last replay, and every piece of feedback, late ones too."""
+        if found.base.requests + found.candidate.requests < self._sent:
+            return False
+        fates: list[dict[str, Any]] = json.loads(self._turnout("feedback", "count", "--json"))
+        pieces = sum(
+            count for fate in fates for status, count in fate.items() if status not in {"application", "unmatched"}
+        )
+        return pieces >= self._pieces
 
     def _report(self, words: Sequence[str]) -> Comparison:
         return msgspec.json.decode(self._turnout(*words, "--json"), type=Comparison)
@@ -101,17 +106,26 @@ def in_words(found: Comparison) -> str:
     """Return the table's three main lines as a sentence; what may be chance is said to be."""
     base, candidate = found.base.satisfaction.value, found.candidate.satisfaction.value
     liked = found.difference["satisfaction"]
-    slower, dearer = found.difference["latency_p50_ms"].relative, found.difference["cost_usd"].relative
-    if base is None or candidate is None or slower is None or dearer is None:
+    by = found.difference
+    slower, slowest, dearer = (by[name].relative for name in ("latency_p50_ms", "latency_p99_ms", "cost_usd"))
+    if base is None or candidate is None or slower is None or slowest is None or dearer is None:
         return _TOO_FEW
     proven = liked.low is not None and liked.high is not None and (liked.low > 0 or liked.high < 0)
     taste = _TASTES[proven, candidate > base]
     return _IN_WORDS.format(
-        taste=taste, base=base, candidate=candidate, time=_more(slower), cost=_more(dearer)
+        taste=taste, base=base, candidate=candidate, time=_times(slower, slowest), cost=_more(dearer)
     ).replace("%", " %")
 
 
+def _times(half: float, slowest: float) -> str:
+    """Say what the p50 says, and the p99 too where it says something else."""
+    agree = slowest * half > 0 or round(slowest, 2) == 0
+    return f"{_more(half)} time" if agree else f"{_more(half)} time, but the slowest one in a hundred {_more(slowest)}"
+
+
 def _more(relative: float) -> str:
+    if round(relative, 2) == 0:
+        return "as much"
     return f"{abs(relative):.0%} {'more' if relative > 0 else 'less'}"
 
 
@@ -161,7 +175,8 @@ _COMPARE = """Which is better? Every request was recorded with model, latency, t
    request. DuckDB adds up the step at {percent} %, when both models had the same hours and about as many users:"""
 
 _IN_WORDS = """   In words: {taste} ({candidate:.0%} of the ratings are good, {base:.0%} with the base).
-   It takes {time} time and costs {cost}. Whether that is worth it, a person decides."""
+   Half of its answers take {time}; a request costs {cost}.
+   Whether that is worth it, a person decides."""
 
 _TASTES = {
     (True, True): "Users like the candidate more",

@@ -71,7 +71,7 @@ def _found_key(directory: Path) -> str | None:
         lines = [line.split() for line in (directory / _FIRST_KEYS_FILE).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError):
         return None
-    return next((words[1] for words in lines if words[:1] == ["application"] and len(words) == 2), None)
+    return next((words[1] for words in lines if words[:1] == ["application"] and len(words) in {2, 3}), None)
 
 
 def _is_local(host: str) -> bool:

@@ -24,7 +24,7 @@ from gateway.settings.snapshot import Snapshot
 from rollout.assignment import assign
 from rollout.audit import Entry
 from rollout.change import Held, State, force, live, set_percent
-from rollout.flag import parse_percent, user_hash
+from rollout.flag import Flag, parse_percent, user_hash
 from rollout.stores.ledger import Ledger
 
 ReadWorkers = Callable[[], Sequence[WorkerView]]
@@ -131,8 +131,8 @@ class Control:
         key, hashed, killed = user_key_bytes(user), bytes.fromhex(self._hash(user)), self._killed()
         return [_whois(live(state, rollout), key, hashed, killed=killed) for rollout in names]
 
-    def generation(self, name: str | None = None) -> tuple[str, int]:
-        """Return a rollout's name and its present generation; without a name those of the only rollout there is."""
+    def flag(self, name: str | None = None) -> Flag:
+        """Return a rollout's flag; without a name that of the only rollout there is."""
         state = self._state()
         if name is None:
             names = _live_names(state, self._publication)
@@ -141,7 +141,7 @@ class Control:
                 raise BadRequestError(message, code="ambiguous_rollout", param="rollout")
             name = names[0]
         rollout = name if name in state.rollouts else self._resolved(state, name)
-        return rollout, state.rollouts[rollout].flag.generation
+        return state.rollouts[rollout].flag
 
     def history(self, name: str, *, verify: bool = False, limit: int | None = None) -> HistoryView:
         """Return a rollout's audit entries, newest first; a retired rollout keeps its history."""

@@ -28,6 +28,7 @@ from rollout.stores.ledger import LedgerError
 GRACE_S = 10
 WATCH_S = 0.5
 _NEVER = object()
+_REFUSED = "configuration refused; the last good one stays"
 
 _log = logging.getLogger("turnout.console")
 
@@ -100,6 +101,7 @@ def _published(state_dir: Path, watch: ConfigWatch, environment: Mapping[str, st
 class ConfigWatch:
     """Notices a changed configuration file and judges it whole; a bad one is said, and the last good one stays.
 
+    So it is with a file that the judgement itself fails at, for whatever reason.
     `problems` are those of the file as it was looked at last. The first look finds it changed.
     """
 
@@ -114,15 +116,21 @@ class ConfigWatch:
         mark = self._mark()
         if mark == self._seen:
             return None
-        self._beside = files_beside(self.path) or self._beside
-        self._seen = self._mark()
         try:
+            self._beside = files_beside(self.path) or self._beside
+            self._seen = self._mark()
             definitions, warnings = load_checked(self.path, None)
             self.problems = ()
         except SettingsError as error:
             self.problems = error.problems
             for problem in error.problems:
-                _log.error("configuration refused; the last good one stays", extra=self._said(problem))
+                _log.error(_REFUSED, extra=self._said(problem))
+            return None
+        except Exception as error:  # noqa: BLE001 - said as a warning; the last good configuration stays
+            self._seen = self._mark()
+            problem = Problem(path="", message=_unexpected(error))
+            self.problems = (problem,)
+            _log.exception(_REFUSED, extra=self._said(problem))
             return None
         for problem in warnings:
             _log.warning("configuration", extra=self._said(problem))
@@ -135,10 +143,15 @@ class ConfigWatch:
         return [_stamp(path) for path in (self.path, *self._beside)]
 
 
+def _unexpected(error: Exception) -> str:
+    """Say what nobody foresaw: an error of Turnout's own, which is no reason to go on in silence."""
+    return f"it failed with {type(error).__name__}, at a place that the console's log names; undo the last change of it"
+
+
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return (status.st_ino, status.st_size, status.st_mtime_ns)
 
@@ -165,13 +178,18 @@ class Uptake:
         try:
             self._take(definitions)
         except ApiError as error:
-            self._untaken = definitions
-            if error.message != self._trouble:
-                _log.error("configuration not taken up yet; it is tried again", extra={"reason": error.message})
-            self._trouble = error.message
+            self._wait(definitions, error.message)
+        except Exception as error:  # noqa: BLE001 - said as a warning; the last good configuration stays
+            self._wait(definitions, _unexpected(error), error)
         else:
             self._trouble = None
             _log.info("configuration taken up")
+
+    def _wait(self, definitions: Configuration, trouble: str, error: Exception | None = None) -> None:
+        self._untaken = definitions
+        if trouble != self._trouble:
+            _log.error("configuration not taken up yet; it is tried again", extra={"reason": trouble}, exc_info=error)
+        self._trouble = trouble
 
 
 @asynccontextmanager
@@ -196,5 +214,6 @@ async def _reload(watch: ConfigWatch, installation: Installation) -> None:
         try:
             await asyncio.to_thread(uptake.look)
             installation.control.refused = uptake.refused()
-        except Exception:  # noqa: BLE001 - the task's outermost loop: logged, and it goes on
+        except Exception as error:  # noqa: BLE001 - the task's outermost loop: said, and it goes on
+            installation.control.refused = (_unexpected(error),)
             _log.exception("watching the configuration failed; it goes on")

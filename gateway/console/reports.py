@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import anyio
 
 from analytics.comparison import Comparison
 from gateway.console.control import Control
-from gateway.errors import ApiError, BadRequestError
+from gateway.errors import ApiError, BadRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from analytics.warehouse.database import Warehouse
@@ -54,30 +55,38 @@ class Reports:
         *,
         generation: int | None = None,
         step: int | None = None,
+        endpoint: str | None = None,
         since: str | None = None,
         until: str | None = None,
     ) -> Comparison:
         """Return the head-to-head table of a rollout; None: the only one.
 
-        Without a `generation` it is the present one, without a `step` all of its steps. `since` and
+        Without a `generation` it is the present one, without a `step` or an `endpoint` all of them. `since` and
         `until` are written by ISO 8601; without a zone they are UTC.
+
+        Raises:
+            ApiError: there is no such rollout, step or endpoint, a time is none, or the lake gives no answer.
         """
-        name, present = self._control.generation(rollout)
+        flag = self._control.flag(rollout)
         first, end = parse_moment(since, "since"), parse_moment(until, "until")
         if first is not None and end is not None and first >= end:
             message = f"since {since} is not before until {until}; exchange them, or leave one out"
             raise BadRequestError(message, param="since")
         # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for reports should pay.
         from analytics.warehouse.database import WarehouseError  # noqa: PLC0415 - see above
-        from analytics.warehouse.reports import compare  # noqa: PLC0415 - see above
+        from analytics.warehouse.reports import Narrowing, compare  # noqa: PLC0415 - see above
 
-        wanted = present if generation is None else generation
+        wanted = flag.generation if generation is None else generation
+        ask = partial(compare, self._warehouse(), flag.rollout, wanted, as_of=time.time_ns() // 1000)
         try:
-            return compare(
-                self._warehouse(), name, wanted, as_of=time.time_ns() // 1000, step=step, since=first, until=end
-            )
+            found = ask(to=Narrowing(step=step, endpoint=endpoint, since=first, until=end))
+            if step is not None and not _requests(found):
+                _check_step(step, flag.step if wanted == flag.generation else ask().last_step or 0)
+            if endpoint is not None and not _requests(found):
+                _check_endpoint(endpoint, ask(to=Narrowing(step=step, since=first, until=end)))
         except WarehouseError as error:
             raise ReportError(str(error)) from error
+        return found
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -91,6 +100,25 @@ class Reports:
             if self._opened is None:
                 self._opened = Warehouse(Directory(self._lake))
             return self._opened
+
+
+def _requests(found: Comparison) -> int:
+    return found.base.requests + found.candidate.requests
+
+
+def _check_step(step: int, last: int) -> None:
+    """Refuse a step that never was: an empty table would look like one without requests."""
+    if step > last:
+        there = f"steps 1 to {last} exist" if last > 1 else "only step 1 exists" if last else "none exists yet"
+        message = f"no such step: {step}; {there}"
+        raise NotFoundError(message, param="step", code="step_not_found")
+
+
+def _check_endpoint(endpoint: str, others: Comparison) -> None:
+    """Refuse an endpoint that nobody called, where others were: most likely its name is wrong."""
+    if others.endpoints:
+        message = f"no request of the endpoint {endpoint!r}; there are: {', '.join(others.endpoints)}"
+        raise NotFoundError(message, param="endpoint", code="endpoint_not_found")
 
 
 def parse_moment(text: str | None, place: str) -> int | None:

@@ -39,6 +39,9 @@ def admit(decisions: Decisions, headers: Mapping[bytes, bytes]) -> Caller:
         message = "No API key was sent. Send your application's key as 'Authorization: Bearer <key>'."
         raise UnauthorizedError(message)
     caller = decisions.caller(token)
+    if caller is None and "," in token:
+        message = "More than one API key was sent; send the header 'authorization' once, with your application's key."
+        raise UnauthorizedError(message)
     if caller is None:
         message = (
             "The API key is no application's key that is known here, or it was revoked. "
@@ -103,10 +106,15 @@ def tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return read
 
 
-def unknown_model(model: str) -> NotFoundError:
-    """Return the refusal of a model name that leads nowhere."""
+def unknown_model(model: str, *, is_default: bool = False) -> NotFoundError:
+    """Return the refusal of a model name that leads nowhere; `is_default`: the request named none."""
     shown = model if len(model) <= _SHOWN_CHARACTERS else f"{model[:_SHOWN_CHARACTERS]}..."
     message = f"The model {shown!r} does not exist here; GET /v1/models lists the names that do."
+    if is_default:
+        message = (
+            f"The request names no model, so the default {shown!r} was taken, which does not exist here; "
+            "set 'model' to one of the names that GET /v1/models lists."
+        )
     return NotFoundError(message, param="model", code="model_not_found")
 
 

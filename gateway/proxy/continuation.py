@@ -26,7 +26,7 @@ def elsewhere(choice: Choice, route: Route, view: View) -> Choice | None:
         return None
     arm = "candidate" if assignment.arm == "base" else "base"
     deployment = route.candidate if arm == "candidate" else route.base
-    if deployment.base_url == choice.deployment.base_url:
+    if deployment.upstream == choice.deployment.upstream:
         return None
     is_closed = view.killed or not flag.percent or assignment.reason == "targeting_match"
     if arm == "candidate" and is_closed:

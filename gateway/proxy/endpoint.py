@@ -18,7 +18,7 @@ from gateway.proxy.entry import Entry, Journal, Tally
 from gateway.proxy.forwarding import forwarded
 from gateway.proxy.identity import identify
 from gateway.proxy.queueing import Throttle
-from gateway.proxy.reading import Reading, kept_headers, read, rewritten
+from gateway.proxy.reading import Reading, kept_headers, may_play, read, rewritten
 from gateway.proxy.relay import Passing, relay, unanswered
 from gateway.proxy.snapshot import Caller, Holder, View
 from gateway.proxy.upstream import Call, Fault, Upstream
@@ -90,7 +90,7 @@ class Inference:
         user = identify(caller, connection.headers, reading)
         route = view.decisions.route(reading.model, live=exchange.facts["purpose"] == "live")
         if route is None:
-            raise unknown_model(reading.model)
+            raise unknown_model(reading.model, is_default=reading.text("model") is None)
         choice = choose(view, route, user)
         exchange.learn(**choice.facts())
         headers.extend(exposed(choice, caller.application.expose))
@@ -164,7 +164,7 @@ def _call(asked: _Asked, choice: Choice, *, inject_usage: bool) -> Call:
     connection, limits, stream = asked.connection, choice.deployment.limits, asked.reading.stream
     sent = forwarded(connection.headers, (*choice.deployment.forwards, *kept_headers(asked.reading)))
     query = f"?{connection.query.decode('ascii')}" if connection.query else ""
-    plays = asked.endpoint.is_media and not stream
+    plays = may_play(asked.reading, asked.endpoint)
     return Call(
         method="POST",
         url=f"{choice.deployment.base_url}{connection.path.removeprefix('/v1')}{query}",

@@ -59,6 +59,7 @@ KNOWN: Mapping[str, Endpoint] = {
     "/v1/score": Endpoint(name="score", last_events=0),
 }
 
+_WORDS = re.compile(r"[a-z0-9]+")
 _PLAIN = re.compile(r"/v1/([a-z0-9_-]{1,64})(?:/[a-z0-9_-]{1,64}){0,3}")
 _OF_THE_ACCOUNT = frozenset(
     {
@@ -71,7 +72,10 @@ _OF_THE_ACCOUNT = frozenset(
         "evals",
         "feedback",
         "files",
+        "batch",
         "fine-tunes",
+        "fine-tuning",
+        "fine_tunes",
         "fine_tuning",
         "models",
         "organization",
@@ -89,6 +93,59 @@ _OF_THE_ACCOUNT = frozenset(
 """What is kept at the upstream, or opens a way around the gateway (`realtime` hands out keys); many take a `model`."""
 
 
+_GOVERNING = frozenset(
+    {
+        "admin",
+        "api",
+        "billing",
+        "budget",
+        "budgets",
+        "config",
+        "consents",
+        "create",
+        "credential",
+        "credentials",
+        "customer",
+        "customers",
+        "delete",
+        "deploy",
+        "deployment",
+        "deployments",
+        "engine",
+        "engines",
+        "invite",
+        "invites",
+        "key",
+        "keys",
+        "live",
+        "load",
+        "lora",
+        "member",
+        "members",
+        "model",
+        "permission",
+        "permissions",
+        "register",
+        "remove",
+        "role",
+        "roles",
+        "secret",
+        "secrets",
+        "session",
+        "sessions",
+        "spend",
+        "team",
+        "teams",
+        "unload",
+        "update",
+        "user",
+        "users",
+        "voices",
+    }
+)
+"""Words of paths by which some server's models, accounts or keys are governed, such as vLLM's `load_lora_adapter`."""
+
+
 def endpoint_of(path: str) -> Endpoint | None:
     """Return what a POST to this path asks for, or None where a model's name alone leads nowhere."""
     if (known := KNOWN.get(path)) is not None:
@@ -96,8 +153,8 @@ def endpoint_of(path: str) -> Endpoint | None:
     plain = _PLAIN.fullmatch(path)
     if plain is None or plain[1] in _OF_THE_ACCOUNT or path.startswith(_BELOW_KNOWN):
         return None
-    return OTHER
+    return None if _GOVERNING & set(_WORDS.findall(path)) else OTHER
 
 
-_BELOW_KNOWN = ("/v1/chat/completions/", "/v1/responses/", "/v1/videos/")
+_BELOW_KNOWN = tuple(f"{known}/" for known in KNOWN)
 """What an endpoint made and the upstream keeps, by its id."""

@@ -8,8 +8,9 @@ import msgspec
 
 from analytics.pricing import Price, cost
 from analytics.record import Arm, Attempt, Opened, Outcome, Record, UsageSource
-from analytics.usage import Usage, reported
+from analytics.usage import UNCLEAR, Usage, reported
 from gateway.proxy import reply
+from gateway.proxy.endpoints import OTHER
 
 _MS = 1000.0
 MAX_ID_CHARACTERS = 256
@@ -150,7 +151,7 @@ class Exchange:
         attempt = None if called is None else self._attempt(called, error_class, tried_ms, spent.usd)
         self.record = Record(
             **self.facts,
-            outcome=outcome,
+            outcome="client_error" if error_class == "http_404" and self._is_unlisted() else outcome,
             status=status,
             error_class=error_class,
             response_id=self._response_id,
@@ -174,6 +175,10 @@ class Exchange:
         )
         return self.record
 
+    def _is_unlisted(self) -> bool:
+        """Tell whether nobody but the caller says that there is such a path."""
+        return self._called is not None and (self._called.model is None or self.facts["endpoint"] == OTHER.name)
+
     def _attempt(
         self, called: Called, error_class: str | None, upstream_ms: float | None, usd: float | None
     ) -> Attempt:
@@ -196,7 +201,8 @@ class Exchange:
                     self._response_id = part.id
                 self._tier = part.service_tier or self._tier
                 if part.usage is not None:
-                    self._usage = reported(part.usage) or self._usage
+                    found = reported(part.usage, has_choices=part is answer and answer.choices is not None)
+                    self._usage = UNCLEAR if self._usage is not None and answer.is_image else found or self._usage
 
     def _upstream_ms(self, now: float) -> float | None:
         if self._dispatched_at is None:
@@ -205,13 +211,13 @@ class Exchange:
         return (received_at - self._dispatched_at) * _MS
 
     def _usage_source(self) -> UsageSource:
-        if self._usage is not None:
+        if self._usage is not None and self._usage != UNCLEAR:
             return "reported"
         return "estimated" if self._deltas else "missing"
 
     def _tokens(self) -> dict[str, Any]:
         usage = self._usage
-        if usage is None:
+        if usage is None or usage == UNCLEAR:
             return {"output_tokens": self._deltas or None}
         if usage.input is None:
             return {}

@@ -6,6 +6,7 @@ Law: names, encodings and types that servers are known to read in different ways
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -23,7 +24,10 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETER = r'[ \t]*;[ \t]*([A-Za-z]+\*?)=(?:"([^"]*)"|([^\s";,]+))'
 _DISPOSITION = re.compile(rf"[ \t]*form-data((?:{_PARAMETER})+)[ \t]*", re.IGNORECASE)
 _PARAMETERS = re.compile(_PARAMETER)
+_DECODED = re.compile(r"[\\'`<>%&;=?]")
+"""What may quote or encode: `'model'`, `mode%6c`, `=?utf-8?q?model?=`."""
 _PLAIN = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii)"?)?', re.IGNORECASE)
+_ESSENCE = re.compile(rb"[!#$&'*+.^_`|~0-9a-z/-]*")
 _IDENTITY = frozenset({b"7bit", b"8bit", b"binary"})
 _SHOWN_CHARACTERS = 100
 
@@ -46,8 +50,9 @@ def part_of(head: bytes) -> Part:
     if headers.get(b"content-transfer-encoding", b"binary").lower() not in _IDENTITY:
         refuse("a part has a content-transfer-encoding; send its bytes as they are")
     kind = headers.get(b"content-type", b"text/plain")
-    if kind.lower().startswith(b"multipart/"):
-        refuse("a part is a multipart body itself; send each file as a part of its own")
+    essence = kind.partition(b";")[0].strip().lower()
+    if b"multipart" in essence or not _ESSENCE.fullmatch(essence):
+        refuse("a part is a multipart body itself, or of no type at all; send each file as a part of its own")
     name, is_file = _named(headers.get(b"content-disposition"))
     is_read = name in READ
     if is_read and (is_file or not _PLAIN.fullmatch(kind)):
@@ -82,13 +87,13 @@ def _named(disposition: bytes | None) -> tuple[str, bool]:
     found = _DISPOSITION.fullmatch(text)
     pairs = [(key.lower(), quoted or plain) for key, quoted, plain in _PARAMETERS.findall(found[1])] if found else []
     parameters = dict(pairs)
-    if "name" not in parameters or len(parameters) < len(pairs) or not parameters.keys() <= _KNOWN_PARAMETERS:
+    if not pairs or pairs[0][0] != "name" or len(parameters) < len(pairs) or not parameters.keys() <= _KNOWN_PARAMETERS:
         refuse('a part needs one content-disposition: form-data; name="..." and, of a file, filename="..."')
     if any(value.endswith("\\") for value in parameters.values()):
         refuse("a part's content-disposition escapes a quote with a backslash; write %22")
     name = parameters["name"]
-    if not name.isprintable() or "\\" in name:
-        refuse("a field's name holds a control character or a backslash")
+    if not name.isprintable() or _DECODED.search(name):
+        refuse("a field's name holds a control character, or one that some servers decode or strip: \\ ' ` < > % & ; = ?")
     return name, len(parameters) > 1
 
 
@@ -97,12 +102,12 @@ _KNOWN_PARAMETERS = frozenset({"name", "filename", "filename*"})
 
 def _refuse_look_alike(name: str) -> None:
     """Raise when a name could be taken for a field that decides something here: `Model`, `model[]`, ` user`."""
-    folded = name.strip().casefold()
+    folded = unicodedata.normalize("NFKC", name).strip().casefold()
     root = re.split(r"[\[.]", folded, maxsplit=1)[0].strip()
     if root in FORBIDDEN_FIELDS:
         message = f"The field {root!r} is not accepted in a request; upstreams are configured by the operator."
         raise BadRequestError(message, param=root, code="field_not_allowed")
-    if root in _ROOTS or re.sub(r"\s", "", folded) in READ:
+    if root in _ROOTS or re.sub(r"\s", "", folded) in READ or re.sub(r"[\s.\[]", "_", folded) in _ROOTS:
         shown = name[:_SHOWN_CHARACTERS]
         message = f"The form's field {shown!r} looks like one that is read here; some servers would take it for that."
         raise BadRequestError(message, param=shown, code="ambiguous_field")

@@ -10,7 +10,7 @@ from gateway.errors import ApiError, BadRequestError, NotFoundError
 from gateway.proxy.admission import admit, check_repeated, purpose, tags
 from gateway.proxy.caller import Connection, Header
 from gateway.proxy.endpoint import Inference, admitted
-from gateway.proxy.endpoints import Endpoint
+from gateway.proxy.endpoints import KNOWN, Endpoint
 from gateway.proxy.entry import Entry
 from gateway.proxy.exchange import Called
 from gateway.proxy.forwarding import forwarded
@@ -25,6 +25,7 @@ from gateway.settings.snapshot import Admission
 _WHOLE_BYTES = 64 * 1024
 """A body that says that it is no longer goes out in one piece, which costs no task."""
 _SHOWN_CHARACTERS = 200
+_OURS = frozenset({*KNOWN, "/v1/models", "/v1/feedback"})
 
 
 class PassThrough(Inference):
@@ -85,11 +86,24 @@ def granted_endpoint(decisions: Decisions, connection: Connection) -> Endpoint |
 
 def not_granted(method: str, path: str) -> NotFoundError:
     """Return the refusal of a path that leads nowhere, the same whoever else may use it."""
+    if (meant := _meant(path)) is not None:
+        return NotFoundError(f"Unknown request URL: {method} {path[:_SHOWN_CHARACTERS]}. {meant}")
     message = (
         f"Unknown request URL: {method} {path[:_SHOWN_CHARACTERS]}. Here are the endpoints that take a model, and "
         "GET /v1/models; others the operator grants to an application by listing them under its 'passthrough'."
     )
     return NotFoundError(message)
+
+
+def _meant(path: str) -> str | None:
+    """Return what to do about a path that is nearly one of ours: without its /v1, or with a slash behind it."""
+    near = path.rstrip("/")
+    beginning = f"/v1{near}"
+    if near != path and near in _OURS:
+        return f"Drop the slash at its end: {near}."
+    if beginning in _OURS:
+        return f"Paths begin with /v1: {beginning}; the base_url of a client ends in /v1."
+    return None
 
 
 def _granted(connection: Connection, view: View, entry: Entry) -> tuple[Caller, Grant, Deployment]:

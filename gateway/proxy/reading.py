@@ -6,7 +6,7 @@ from gateway.proxy import wire
 from gateway.proxy.caller import Connection
 from gateway.proxy.endpoints import Endpoint
 from gateway.proxy.form_body import FormBody
-from gateway.proxy.identity import identify
+from gateway.proxy.identity import User, identify
 from gateway.proxy.limits import Room
 from gateway.proxy.snapshot import Caller, View
 from gateway.proxy.upstream import Source
@@ -27,14 +27,16 @@ async def read(connection: Connection, endpoint: Endpoint, view: View, caller: C
     if not endpoint.takes_form or not is_form(connection):
         return wire.read(await connection.body(snapshot.max_body_bytes, room), endpoint)
 
-    def is_decided(form: FormBody) -> bool:
-        route = view.decisions.route(form.model, live=True)
-        if route is None or route.flag is None:
-            return True
-        return identify(caller, connection.headers, form).source in caller.application.user_sources
-
     form = FormBody(connection, snapshot.admission.max_upload_bytes, room)
-    await form.read(is_decided)
+
+    def user() -> User:
+        return identify(caller, connection.headers, form)
+
+    def is_decided() -> bool:
+        route = view.decisions.route(form.model, live=True)
+        return route is None or route.flag is None or user().source in caller.application.user_sources
+
+    await form.read(is_decided, lambda: user().key)
     return form
 
 
@@ -48,6 +50,12 @@ def rewritten(reading: Reading, model: str, *, is_split: bool, inject_usage: boo
     if isinstance(reading, FormBody):
         return reading.sent_as(model, is_split=is_split)
     return wire.rewrite(reading, model, inject_usage=inject_usage)
+
+
+def may_play(reading: Reading, endpoint: Endpoint) -> bool:
+    """Tell whether an answer may take long once it has begun, although no stream was asked for: media, or who knows."""
+    is_open = isinstance(reading, FormBody) and not reading.is_whole
+    return not reading.stream and (endpoint.is_media or is_open)
 
 
 def kept_headers(reading: Reading) -> tuple[bytes, ...]:

@@ -19,5 +19,8 @@ def refusal(error: ApiError, request_id: str) -> bytes:
 
 def parsers_words(error: httptools.HttpParserError) -> str:
     """Return the parser's own words: fixed phrases, nothing of what was sent."""
-    known = not isinstance(error, httptools.HttpParserCallbackError)
-    return str(error).rstrip(".") if known else "its target cannot be read"
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return "its target cannot be read"
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return "its method is none of HTTP's; use GET or POST, in capital letters"
+    return str(error).rstrip(".")

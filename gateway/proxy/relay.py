@@ -53,6 +53,7 @@ async def relay(
 ) -> None:
     """Hand an answer on, in the form that it has; raises `Fault`, or `ApiError`, before anything was sent."""
     if is_stream(answer):
+        entry.exchange.learn(stream=True)
         await relay_stream(connection, answer, entry, headers, **passing)
     elif passing["endpoint"].is_media and is_media(answer):
         await relay_media(connection, answer, entry, headers)

@@ -5,6 +5,7 @@ Law: one reader for all shapes, which reads only what is needed, and for which a
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +16,8 @@ from analytics.usage import WireUsage
 _NULL = Raw(b"null")
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _T = TypeVar("_T")
+UNREADABLE_TIER = "(no text)"
+"""No service tier, and none that a price can name."""
 
 
 class _Delta(msgspec.Struct):
@@ -107,6 +110,11 @@ class Reply(msgspec.Struct):
         return self.type is not None and self.type.endswith(_MEDIA)
 
     @property
+    def is_image(self) -> bool:
+        """Tell whether it is the event that brings a whole image, of which a stream may have several."""
+        return self.type in _WHOLE_OUTPUT
+
+    @property
     def is_usage_only(self) -> bool:
         """Tell whether it is the extra chunk that `include_usage` adds."""
         return not self.choices and self.usage is not None
@@ -159,6 +167,8 @@ class _Refusal(msgspec.Struct):
 
 _REFUSAL = msgspec.json.Decoder(_Refusal)
 _NOT_KEPT_CODES = frozenset({"previous_response_not_found", "conversation_not_found"})
+_ID = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9_-]{16,}")
+"""What no message holds by chance: a caller who sends a common word as an id would choose who answers."""
 _KEPT_FIELDS = frozenset({"previous_response_id", "conversation", "conversation.id"})
 
 
@@ -168,7 +178,9 @@ def is_not_kept(body: bytes, kept: str) -> bool:
         error = _REFUSAL.decode(body).error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
-    return error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS or kept in (error.message or "")
+    if error.code in _NOT_KEPT_CODES or error.param in _KEPT_FIELDS:
+        return True
+    return _ID.fullmatch(kept) is not None and kept in (error.message or "")
 
 
 def read_end(end: bytes) -> Reply | None:
@@ -194,7 +206,7 @@ def _known_parts(body: bytes) -> Reply | None:
         choices=_or_none(list[_Choice], fields.get("choices"), strict=True),
         usage=_or_none(WireUsage, fields.get("usage"), strict=False),
         error=fields.get("error", _NULL),
-        service_tier=_or_none(str, fields.get("service_tier"), strict=True),
+        service_tier=_tier(fields.get("service_tier", _NULL)),
         response=_or_none(_Response, fields.get("response"), strict=False),
         type=_or_none(str, fields.get("type"), strict=True),
         delta=fields.get("delta", _NULL),
@@ -209,6 +221,14 @@ def _or_none(kind: type[_T], raw: Raw | None, *, strict: bool) -> _T | None:
         return None if raw is None else msgspec.json.decode(raw, type=kind, strict=strict)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
+
+
+def _tier(raw: Raw) -> str | None:
+    """Read a service tier; one that is no text is not the standard one, and has no price."""
+    if bytes(raw) == b"null":
+        return None
+    tier = _or_none(str, raw, strict=True)
+    return UNREADABLE_TIER if tier is None else tier
 
 
 def _carries(choice: _Choice) -> bool:

@@ -67,8 +67,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
                 kept = _KEPT.decode(raw)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue
-            if kept is not None:
-                return kept.id if isinstance(kept, _Kept) else kept
+            if kept is not None and (named_id := kept.id if isinstance(kept, _Kept) else kept):
+                return named_id
         return None
 
     def count(self, name: str) -> int:

@@ -6,6 +6,7 @@ The demonstration's percent and keys would otherwise be in force, unasked, for r
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from rollout.stores.ledger import LEDGER_FILE
 
@@ -33,7 +34,12 @@ def require_demo(state_dir: Path) -> None:
         ForeignDirectoryError: the directory is a real installation's.
     """
     if (state_dir / LEDGER_FILE).exists() and not (state_dir / DEMO_CONFIG).exists():
-        message = f"{state_dir} is a real installation's state; give the demonstration another --state-dir"
+        another = state_dir.with_name(f"{state_dir.name}-demo")
+        named = quote(str(another.relative_to(Path.cwd()) if another.is_relative_to(Path.cwd()) else another))
+        message = (
+            f"{state_dir} is a real installation's state; put its turnout.toml back, or give the demonstration "
+            f'another --state-dir: make run ARGS="--state-dir {named}"'
+        )
         raise ForeignDirectoryError(message)
 
 

@@ -82,7 +82,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
             lines = (self.state_dir / FIRST_KEYS).read_text().splitlines()
         except OSError:
             return {}
-        return dict(line.split(" ", 1) for line in lines if " " in line)
+        return {words[0]: words[1] for words in map(str.split, lines) if len(words) > 1}
 
     def close(self) -> None:
         """Close the sockets and let another host start on this state directory."""
@@ -250,7 +250,7 @@ def _open(state_dir: Path, definitions: Configuration, environment: Mapping[str,
 
 
 def _keep(state_dir: Path, keys: FirstKeys) -> None:
-    text = f"admin {keys.admin}\napplication {keys.app}\n"
+    text = f"admin {keys.admin}\napplication {keys.app} {keys.application}\n"
     write(state_dir / FIRST_KEYS, text.encode(), 0o600)
 
 

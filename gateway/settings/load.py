@@ -36,7 +36,8 @@ def load_checked(path: Path, environment_names: AbstractSet[str] | None) -> tupl
     problems = check(configuration, environment_names)
     if any(problem.severity == "error" for problem in problems):
         raise SettingsError(str(path), problems)
-    return priced(configuration, path), problems
+    with_prices, doubtful = priced(configuration, path)
+    return with_prices, (*problems, *doubtful)
 
 
 def load(path: Path) -> Configuration:
@@ -48,7 +49,7 @@ def load(path: Path) -> Configuration:
         SettingsError: it, or the file of prices that it names, cannot be read or has another shape; it names every
             such place.
     """
-    return priced(_unpriced(path), path)
+    return priced(_unpriced(path), path)[0]
 
 
 def files_beside(path: Path) -> tuple[Path, ...]:

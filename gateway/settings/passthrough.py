@@ -20,8 +20,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _SEGMENT = r"[A-Za-z0-9_.~-]+"
 _PATTERN = re.compile(rf"({'|'.join(METHODS)}) (/v1(?:/(?:{_SEGMENT}|\{{[a-z_]+\}}))+)")
 _ANY = re.compile(r"\{[a-z_]+\}")
-_ID = r"(?:[A-Za-z0-9._~:@!$&'()*+,=-]|%(?!2[EeFf5]|5[Cc]|[01]|7[Ff])[0-9A-Fa-f]{2})+"
-"""One segment: no encoded slash, dot, percent or control character, which servers may decode to another path."""
+_ID = r"(?:[A-Za-z0-9._~:@!$&'()*+,=-]|%(?!2[35EeFf]|3[BbFf]|5[Cc]|[01]|7[Ff]|[Cc][01])[0-9A-Fa-f]{2})+"
+"""One segment: no encoded delimiter, dot, percent, control character or overlong form, which servers may decode to
+another path."""
 _LITERAL_ONLY = ("fine_tuning", "fine-tunes", "organization", "organizations", "projects")
 _OWN = frozenset({"feedback", "models"})
 _ANSWERED = re.compile(

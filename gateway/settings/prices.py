@@ -1,19 +1,22 @@
 """Give models the prices that tables have for them: the operator's file first, then the table that Turnout ships.
 
-A file that is wrong is an error of the configuration as a whole, so that the last good prices stay with it.
+A file that is wrong is an error of the configuration as a whole, so that the last good prices stay with it. A price
+that may be in a wrong unit is a warning, or an error where it cannot be right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from analytics.pricetable import PriceTableError, indexed, price_of, read_table
+from analytics.plausible import MOST_USD, doubts, is_beyond_belief
+from analytics.pricetable import KEYS, PriceTableError, indexed, price_of, read_table
 from analytics.pricing import Price
-from gateway.settings.problem import Problem, SettingsError, error_at, quoted
+from gateway.settings.problem import Keys, Problem, SettingsError, error_at, quoted, warning_at
 from gateway.settings.schema import Configuration, Model, Upstream
 
 SHIPPED = Path(__file__).parent / "pricelists" / "openai-2026-11-22.json"
@@ -24,15 +27,25 @@ _MOST_PROBLEMS = 20
 _PLACE = ("prices", "file")
 
 
-def priced(configuration: Configuration, path: Path) -> Configuration:
-    """Return the configuration with every price that the tables know; `path` is its file.
+def priced(configuration: Configuration, path: Path) -> tuple[Configuration, tuple[Problem, ...]]:
+    """Return the configuration with every price that the tables know, and what is doubtful; `path` is its file.
 
     Raises:
-        SettingsError: the file of prices cannot be read, or is no table of prices.
+        SettingsError: the file of prices cannot be read, or is no table of prices, or a price cannot be right.
     """
     prices = configuration.prices
     file = path.absolute().parent / prices.file if prices.file is not None else None
-    own = _imported(file, quoted(prices.file or ""), path) if file is not None else {}
+    named = quoted(prices.file or "")
+    imported = _imported(file, named, path) if file is not None else {}
+    problems = (*_doubtful(configuration), *_few(list(_doubtful_file(imported, named)), named))
+    if any(problem.severity == "error" for problem in problems):
+        raise SettingsError(str(path), sorted(problems, key=lambda problem: problem.severity))
+    own = {model: price for model, price in imported.items() if not is_beyond_belief(price)}
+    return _with_prices(configuration, file, own), problems
+
+
+def _with_prices(configuration: Configuration, file: Path | None, own: Mapping[str, Price]) -> Configuration:
+    prices = configuration.prices
     tables = {name: _table(upstream, prices.table, own) for name, upstream in configuration.upstreams.items()}
     catcher = next((name for name, upstream in configuration.upstreams.items() if upstream.models == "*"), None)
     return replace(
@@ -84,6 +97,57 @@ def _imported(file: Path, named: str, path: Path) -> dict[str, Price]:
         return read_table(content)
     except PriceTableError as error:
         raise SettingsError(str(path), _problems(named, error)) from error
+
+
+def _doubtful(configuration: Configuration) -> Iterator[Problem]:
+    """Yield what is doubtful in the prices that the configuration gives itself."""
+    own: dict[Keys, tuple[str, Price | None]] = {
+        ("models", name, "price"): (name, model.price) for name, model in configuration.models.items()
+    }
+    table = {("prices", "table", name): (name, price) for name, price in configuration.prices.table.items()}
+    for place, (name, price) in {**own, **table}.items():
+        for doubt in doubts(price, _listed(name)) if price is not None else ():
+            unit = "USD per second" if doubt.part == "input_second" else "USD per million tokens"
+            found = error_at if doubt.is_error else warning_at
+            yield found((*place, doubt.part), f"{doubt.message}; write {unit}")
+
+
+def _doubtful_file(prices: Mapping[str, Price], named: str) -> Iterator[Problem]:
+    for model, price in prices.items():
+        place = f"{named}: {quoted(model)}"
+        found = list(doubts(price, _listed(model)))
+        if is_beyond_belief(price) and not any(doubt.is_error for doubt in found):
+            message = (
+                f"{place}: has a price above {MOST_USD:g} USD per million tokens, so none is used and costs are unknown"
+            )
+            yield warning_at(_PLACE, f"{message}; write USD per token, such as 1.5e-07")
+            continue
+        for doubt in found:
+            seconds = doubt.part == "input_second"
+            read = "" if seconds else " (in USD per million tokens)"
+            line = (
+                f"{place}.{KEYS[doubt.part]}: {doubt.message}{read}; write USD per {'second' if seconds else 'token'}"
+            )
+            yield error_at(_PLACE, line) if doubt.is_error else warning_at(_PLACE, line)
+
+
+@cache
+def _known() -> Mapping[str, Price]:
+    return indexed(shipped())
+
+
+def _listed(model: str) -> Price | None:
+    """Return the shipped price of a model, also where its name begins with that of a provider: `openai/gpt-4o`."""
+    return price_of(model.rpartition("/")[2], _known())
+
+
+def _few(problems: list[Problem], named: str) -> list[Problem]:
+    """Return the first problems of a file, errors before warnings, and how many more there are."""
+    first = sorted(problems, key=lambda problem: problem.severity)
+    more = len(first) - _MOST_PROBLEMS
+    if more <= 0:
+        return first
+    return [*first[:_MOST_PROBLEMS], warning_at(_PLACE, f"{named}: {more} more problems of this kind")]
 
 
 def _problems(named: str, error: PriceTableError) -> list[Problem]:

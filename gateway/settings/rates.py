@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
+from analytics.plausible import MOST_USD
+from analytics.pricetable import name_fault
 from analytics.pricing import STANDARD_TIERS, Conditional, Price, Rates
 from gateway.settings.problem import Keys, Problem, error_at, quoted, warning_at
 from gateway.settings.schema import Configuration
 
 _PER_TOKEN = 0.0005
 """The cheapest hosted models cost a hundred times as much per million tokens; the dearest, per token, less."""
-_TOO_DEAR = 10_000
-"""Fifteen times the dearest hosted model, per million tokens."""
 _PER_SECOND = "input_second"
+_TIER = re.compile(r"[!-~]{0,64}")
+"""The empty one is the standard tier."""
 
 
 def rate_problems(configuration: Configuration) -> Iterator[Problem]:
@@ -22,6 +25,8 @@ def rate_problems(configuration: Configuration) -> Iterator[Problem]:
         if model.price is not None:
             yield from _price(("models", name, "price"), model.price)
     for name, price in configuration.prices.table.items():
+        if fault := name_fault(name):
+            yield error_at(("prices", "table", name), fault)
         yield from _price(("prices", "table", name), price)
 
 
@@ -43,7 +48,10 @@ def _price(place: Keys, price: Price) -> Iterator[Problem]:
 def _condition(place: Keys, one: Conditional) -> Iterator[Problem]:
     if one.tier is None and one.above_tokens is None:
         yield error_at(place, 'has no condition; add tier = "flex", or above_tokens = 200000')
-    if one.tier in STANDARD_TIERS:
+    if one.tier is not None and not _TIER.fullmatch(one.tier):
+        message = f"{quoted(one.tier)} is no tier; write what answers say, in 1 to 64 visible ASCII characters"
+        yield error_at((*place, "tier"), message)
+    elif one.tier in STANDARD_TIERS:
         yield error_at((*place, "tier"), f"{quoted(one.tier or '')} is the standard tier; its rates stand in the price")
     if one.above_tokens is not None and one.above_tokens < 1:
         yield error_at((*place, "above_tokens"), f"{one.above_tokens} is no threshold; write input tokens, 1 or more")
@@ -67,5 +75,5 @@ def _rate(place: Keys, part: str, price: float) -> Iterator[Problem]:
             yield warning_at(place, f"{price:g} is much for a second of audio; write {unit}")
     elif 0 < price < _PER_TOKEN:
         yield warning_at(place, f"{price:g} looks like USD per token; write {unit}: {price * 1e6:g}")
-    elif price > _TOO_DEAR:
-        yield warning_at(place, f"{price:g} is beyond every known price; write {unit}")
+    elif price > MOST_USD:
+        yield error_at(place, f"{price:g} is beyond every known price; write {unit}, at most {MOST_USD:g}")

@@ -41,7 +41,7 @@ class Application:
         self._stage = Stage(config, self.tally)
         self._responses = Responses()
         self._files = Files()
-        self._endpoints: dict[str, Endpoint] = {**STATELESS, "/v1/responses": self._responses.endpoint}
+        self._endpoints: dict[str, Endpoint] = {**STATELESS, **self._responses.endpoints}
         self._keys = [f"Bearer {key}".encode() for key in config.keys]
         self._boot = secrets.token_hex(8)
         self._calls = 0

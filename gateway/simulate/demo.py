@@ -1,6 +1,6 @@
 """The simulation files of the demonstration, by arm. Texts alone; no I/O.
 
-The delays are those of a real service (an answer in about 1.2 s, the candidate's in about 1.3 s), ten times shorter:
+The delays are those of a real service (an answer in about 1.2 s, the candidate's in about 1.6 s), ten times shorter:
 so the shipped trace fits into a minute with fewer than 64 requests under way at once. Its seed makes all shows alike.
 """
 
@@ -27,8 +27,8 @@ time_scale = 0.1
 seed = 7
 
 [models."{CANDIDATE_MODEL}"]
-ttft_ms = 430
-ms_per_token = 4.0
+ttft_ms = 480
+ms_per_token = 5.2
 output_tokens = 280
 length_factor = 0.8
 tokens_per_chunk = 16

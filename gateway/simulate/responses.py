@@ -1,4 +1,4 @@
-"""`POST /v1/responses`, whole and streamed, and what it remembers: `GET` and `DELETE /v1/responses/{id}`.
+"""`POST /v1/responses`, whole and streamed, the count of its input, and what it remembers by id.
 
 A response is kept unless `store` is false, so that a later one can go on from it; the oldest are forgotten first.
 """
@@ -32,7 +32,10 @@ class Responses:
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
-        self.endpoint = Endpoint(read, self.reply)
+        self.endpoints = {
+            "/v1/responses": Endpoint(read, self.reply),
+            "/v1/responses/input_tokens": Endpoint(read, self.count),
+        }
 
     def reply(self, request: ResponseRequest, lot: Lot) -> Reply:
         """Answer a request, after the response that it names, if any.
@@ -63,6 +66,15 @@ class Responses:
             thinking_tokens=reasoning,
             longest=written(choice),
         )
+
+    def count(self, request: ResponseRequest, _lot: Lot) -> Reply:
+        """Tell what the same request for a response would be billed as input; counting is free.
+
+        Raises:
+            BadRequestError: the response that it goes on from is not here, or the request asks for what cannot be.
+        """
+        counted = as_chat(request, self._before(request)).prompt_tokens
+        return Reply(bill=Bill(), body=encode({"object": "response.input_tokens", "input_tokens": counted}))
 
     def get(self, name: str) -> bytes:
         """Return a kept response.

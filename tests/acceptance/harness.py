@@ -280,7 +280,7 @@ def installed(
         running.callback(_end, process)
         _started(folder, process)
         found = json.loads((folder / "state/addresses.json").read_text())
-        keys = dict(line.split() for line in (folder / "state/first-keys").read_text().splitlines())
+        keys = dict(line.split()[:2] for line in (folder / "state/first-keys").read_text().splitlines())
         one = Installation(
             folder=folder,
             process=process,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ import duckdb
 import pytest
 
 from analytics.content import is_sampled
+from analytics.journal.writer import SEGMENT_S
 from tests.acceptance.callers import Answer, Caller
 from tests.acceptance.harness import Installation, installed, until
 from tests.fakes.parrot import repeating
@@ -146,3 +149,41 @@ def test_a_share_of_requests_is_sampled_both_sides_or_neither(scene: Scene) -> N
     }
     assert len(rows) == 2 * len(sampled)
     assert {(row["expires_at"] - row["captured_at"]).days for row in rows} <= {7}
+
+
+def used_bytes(folder: Path) -> int:
+    """Return what the files of a folder take on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def used_cpu_s(one: Installation) -> float:
+    """Return the processor time that both workers and the shipper have taken so far."""
+    ticks = 0
+    for child in ("worker-0", "worker-1", "shipper"):
+        fields = Path(f"/proc/{one.pid(child)}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time is read from /proc")
+def test_content_leaves_the_journal_although_nothing_more_comes_and_the_rest_stays_as_it_is(scene: Scene):
+    journal = scene.one.state_dir / "journal"
+    for number in range(8):
+        scene.ask("kept", f"{SPOKEN}-{number}")
+    began = scene.one.settle()
+    there = holding(journal, SPOKEN)
+    until(lambda: not holding(journal, SPOKEN), "content is gone", within_s=SEGMENT_S + 30, pause_s=1)
+    time.sleep(SEGMENT_S / 2 + 2)  # until the next segments are made ahead, as they are once
+    files, bytes_before, cpu_before = sorted(journal.glob("*")), used_bytes(scene.one.state_dir), used_cpu_s(scene.one)
+    time.sleep(SEGMENT_S)
+    spent = used_cpu_s(scene.one) - cpu_before
+
+    assert there
+    assert sorted(journal.glob("*")) == files
+    assert used_bytes(scene.one.state_dir) - bytes_before < 1024 * 1024
+    assert spent < 0.2 * SEGMENT_S
+    ended = scene.one.settle()
+    assert (ended.records, ended.missing, ended.sound) == (began.records, 0, True)
+    assert len(scene.contents()) == 16

@@ -62,6 +62,7 @@ CALLS: dict[str, Callable[[openai.OpenAI], Any]] = {
     "embeddings as floats": lambda to: to.embeddings.create(
         model=BASE, input=[QUESTION, "Hello"], encoding_format="float", dimensions=8
     ),
+    "a count of tokens": lambda to: to.responses.input_tokens.count(model=BASE, input=QUESTION),
     "a moderation": lambda to: to.moderations.create(model=BASE, input="flag:violence"),
 }
 

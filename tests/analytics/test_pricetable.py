@@ -154,6 +154,17 @@ def test_the_entry_that_explains_the_others_is_no_model() -> None:
         ("input_cost_per_token", "1e-6", "is no number; write USD per token, such as 1.5e-07"),
         ("input_cost_per_token", True, "is no number; write USD per token, such as 1.5e-07"),
         ("input_cost_per_token", float("nan"), "nan is not finite; write USD per token, such as 1.5e-07"),
+        (
+            "input_cost_per_token",
+            10**400,
+            "a number of 401 digits is no price; write USD per token, such as 1.5e-07",
+        ),
+        (
+            "input_cost_per_second",
+            -(10**308),
+            "a number of 309 digits is no price; write USD per token, such as 1.5e-07",
+        ),
+        ("input_cost_above_0k", 1e-6, 'unknown price; did you mean "input_cost_per_token"?'),
         ("input_cost_per_second", 6.0, "6 is no price of a second; write USD per second"),
         ("input_cost_per_token_pirority", 1e-6, 'unknown price; did you mean "input_cost_per_token"?'),
         ("input_cots_per_token", 1e-6, 'unknown price; did you mean "input_cost_per_token"?'),
@@ -168,10 +179,39 @@ def test_every_wrong_price_is_named_and_nothing_prints_that_should_not() -> None
     wrong = {"input_cost_per_token": -1, "output\n_cost_per_x": 1}
 
     assert refusal(table(**{"a\x1b": wrong, "b": 3})) == [
+        '"a\\u001b": is no model\'s name; write 1 to 256 characters that print, or take the model out',
         '"a\\u001b".input_cost_per_token: -1 is below 0; write a price of 0 or more, in USD',
         '"a\\u001b"."output\\n_cost_per_x": unknown price; did you mean "output_cost_per_token"?',
         '"b": is not an object; write its prices in braces',
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", '""'),
+        ("\ud800", '"\\ud800"'),
+        ("gpt\n4", '"gpt\\n4"'),
+        ("m\u202e", '"m\\u202e"'),
+        ("m" * 257, f'"{"m" * 80}..."'),
+    ],
+)
+def test_what_is_no_models_name_is_refused(name: str, said: str) -> None:
+    problem = f"{said}: is no model's name; write 1 to 256 characters that print, or take the model out"
+
+    assert refusal(table(**{name: PLAIN, "m": PLAIN})) == [problem]
+
+
+def test_a_threshold_of_0_is_none() -> None:
+    (problem,) = refusal(table(m={**PLAIN, "input_cost_per_token_above_0k_tokens": 1e-6}))
+
+    assert problem.startswith('"m".input_cost_per_token_above_0k_tokens: unknown price')
+
+
+def test_a_number_of_too_many_digits_for_json_is_refused() -> None:
+    (problem,) = refusal(b'{"m": {"input_cost_per_token": 1' + b"0" * 5000 + b"}}")
+
+    assert problem.startswith("is not JSON: ")
 
 
 @pytest.mark.parametrize(

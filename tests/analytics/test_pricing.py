@@ -53,6 +53,19 @@ def test_without_both_counts_the_cost_is_unknown(usage: Usage | None) -> None:
     assert cost(usage, PLAIN) == Cost(None, "no_usage")
 
 
+def test_of_a_usage_that_cannot_be_no_cost_is_made() -> None:
+    assert cost(Usage(input=1, output=1, is_clear=False), PLAIN) == Cost(None, "unclear_usage")
+    assert cost(Usage(input=1, output=1, is_clear=False), Price(input=0.0, output=0.0)) == Cost(0.0, None)
+
+
+def test_output_that_costs_nothing_need_not_be_counted() -> None:
+    unreported = Usage(input=1_000_000, output=None)
+
+    assert cost(unreported, Price(input=0.02, output=0.0)) == Cost(0.02, None)
+    assert cost(unreported, Price(input=0.02)) == Cost(None, "no_usage")
+    assert cost(unreported, Price(input=0.02, output=0.0, output_image=8.0)) == Cost(None, "no_usage")
+
+
 @pytest.mark.parametrize("usage", [Usage(input=10, output=1, input_audio=1), Usage(input=10, output=2, output_audio=1)])
 def test_audio_without_an_audio_price_is_unknown_rather_than_too_cheap(usage: Usage) -> None:
     assert cost(usage, PLAIN) == Cost(None, "no_audio_price")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.usage import Usage, WireUsage, reported
+from analytics.usage import UNCLEAR, Usage, WireUsage, reported
 
 CHAT = b"""{"prompt_tokens": 1117, "completion_tokens": 46, "total_tokens": 1163,
  "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 3},
@@ -37,12 +37,72 @@ def test_an_embedding_reports_no_output_and_has_none() -> None:
     assert read(b'{"prompt_tokens": 8, "total_tokens": 8}') == Usage(input=8, output=0)
 
 
+@pytest.mark.parametrize("text", [b"{}", b'{"completion_tokens": 3}', b'{"total_tokens": 3}'])
+def test_a_usage_without_input_is_none(text: bytes) -> None:
+    assert read(text) is None
+
+
 @pytest.mark.parametrize(
     "text",
-    [b"{}", b'{"completion_tokens": 3}', b'{"prompt_tokens": -1}', b'{"prompt_tokens": 4, "completion_tokens": -2}'],
+    [
+        b'{"prompt_tokens": -1}',
+        b'{"prompt_tokens": 4, "completion_tokens": -2}',
+        b'{"prompt_tokens": 2147483648, "completion_tokens": 1}',
+        b'{"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 20, "output_tokens": 50}',
+        b'{"prompt_tokens": 10, "completion_tokens": 5, "output_tokens": 50}',
+        b'{"prompt_tokens":9,"prompt_tokens_details":{},"input_tokens":9,"input_tokens_details":{"audio_tokens": 2}}',
+    ],
 )
-def test_a_usage_without_input_or_with_a_negative_count_is_not_believed(text: bytes) -> None:
-    assert read(text) is None
+def test_counts_that_cannot_be_or_contradict_each_other_tell_nothing(text: bytes) -> None:
+    assert read(text) == UNCLEAR
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 10, "output_tokens": 5}',
+        b'{"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 0, "output_tokens": 0}',
+        b'{"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 10, "output_tokens": 5}',
+        b'{"prompt_tokens": 10, "output_tokens": 5}',
+        b'{"input_tokens":10,"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{},"input_tokens_details":{}}',
+        b'{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}',
+        b'{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 0}',
+    ],
+)
+def test_both_spellings_are_one_usage_where_they_agree_or_one_is_not_used(text: bytes) -> None:
+    assert read(text) == Usage(input=10, output=5)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"total_tokens": 1000',
+        b'"prompt_tokens_details": {"cached_tokens": 30}',
+        b'"prompt_tokens_details": {"cached_tokens": -3}',
+        b'"prompt_tokens_details": {"audio_tokens": 6, "image_tokens": 5}',
+        b'"prompt_tokens_details": {"cache_write_tokens": 11}',
+        b'"prompt_tokens_details": {"cache_write_tokens": 3, "cache_write_tokens_details": {"ttl_12h_tokens": 4}}',
+        b'"completion_tokens_details": {"reasoning_tokens": 6}',
+        b'"completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 3}',
+    ],
+)
+def test_parts_that_are_no_parts_keep_the_counts_and_are_marked(more: bytes) -> None:
+    usage = read(b'{"prompt_tokens": 10, "completion_tokens": 5, %b}' % more)
+
+    assert usage is not None
+    assert (usage.input, usage.output, usage.is_clear) == (10, 5, False)
+
+
+@pytest.mark.parametrize("text", [b'{"prompt_tokens": 8}', b'{"prompt_tokens": 8, "total_tokens": 9}'])
+def test_output_that_was_not_reported_is_not_0(text: bytes) -> None:
+    assert read(text) == Usage(input=8, output=None)
+
+
+def test_an_answer_with_choices_has_output_whatever_its_total_says() -> None:
+    wire = WireUsage(prompt_tokens=8, total_tokens=8)
+
+    assert reported(wire) == Usage(input=8, output=0)
+    assert reported(wire, has_choices=True) == Usage(input=8, output=None)
 
 
 COUNTS = st.one_of(st.none(), st.integers(min_value=-5, max_value=100))
@@ -93,4 +153,4 @@ def test_a_transcription_reports_tokens_or_seconds() -> None:
 
 @pytest.mark.parametrize("text", [b'{"seconds": -1}', b'{"seconds": 1e300}', b'{"seconds": 3, "output_tokens": 2}'])
 def test_seconds_that_cannot_be_are_not_believed(text: bytes) -> None:
-    assert read(text) is None
+    assert read(text) == UNCLEAR

@@ -11,6 +11,7 @@ PATH = b"POST /v1/audio/transcriptions HTTP/1.1"
 MODEL = field("model", "sales-companion")
 SOUND = file(CANARY.encode() * 20)
 WHOLE = form(MODEL, SOUND)
+LINE_FEEDS = b"\n--" + BOUNDARY + b'\nContent-Disposition: form-data; name="model"\n\nbase'
 
 REFUSED: dict[str, tuple[bytes, bytes, str]] = {
     "no boundary": (b"multipart/form-data", WHOLE, "invalid_multipart"),
@@ -23,6 +24,17 @@ REFUSED: dict[str, tuple[bytes, bytes, str]] = {
     "epilogue": (KIND, WHOLE + b"x", "invalid_multipart"),
     "bare line feeds": (KIND, WHOLE.replace(b"\r\n", b"\n"), "invalid_multipart"),
     "boundary goes on": (KIND, form(MODEL, file(b"\r\n--" + BOUNDARY + b"x")), "invalid_multipart"),
+    "a second model behind a bare line feed": (KIND, form(MODEL, field("prompt", LINE_FEEDS)), "invalid_multipart"),
+    "a second model in a file": (KIND, form(MODEL, file(LINE_FEEDS)), "invalid_multipart"),
+    "a second model in the model": (KIND, form(field("model", b"base" + LINE_FEEDS)), "invalid_multipart"),
+    "an end behind a bare line feed": (
+        KIND,
+        form(field("prompt", b"x\n--" + BOUNDARY + b"--\n"), MODEL),
+        "invalid_multipart",
+    ),
+    "a comma in the boundary": (KIND + b",x", WHOLE.replace(BOUNDARY, BOUNDARY + b",x"), "invalid_multipart"),
+    "an encoded name": (KIND, form(MODEL, field("=?utf-8?q?model?=", "base")), "invalid_multipart"),
+    "a quoted name": (KIND, form(MODEL, field("'model'", "base")), "invalid_multipart"),
     "JSON in a form": (KIND, b'{"model":"sales-companion"}', "invalid_multipart"),
     "a form as JSON": (b"application/json", WHOLE, "invalid_json"),
     "long head": (KIND, form(MODEL, part(b"x: " + b"y" * 9000)), "invalid_multipart"),

@@ -59,7 +59,7 @@ class Served:
         return subprocess.run(asked, capture_output=True, text=True, check=False, timeout=PATIENCE_S).stderr
 
     def ask(self) -> httpx.Response:
-        keys = dict(line.split() for line in (self.state_dir / "first-keys").read_text().splitlines())
+        keys = dict(line.split()[:2] for line in (self.state_dir / "first-keys").read_text().splitlines())
         headers = {"authorization": f"Bearer {keys['application']}"}
         url = f"{self.gateway()}/v1/chat/completions"
         return httpx.post(

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -15,7 +16,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.acceptance.harness import CANDIDATE, Installation
 from tests.examples.stage import EXAMPLES, environment
+from tests.fakes.peer import Gate, Peer, head
 from tests.fakes.plain import PLAIN
+from tests.fakes.upstream import CHUNKED, chunk, serving
 
 PATIENCE_MS = 30_000
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -156,6 +159,77 @@ def test_a_foreign_page_and_a_foreign_role_are_refused(address: str):
 
     assert foreign.status_code == 403
     assert forged.status_code == 400
+
+
+LINES = 60
+"""More of them than a telephone shows at once, in each half of a long answer."""
+AT_END = "() => { const m = document.querySelector('main'); return m.scrollHeight - m.scrollTop - m.clientHeight < 2 }"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phone:
+    """The page on a small telephone, whose model pauses in the middle of a long answer until `rest` is opened."""
+
+    page: Page
+    rest: Gate
+
+    def ask(self) -> None:
+        """Ask, and wait for the first half."""
+        ask(self.page, "Which plan fits five people?")
+        expect(self.page.get_by_role("article")).to_contain_text(f"1 line {LINES}.", timeout=PATIENCE_MS)
+
+    def hear_out(self) -> None:
+        """Have the second half."""
+        self.rest.open()
+        expect(self.page.get_by_role("article")).to_contain_text(f"2 line {LINES}.", timeout=PATIENCE_MS)
+        expect(self.page.get_by_role("group")).to_have_count(1, timeout=PATIENCE_MS)
+        expect(self.page.locator("#state")).to_be_empty(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Phone]:
+    gates: list[Gate] = []
+
+    async def pausing(peer: Peer) -> None:
+        await peer.read()
+        await peer.send(head(b"content-type: text/event-stream", CHUNKED))
+        for half in (1, 2):
+            lines = [f"{half} line {number}.\n" for number in range(1, LINES + 1)]
+            await peer.send(*(chunk(said({"content": line})) for line in lines))
+            if half == 1:
+                await gates[0].opened()
+        await peer.send(chunk(b"data: [DONE]\n\n"), chunk(b""))
+
+    with ExitStack() as running:
+        upstream = running.enter_context(serving(pausing))
+        gates.append(upstream.gate())
+        address = running.enter_context(served(f"{upstream.url}/v1", "any"))
+        opened = browser.new_page(viewport={"width": 360, "height": 640})
+        running.callback(opened.close)
+        opened.goto(address)
+        yield Phone(page=opened, rest=gates[0])
+
+
+def said(delta: dict[str, str]) -> bytes:
+    return b"data: %b\n\n" % json.dumps({"id": "chatcmpl-1", "choices": [{"delta": delta}]}).encode()
+
+
+def test_a_long_answer_on_a_telephone_is_followed_to_its_thumbs(phone: Phone):
+    phone.ask()
+    followed = phone.page.evaluate(AT_END)
+    phone.hear_out()
+
+    assert followed
+    for name in ("Good answer", "Bad answer"):
+        expect(phone.page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1, timeout=PATIENCE_MS)
+
+
+def test_who_has_scrolled_up_while_the_answer_comes_is_left_in_peace(phone: Phone):
+    phone.ask()
+    phone.page.evaluate("() => { document.querySelector('main').scrollTop = 40 }")
+    phone.hear_out()
+
+    assert phone.page.evaluate("() => document.querySelector('main').scrollTop") == 40
 
 
 CONTRASTS = """() => {

@@ -18,6 +18,7 @@ Row = Mapping[str, Any]
 
 FAILURES = {"upstream_error", "timeout", "malformed", "interrupted"}
 NEVER_PAID = {"client_error", "rejected", "shed"}
+GENERATING = {"chat.completions", "completions", "responses"}
 
 
 def read_lake(lake: Path) -> tuple[list[Row], list[Row]]:
@@ -50,6 +51,7 @@ def recompute(
     return {
         "rollout": rollout,
         "generation": generation,
+        "endpoints": dict(Counter(row["endpoint"] for row in counted if row["endpoint"] is not None)),
         "percent_low": min(percents, default=None),
         "percent_high": max(percents, default=None),
         "left_out": {
@@ -101,7 +103,9 @@ def _arm(rows: Sequence[Row], positive: Mapping[Any, bool]) -> dict[str, Any]:
     rated = [row for row in rows if row["request_id"] in positive]
     latencies = [row["latency_ms"] for row in ok if row["latency_ms"] is not None]
     ttfts = [row["ttft_ms"] for row in ok if row["stream"] and row["ttft_ms"] is not None]
-    tokens = [row for row in ok if row["output_tokens"] is not None]
+    tokens = [
+        row for row in ok if row["output_tokens"] or (row["output_tokens"] == 0 and row["endpoint"] in GENERATING)
+    ]
     models = Counter(row["model_served"] for row in rows if row["arm_served"] == row["arm_assigned"])
     return {
         "model": models.most_common(1)[0][0] if models else None,

@@ -1,6 +1,6 @@
 -- question: how do the two arms of a rollout compare?
 -- grain: one row per arm, base first, also for an arm without requests; the columns after `left_out_*` are sums over users
--- parameters: rollout, generation, step (or NULL: all), since (inclusive or NULL), until (exclusive or NULL)
+-- parameters: rollout, generation, step (or NULL: all), endpoint (or NULL: all), since (inclusive or NULL), until (exclusive or NULL)
 -- reads the views `requests` and `ratings`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
 WITH asked AS (
     SELECT *,
@@ -9,12 +9,13 @@ WITH asked AS (
     FROM requests
     WHERE rollout = $rollout AND generation = $generation AND arm_assigned IS NOT NULL
         AND ($step::INTEGER IS NULL OR step = $step::INTEGER)
+        AND ($endpoint::VARCHAR IS NULL OR endpoint = $endpoint::VARCHAR)
         AND ($since::TIMESTAMP IS NULL OR started_at >= $since::TIMESTAMP)
         AND ($until::TIMESTAMP IS NULL OR started_at < $until::TIMESTAMP)
 ),
 counted AS (
     SELECT
-        arm_assigned AS arm, user_hash, started_at, step, percent,
+        arm_assigned AS arm, user_hash, started_at, step, percent, endpoint,
         CASE WHEN arm_served = arm_assigned THEN model_served END AS model,
         CASE
             WHEN fallback_reason IS NOT NULL OR error_class = 'circuit_open'
@@ -23,7 +24,10 @@ counted AS (
         END AS error_rate,
         CASE WHEN outcome = 'ok' THEN latency_ms END AS latency_ms,
         CASE WHEN outcome = 'ok' AND stream THEN ttft_ms END AS ttft_ms,
-        CASE WHEN outcome = 'ok' THEN output_tokens END AS output_tokens,
+        CASE
+            WHEN outcome = 'ok' AND (output_tokens > 0 OR endpoint IN ('chat.completions', 'completions', 'responses'))
+                THEN output_tokens
+        END AS output_tokens,
         cost_usd,
         cost_usd IS NULL AND outcome NOT IN ('client_error', 'rejected', 'shed') AS is_cost_unknown,
         ratings.positive AS satisfaction,
@@ -53,6 +57,10 @@ per_arm AS (
         max(percent) AS percent_high
     FROM counted
     GROUP BY arm
+),
+endpoints AS (
+    SELECT list({'endpoint': endpoint, 'requests': requests} ORDER BY requests DESC, endpoint) AS endpoints
+    FROM (SELECT endpoint, count(*) AS requests FROM counted WHERE endpoint IS NOT NULL GROUP BY endpoint)
 ),
 per_user AS (
     SELECT
@@ -100,9 +108,11 @@ SELECT
         coalesce(per_arm.ratings, 0) AS ratings
     ),
     left_out.*,
+    endpoints.endpoints,
     sums.* EXCLUDE (arm) REPLACE (coalesce(sums.users, 0) AS users)
 FROM (VALUES (1, 'base'), (2, 'candidate')) AS arms(place, arm)
 LEFT JOIN per_arm USING (arm)
 LEFT JOIN sums USING (arm)
 CROSS JOIN left_out
+CROSS JOIN endpoints
 ORDER BY arms.place

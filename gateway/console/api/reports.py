@@ -27,9 +27,12 @@ async def compare_arms(
     rollout: FromQuery[str | None] = None,
     generation: Counted = None,
     step: Counted = None,
+    endpoint: FromQuery[str | None] = None,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
 ) -> Comparison:
     """Compare the two arms of a rollout; without a name the only rollout there is."""
-    question = partial(reports.compare, rollout, generation=generation, step=step, since=since, until=until)
+    question = partial(
+        reports.compare, rollout, generation=generation, step=step, endpoint=endpoint, since=since, until=until
+    )
     return await anyio.to_thread.run_sync(question, limiter=reports.turns)

@@ -16,7 +16,7 @@ import pytest
 from analytics.comparison import Comparison
 from analytics.record import Record
 from analytics.warehouse.database import Warehouse
-from analytics.warehouse.reports import compare
+from analytics.warehouse.reports import Narrowing, compare
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 from tests.fakes.recomputation import read_lake, recompute, same
 
@@ -42,7 +42,7 @@ def split(number: int, arm: str, **facts: Any) -> Record:
 
 
 def asked(warehouse: Warehouse, **more: Any) -> Comparison:
-    return compare(warehouse, NAME, more.pop("generation", 1), as_of=7, **more)
+    return compare(warehouse, NAME, more.pop("generation", 1), as_of=7, to=Narrowing(**more))
 
 
 def test_an_empty_lake_has_a_table_without_figures(warehouse: Warehouse):
@@ -189,6 +189,28 @@ def test_foreign_and_late_feedback_counts_nowhere(warehouse: Warehouse, lake: Ha
     assert (arm.ratings, arm.satisfaction.value, arm.response_rate.value) == (0, None, 0.0)
 
 
+def test_an_embedding_is_no_answer_of_no_tokens_and_an_empty_chat_is_one(warehouse: Warehouse, lake: HandmadeLake):
+    chat = {"endpoint": "chat.completions"}
+    lake.put([split(1, "base", **chat, output_tokens=30), split(2, "base", **chat, output_tokens=0)])
+    lake.put([split(number, "base", endpoint="embeddings", output_tokens=0) for number in (3, 4, 5)])
+    lake.put([split(6, "base", endpoint="images.generations", output_tokens=60), split(7, "candidate", **chat)])
+    figure = asked(warehouse).base.output_tokens
+
+    assert (figure.value, figure.of) == (30.0, 3)
+
+
+def test_one_endpoint_is_asked_for_alone_and_all_of_them_are_counted(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(number, "base", endpoint="embeddings", latency_ms=2.0) for number in range(1, 4)])
+    lake.put([split(number, "candidate", endpoint="chat.completions", latency_ms=90.0) for number in range(4, 9)])
+    lake.put([split(9, "base", endpoint="chat.completions", latency_ms=50.0)])
+    lake.put([split(10, "base", endpoint="moderations", reason="targeting_match")])
+    whole, chat = asked(warehouse), asked(warehouse, endpoint="chat.completions")
+
+    assert list(whole.endpoints.items()) == [("chat.completions", 6), ("embeddings", 3)]
+    assert (chat.base.requests, chat.candidate.requests, chat.base.latency_p50_ms.value) == (1, 5, 50.0)
+    assert (chat.endpoint, chat.endpoints, chat.left_out.forced) == ("chat.completions", {"chat.completions": 6}, 0)
+
+
 def noise(rng: random.Random) -> Callable[[int], Record]:
     outcomes = ("ok",) * 12 + ("upstream_error", "timeout", "client_cancelled", "client_error", "rejected", "shed")
 
@@ -199,11 +221,12 @@ def noise(rng: random.Random) -> Callable[[int], Record]:
             number,
             arm,
             outcome=outcome,
+            endpoint=rng.choice(("chat.completions", "chat.completions", "embeddings", "images.generations", None)),
             user_hash=rng.randrange(80).to_bytes(16),
             stream=stream,
             latency_ms=rng.lognormvariate(4, 1),
             ttft_ms=rng.lognormvariate(3, 1) if stream and rng.random() < 0.9 else None,
-            output_tokens=rng.randrange(500) if rng.random() < 0.9 else None,
+            output_tokens=max(0, rng.randrange(500) - 50) if rng.random() < 0.9 else None,
             cost_usd=rng.random() / 100 if rng.random() < 0.9 else None,
             fallback_reason="timeout" if arm == "candidate" and rng.random() < 0.05 else None,
             reason=rng.choice(("split",) * 9 + ("stale", "targeting_match", "default")),
@@ -224,11 +247,16 @@ def test_plain_python_comes_to_the_same_numbers(warehouse: Warehouse, lake: Hand
     thumbs = [said(999 + number, rng.choice(requests), thumb=rng.choice(("up", "down"))) for number in range(300)]
     lake.put_feedback([*rated, *thumbs])
     found = asked(warehouse)
-    expected = recompute(*read_lake(lake.root), NAME, 1)
+    rows, feedback = read_lake(lake.root)
+    expected = recompute(rows, feedback, NAME, 1)
 
     assert found.base.ratings > 50
     assert found.candidate.error_rate.low is not None
     assert not [line for line in same(msgspec.to_builtins(found), expected) if line]
+
+    chat = asked(warehouse, endpoint="chat.completions")
+    alone = recompute([row for row in rows if row["endpoint"] == "chat.completions"], feedback, NAME, 1)
+    assert not list(same(msgspec.to_builtins(chat), alone))
 
 
 def test_the_sql_of_the_documentation_gives_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake):

@@ -68,7 +68,7 @@ def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: sig
     demo = subprocess.Popen(
         [*TURNOUT, "demo", "--rows", "100000"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=environment(tmp_path),
         process_group=0,
     )
@@ -80,6 +80,8 @@ def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: sig
         os.killpg(demo.pid, number)
         demo.stdout.read()
         assert demo.wait(90) == 130
+        assert demo.stderr is not None
+        assert "the demonstration was broken off; everything of it was removed\n" in demo.stderr.read().decode()
     given_up_at = time.monotonic() + 20
     while processes_in(tmp_path) and time.monotonic() < given_up_at:
         time.sleep(0.1)

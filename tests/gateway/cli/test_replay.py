@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +64,19 @@ def test_a_failed_request_is_exit_code_1_and_named_in_the_table(url: str):
 
     assert done.returncode == 1
     assert "20 (404: 20)" in done.stdout
+
+
+def test_ctrl_c_says_how_far_it_came(url: str):
+    words = ("replay", "--url", url, "--speed", "10", "--json")
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b" requests, " not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (130, b"")
+    assert re.search(rb"turnout: broken off: [0-9,]+ of 19,366 requests were answered, [0-9,]+ of them failed\n", err)
 
 
 def test_a_bad_trace_is_one_sentence_and_exit_code_2(url: str, tmp_path: Path):

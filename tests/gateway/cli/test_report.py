@@ -116,6 +116,37 @@ def test_the_table_has_a_line_for_each_figure_and_says_what_it_covers(turnout: T
 
 
 @pytest.mark.usefixtures("running")
+def test_several_endpoints_are_counted_under_the_header_and_one_can_be_asked_for(turnout: Turnout, lake: HandmadeLake):
+    split = {"rollout": SALES, "generation": 1, "reason": "split", "bucket": 1, "arm_assigned": "base"}
+    for number in range(1, 13):
+        name = "chat.completions" if number <= 7 else "embeddings"
+        lake.put([record(number, **split, user_hash=number.to_bytes(16), endpoint=name)])
+    mixed, alone = turnout()[1], turnout("--endpoint", "embeddings")[1]
+
+    assert mixed.splitlines()[1:3] == [
+        "chat.completions 7, embeddings 5; --endpoint chat.completions for one alone",
+        "",
+    ]
+    assert ": 5 requests, " in alone
+    assert "--endpoint" not in alone
+
+
+@pytest.mark.usefixtures("running")
+def test_a_step_that_never_was_ends_with_one_sentence(turnout: Turnout):
+    assert turnout("--step", "99") == (1, "", "no such step: 99; none exists yet")
+
+
+@pytest.mark.usefixtures("running")
+def test_dollars_beside_each_other_have_as_many_decimals(turnout: Turnout, lake: HandmadeLake):
+    split = {"rollout": SALES, "generation": 1, "reason": "split", "bucket": 1}
+    for number, (arm, cost) in enumerate((("base", 0.566), ("candidate", 0.8716)), 1):
+        lake.put([record(number, **split, user_hash=number.to_bytes(16), arm_assigned=arm, cost_usd=cost)])
+    [total] = [line.split() for line in turnout()[1].splitlines() if line.startswith("total cost")]
+
+    assert total[2:] == ["$0.5660", "$0.8716"]
+
+
+@pytest.mark.usefixtures("running")
 def test_an_empty_lake_has_a_table_of_dashes(turnout: Turnout):
     code, out, _ = turnout()
 

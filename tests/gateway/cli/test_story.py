@@ -32,18 +32,31 @@ def arm(satisfied: float | None) -> ArmFigures:
     )
 
 
-def compared(base: float | None, candidate: float | None, low: float | None, high: float | None) -> Comparison:
+def compared(
+    base: float | None,
+    candidate: float | None,
+    low: float | None,
+    high: float | None,
+    p50: float = 0.251,
+    p99: float = 0.1,
+) -> Comparison:
     facts: dict[str, Any] = dict.fromkeys(Comparison.__struct_fields__)
-    slower, dearer = Difference(value=9.0, relative=0.251), Difference(value=-0.1, relative=-0.5)
+    slower, dearer = Difference(value=9.0, relative=p50), Difference(value=-0.1, relative=-0.5)
     liked = Difference(value=None, relative=None, low=low, high=high)
     facts |= {
         "rollout": "r",
         "generation": 1,
+        "endpoints": {"chat.completions": 20},
         "as_of": 0,
         "left_out": LeftOut(forced=0, without_user=0, not_live=0),
         "base": arm(base),
         "candidate": arm(candidate),
-        "difference": {"satisfaction": liked, "latency_p50_ms": slower, "cost_usd": dearer},
+        "difference": {
+            "satisfaction": liked,
+            "latency_p50_ms": slower,
+            "latency_p99_ms": Difference(value=9.0, relative=p99),
+            "cost_usd": dearer,
+        },
     }
     return msgspec.convert(facts, Comparison)
 
@@ -63,7 +76,20 @@ def test_a_difference_that_may_be_chance_is_said_to_be(
     said = in_words(compared(0.7, candidate, low, high))
 
     assert words in said
-    assert "It takes 25 % more time and costs 50 % less." in said
+    assert "Half of its answers take 25 % more time; a request costs 50 % less." in said
+
+
+@pytest.mark.parametrize(
+    ("p50", "p99", "words"),
+    [
+        (-0.1, 0.3, "Half of its answers take 10 % less time, but the slowest one in a hundred 30 % more;"),
+        (0.1, -0.3, "Half of its answers take 10 % more time, but the slowest one in a hundred 30 % less;"),
+        (-0.1, 0.001, "Half of its answers take 10 % less time;"),
+        (0.001, 0.002, "Half of its answers take as much time;"),
+    ],
+)
+def test_the_sentence_says_what_it_rests_on_and_when_the_slowest_say_otherwise(p50: float, p99: float, words: str):
+    assert words in in_words(compared(0.7, 0.9, 0.1, 0.3, p50=p50, p99=p99))
 
 
 def test_without_ratings_nothing_is_said():

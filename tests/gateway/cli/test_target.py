@@ -11,13 +11,19 @@ from gateway.cli.target import Target, find_target
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     (tmp_path / "addresses.json").write_text('{"gateway": "http://127.0.0.1:8080", "console": "http://127.0.0.1:8081"}')
-    (tmp_path / "first-keys").write_text("admin tn_admin_1\napplication tn_app_1\n")
+    (tmp_path / "first-keys").write_text("admin tn_admin_1\napplication tn_app_1 crm\n")
     return tmp_path
 
 
 def test_the_state_directory_tells_address_and_key(state: Path):
     assert find_target(None, None, state, {}) == Target(url="http://127.0.0.1:8080/v1", key="tn_app_1")
     assert find_target(None, None, None, {"TURNOUT_STATE_DIR": str(state)}).key == "tn_app_1"
+
+
+def test_a_file_of_an_earlier_version_does_not_say_which_application(state: Path):
+    (state / "first-keys").write_text("admin tn_admin_1\napplication tn_app_2\n")
+
+    assert find_target(None, None, state, {}).key == "tn_app_2"
 
 
 def test_the_environment_comes_before_the_state_directory_and_options_before_both(state: Path):

@@ -324,6 +324,77 @@ def test_a_newer_file_takes_the_place_of_what_could_not_be_taken_up(uptake: Upta
     assert taking.taken[1:] == [["sales-companion", "third"]]
 
 
+class Breaking(Taking):
+    """Fails at what nobody foresaw."""
+
+    def __call__(self, definitions: Configuration) -> None:
+        if self.trouble is not None:
+            "\ud800".encode()
+        super().__call__(definitions)
+
+
+def test_what_nobody_foresaw_is_said_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "turnout.toml").write_text(CONFIG)
+    taking = Breaking()
+    uptake = Uptake(ConfigWatch(tmp_path / "turnout.toml"), taking)
+    taking.trouble = "yes"
+    uptake.look()
+    uptake.look()
+    (refused,) = uptake.refused()
+    taking.trouble = None
+    uptake.look()
+
+    assert refused.startswith("it failed with UnicodeEncodeError, at a place that the console's log names")
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "configuration not taken up yet; it is tried again"
+    ]
+    assert caplog.records[0].exc_info
+    assert uptake.refused() == ()
+    assert taking.taken == [["sales-companion"]]
+
+
+class Unstable(type(Path())):
+    """A path whose file cannot be opened, for a reason that no reader of files expects."""
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+
+def test_a_judgement_that_fails_is_a_refusal_like_any_other(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "turnout.toml").write_text(CONFIG)
+    watch = ConfigWatch(Unstable(tmp_path / "turnout.toml"))
+
+    assert watch.changed() is None
+    assert watch.changed() is None
+    assert [problem.message.split(",")[0] for problem in watch.problems] == ["it failed with ZeroDivisionError"]
+    assert [record.message for record in caplog.records] == ["configuration refused; the last good one stays"]
+
+
+@pytest.mark.parametrize(
+    "prices", ['{"m": {"input_cost_per_token": 1%s}}' % ("0" * 400), '{"\\ud800": {"input_cost_per_token": 1e-7}}']
+)
+def test_a_file_of_prices_with_what_cannot_be_written_is_refused_and_the_mended_one_taken(tmp_path: Path, prices: str):
+    (tmp_path / "turnout.toml").write_text(CONFIG + '\n[prices]\nfile = "prices.json"\n')
+    (tmp_path / "prices.json").write_text(prices)
+    watch = ConfigWatch(tmp_path / "turnout.toml")
+    refused = watch.changed()
+    problems = [str(problem) for problem in watch.problems]
+    (tmp_path / "prices.json").write_text('{"m": {"input_cost_per_token": 1e-7, "output_cost_per_token": 1e-7}}')
+
+    assert refused is None
+    assert [problem.startswith('prices.file: "prices.json": "') for problem in problems] == [True]
+    assert watch.changed() is not None
+
+
+def test_a_path_that_is_none_is_refused_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "turnout.toml").write_text(CONFIG + '\n[prices]\nfile = "a\\u0000b"\n')
+    watch = ConfigWatch(tmp_path / "turnout.toml")
+
+    assert watch.changed() is None
+    assert watch.changed() is None
+    assert [record.message for record in caplog.records] == ["configuration refused; the last good one stays"]
+
+
 def test_warnings_of_a_changed_file_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = tmp_path / "turnout.toml"
     path.write_text(CONFIG)

@@ -214,6 +214,25 @@ async def test_everything_outside_is_unknown_in_openais_envelope(path: str):
     assert not worker.upstream.calls
 
 
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("/chat/completions", "Paths begin with /v1: /v1/chat/completions; the base_url of a client ends in /v1."),
+        ("/embeddings/", "Paths begin with /v1: /v1/embeddings;"),
+        ("/models", "Paths begin with /v1: /v1/models;"),
+        ("/v1/chat/completions/", "Drop the slash at its end: /v1/chat/completions."),
+        ("/v1/feedback//", "Drop the slash at its end: /v1/feedback."),
+        ("/chat", "Here are the endpoints that take a model"),
+    ],
+)
+async def test_a_path_that_is_nearly_one_of_ours_names_the_one_that_was_meant(path: str, remedy: str):
+    async with serving(Worker()) as client:
+        answer = await client.post(path, content=BODY, headers={"authorization": f"Bearer {KEY}"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_url")
+    assert remedy in answer.json()["error"]["message"]
+
+
 async def test_the_bare_prefix_is_unknown_too():
     async with serving(Worker()) as client:
         answer = await client.get("/v1")

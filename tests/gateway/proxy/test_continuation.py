@@ -45,7 +45,10 @@ TOGETHER = {
     "upstreams": {"one": Upstream(base_url="http://one/v1")},
     "models": {BASE: Model(upstream="one"), CANDIDATE: Model(upstream="one")},
 }
-UNKNOWN = {"message": "Previous response with id 'resp_1' not found.", "code": "previous_response_not_found"}
+UNKNOWN = {
+    "message": "Previous response with id 'resp_00112233445566' not found.",
+    "code": "previous_response_not_found",
+}
 WHOLE = b'{"id":"resp_2","status":"completed","usage":{"input_tokens":7,"output_tokens":2}}'
 
 
@@ -57,7 +60,7 @@ def view(percent: float = 100.0, *, killed: bool = False, apart: bool = True, fo
 
 
 class Kept:
-    """Two upstreams, of which one keeps the answer `resp_1`."""
+    """Two upstreams, of which one keeps the answer `resp_00112233445566`."""
 
     def __init__(self, moments: Moments, at: str, error: dict[str, Any], status: int) -> None:
         self.calls: list[Call] = []
@@ -103,7 +106,11 @@ class Asked:
         return [call.url.split("/")[2] for call in self.upstream.calls]
 
 
-GOES_ON = [{"previous_response_id": "resp_1"}, {"conversation": "resp_1"}, {"conversation": {"id": "resp_1"}}]
+GOES_ON = [
+    {"previous_response_id": "resp_00112233445566"},
+    {"conversation": "resp_00112233445566"},
+    {"conversation": {"id": "resp_00112233445566"}},
+]
 
 
 @pytest.mark.parametrize("fields", GOES_ON)
@@ -111,7 +118,15 @@ GOES_ON = [{"previous_response_id": "resp_1"}, {"conversation": "resp_1"}, {"con
     ("error", "status"),
     [
         (UNKNOWN, 400),
-        ({"message": "Response with id 'resp_1' not found.", "type": "NotFoundError", "param": None, "code": 404}, 404),
+        (
+            {
+                "message": "Response with id 'resp_00112233445566' not found.",
+                "type": "NotFoundError",
+                "param": None,
+                "code": 404,
+            },
+            404,
+        ),
         ({"message": "no", "param": "previous_response_id"}, 404),
     ],
 )
@@ -146,7 +161,7 @@ async def test_an_answer_that_is_kept_elsewhere_is_gone_on_from_there(
 
 
 async def test_it_is_sent_with_the_other_arms_model():
-    asked = await Asked("one", view()).send(previous_response_id="resp_1")
+    asked = await Asked("one", view()).send(previous_response_id="resp_00112233445566")
 
     first, second = asked.upstream.calls
     bodies = [call.body for call in (first, second) if isinstance(call.body, bytes)]
@@ -155,14 +170,14 @@ async def test_it_is_sent_with_the_other_arms_model():
 
 
 async def test_what_is_kept_at_the_own_arm_is_asked_for_once():
-    asked = await Asked("two", view()).send(previous_response_id="resp_1")
+    asked = await Asked("two", view()).send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["two"]
     assert (asked.caller.status, asked.journal.record.arm_served) == (200, "candidate")
 
 
 async def test_a_conversation_that_began_on_the_candidate_goes_on_there_while_anybody_is_sent_there():
-    asked = await Asked("two", view(percent=0.01)).send(previous_response_id="resp_1")
+    asked = await Asked("two", view(percent=0.01)).send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["one", "two"]
     assert (asked.journal.record.arm_assigned, asked.journal.record.arm_served) == ("base", "candidate")
@@ -170,7 +185,7 @@ async def test_a_conversation_that_began_on_the_candidate_goes_on_there_while_an
 
 @pytest.mark.parametrize("decided", [view(percent=0.0), view(killed=True), view(forced=True)])
 async def test_nobody_is_sent_to_a_candidate_that_was_taken_back(decided: View):
-    asked = await Asked("two", decided).send(previous_response_id="resp_1")
+    asked = await Asked("two", decided).send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["one"]
     assert (asked.caller.status, asked.caller.error) == (400, UNKNOWN)
@@ -186,14 +201,14 @@ async def test_a_candidate_that_was_taken_back_while_the_base_was_asked_is_not_a
             return await super().send(call)
 
     asked.upstream = TakenBack(asked.moments, "two", UNKNOWN, 400)
-    await asked.send(previous_response_id="resp_1")
+    await asked.send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["one"]
     assert (asked.caller.status, asked.journal.record.error_class) == (503, "choice_overtaken")
 
 
 async def test_an_answer_that_nobody_keeps_is_said_in_the_upstreams_words():
-    asked = await Asked("three", view()).send(previous_response_id="resp_1")
+    asked = await Asked("three", view()).send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["two", "one"]
     assert (asked.caller.status, asked.caller.error) == (400, UNKNOWN)
@@ -205,6 +220,14 @@ async def test_an_answer_that_nobody_keeps_is_said_in_the_upstreams_words():
     [
         ({"message": "bad temperature", "param": "temperature"}, 400, GOES_ON[0]),
         ({"message": "The model does not exist.", "code": "model_not_found"}, 404, GOES_ON[0]),
+        ({"message": "no such thing", "code": "x"}, 400, {"previous_response_id": ""}),
+        ({"message": "no such thing", "code": "x"}, 400, {"conversation": {"id": ""}}),
+        ({"message": "no such thing", "code": "x"}, 400, {"previous_response_id": "e"}),
+        (
+            {"message": "against the content_policy_of_us", "code": "x"},
+            400,
+            {"previous_response_id": "content_policy_of_us"},
+        ),
         (UNKNOWN, 500, GOES_ON[0]),
         (UNKNOWN, 429, GOES_ON[0]),
         (UNKNOWN, 400, {}),
@@ -221,20 +244,20 @@ async def test_any_other_refusal_is_handed_on_as_it_is(error: dict[str, Any], st
 
 
 async def test_arms_at_one_upstream_are_asked_once():
-    asked = await Asked("nowhere", view(apart=False)).send(previous_response_id="resp_1")
+    asked = await Asked("nowhere", view(apart=False)).send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["one"]
 
 
 async def test_other_endpoints_are_asked_once():
-    asked = await Asked("one", view()).send("/v1/chat/completions", previous_response_id="resp_1")
+    asked = await Asked("one", view()).send("/v1/chat/completions", previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["two"]
 
 
 async def test_a_large_refusal_is_handed_on_whole():
     error = {"message": "x" * 200_000}
-    asked = await Asked("one", view(), error).send(previous_response_id="resp_1")
+    asked = await Asked("one", view(), error).send(previous_response_id="resp_00112233445566")
 
     assert asked.hosts == ["two"]
     assert asked.caller.error == error
@@ -254,7 +277,7 @@ async def test_the_slots_of_both_arms_are_given_back():
     asked = Asked("one", decided)
     throttle = Throttle()
     for _ in range(2):
-        body = json.dumps({"model": SALES, "user": "ann", "previous_response_id": "resp_1"}).encode()
+        body = json.dumps({"model": SALES, "user": "ann", "previous_response_id": "resp_00112233445566"}).encode()
         caller = Caller(asked.moments, body, headers=[AUTHORIZED])
         inference = Inference(asked.holder, asked.upstream, Journal(moments=asked.moments), asked.tally, throttle)
         await inference.answer(caller.connection(), KNOWN["/v1/responses"])
@@ -265,7 +288,9 @@ async def test_a_refusal_that_breaks_off_is_an_error_of_the_upstream():
     moments = Moments()
 
     with pytest.raises(Fault):
-        await is_unknown(ScriptedAnswer(moments, b'{"err', BrokenFault("connection_lost"), status=400), "resp_1")
+        await is_unknown(
+            ScriptedAnswer(moments, b'{"err', BrokenFault("connection_lost"), status=400), "resp_00112233445566"
+        )
 
 
 async def test_a_model_in_no_rollout_has_no_other_place():

@@ -309,6 +309,17 @@ async def test_a_moderation_without_a_model_goes_out_without_one():
     assert (done.record.model_requested, done.record.model_served) == ("omni-moderation-latest",) * 2
 
 
+@pytest.mark.parametrize("body", [b'{"input":"Hi"}', b'{"input":"Hi","model":null}'])
+async def test_a_default_model_that_is_not_here_is_said_to_be_the_default(body: bytes):
+    done = await request(WHOLE, body=body, path="/v1/moderations")
+
+    assert done.caller.error["message"] == (
+        "The request names no model, so the default 'omni-moderation-latest' was taken, which does not exist here; "
+        "set 'model' to one of the names that GET /v1/models lists."
+    )
+    assert (done.caller.status, done.record.error_class) == (404, "model_not_found")
+
+
 async def test_names_that_an_upstream_takes_unlisted_cannot_write_headers():
     upstreams = {"one": Upstream(base_url="http://up/v1", models="*")}
 

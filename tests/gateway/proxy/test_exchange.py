@@ -179,7 +179,7 @@ def test_the_first_id_and_the_last_of_all_else_count():
     exchange = begun()
     exchange.saw_chunk(answer(id="first", choices=[{"finish_reason": "stop"}], usage=USAGE), 101.0)
     exchange.saw_chunk(answer(id="second", usage={"prompt_tokens": 9, "completion_tokens": 8}), 101.0)
-    exchange.saw_chunk(answer(choices=[{"finish_reason": "length"}], usage={"prompt_tokens": -1}), 101.0)
+    exchange.saw_chunk(answer(choices=[{"finish_reason": "length"}], usage={}), 101.0)
 
     record = exchange.settle("ok", 102.0, status=200)
 
@@ -237,3 +237,12 @@ def test_a_record_keeps_no_more_of_an_answer_than_it_has_bounds_for():
     record = exchange.settle("ok", 102.0, status=200)
 
     assert (record.response_id, record.finish_reason) == (None, "y" * 64)
+
+
+@pytest.mark.parametrize(("endpoint", "outcome"), [("other", "client_error"), ("embeddings", "upstream_error")])
+def test_a_path_that_the_caller_alone_names_and_nobody_finds_is_the_callers_mistake(endpoint: str, outcome: str):
+    exchange = begun()
+    exchange.learn(endpoint=endpoint)
+    exchange.answered(404)
+
+    assert exchange.settle("upstream_error", 101.0, status=404, error_class="http_404").outcome == outcome

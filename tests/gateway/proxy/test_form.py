@@ -39,7 +39,6 @@ def test_fields_are_found_before_and_after_a_file_with_the_models_place():
     start, end = found.model_at
     assert found.fields == {"user": "ann", "model": "whisper"}
     assert WHOLE[start:end] == b"whisper"
-    assert found.has_file
     assert found.is_complete
 
 
@@ -112,6 +111,13 @@ def test_nothing_of_a_file_is_kept():
         b"multipart/form-data; boundary=a; charset=utf-16",
         b"multipart/mixed; boundary=a",
         b'multipart/form-data; boundary="a',
+        b"multipart/form-data; boundary=a,b",
+        b"multipart/form-data; boundary='ab'",
+        b"multipart/form-data; boundary=a=b",
+        b'multipart/form-data; boundary="a/b"',
+        b'multipart/form-data; boundary="a b"',
+        b'multipart/form-data; boundary="a?b"',
+        b"multipart/form-data; boundary=a; boundary*=utf-8''b",
     ],
 )
 def test_a_content_type_without_one_plain_boundary_is_refused(kind: bytes):
@@ -134,6 +140,7 @@ def test_the_usual_ways_to_name_a_boundary_are_read(kind: bytes):
     assert read(WHOLE, kind=kind).fields["model"] == "whisper"
 
 
+NAMED = b'content-disposition: form-data; name="model"'
 BROKEN = {
     "empty": (b"", "before its closing"),
     "another boundary": (WHOLE.replace(BOUNDARY, b"Y-7f3a"), "does not begin"),
@@ -146,8 +153,16 @@ BROKEN = {
     "boundary goes on": (form(file(b"a\r\n--X-7f3aQ\r\nb")), "goes on"),
     "bare line feed after the boundary": (b"--X-7f3a\ncontent-disposition: x\n\n", "goes on"),
     "no headers": (b"--X-7f3a\r\n\r\n\r\nabc\r\n" + END, "name: value"),
+    "boundary behind a bare line feed": (form(field("x", b"a\n--X-7f3a\n" + NAMED + b"\n\nb")), "within a part"),
+    "boundary behind a bare carriage return": (form(file(b"a\r--X-7f3a\r" + NAMED + b"\r\rb")), "within a part"),
+    "end behind a bare line feed": (form(field("user", b"a\n--X-7f3a--\n")), "within a part"),
+    "boundary in a line": (form(file(b"a--X-7f3a\r\n" + NAMED + b"\r\n\r\nb")), "within a part"),
+    "boundary behind another line end": (form(field("x", "a\u2028--X-7f3a\r\n")), "within a part"),
+    "boundary for content": (form(field("x", b"--X-7f3a\r\n" + NAMED)), "within a part"),
+    "boundary in a head": (form(field("x", "y", b"x-y: --X-7f3a")), "in the head"),
+    "boundary for a header": (form(field("x", "y", b"--X-7f3a: y")), "in the head"),
     "long head": (form(part(b"x: " + b"y" * MAX_HEAD_BYTES)), "longer than 8,192"),
-    "endless head": (b"--X-7f3a\r\n" + b"y" * (MAX_HEAD_BYTES + 1), "longer than 8,192"),
+    "endless head": (b"--X-7f3a\r\n" + b"y" * (MAX_HEAD_BYTES + 4), "longer than 8,192"),
     "too many parts": (form(*[field("x", "1")] * (MAX_PARTS + 1)), "more than 1,000 parts"),
 }
 
@@ -160,6 +175,40 @@ def test_a_broken_form_is_refused_with_what_is_wrong(case: str):
 
     assert why in refused.message
     assert refused.code == "invalid_multipart"
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        *("------------------------d74496d66958873e", "----WebKitFormBoundary7MA4YWxkTrZu0gW"),
+        *("----formdata-undici-046123456789", "--------------------------735323031399963166993862"),
+        *("ee0ab6aa5b9a46f0a1b0e5c3c1d2e3f4", "alamofire.boundary.1a2b3c4d5e6f7a8b", "Boundary+0A1B2C3D", "-_x.Y-"),
+    ],
+)
+def test_the_boundaries_of_usual_clients_are_taken_with_and_without_quotes(boundary: str):
+    body = WHOLE.replace(BOUNDARY, boundary.encode())
+
+    for written in (boundary, f'"{boundary}"'):
+        assert read(body, kind=f"multipart/form-data; boundary={written}".encode()).fields["user"] == "ann"
+
+
+def test_a_boundary_with_equals_signs_is_taken_in_quotes():
+    body = WHOLE.replace(BOUNDARY, b"===12==")
+
+    assert read(body, kind=b'multipart/form-data; boundary="===12=="').fields["user"] == "ann"
+
+
+def test_reading_stops_at_each_file_when_it_is_told_to():
+    body = form(field("user", "a"), file(b"x"), field("stream", "1"), file(b"y"), field("n", "2"))
+    reading = Form(KIND)
+
+    assert reading.feed(body, to_file=True)
+    assert dict(reading.fields) == {"user": "a"}
+    assert reading.feed(b"", to_file=True)
+    assert reading.stream
+    assert not reading.feed(b"", to_file=True)
+    assert reading.is_complete
+    assert reading.fields["n"] == "2"
 
 
 @pytest.mark.parametrize("name", ["model", "user", "safety_identifier", "stream", "metadata[user_id]"])

@@ -108,7 +108,7 @@ async def test_an_answer_of_the_upstream_other_than_success_is_passed_on():
     passed = await Passed(b'{"error":1}', answer={"status": 404}).asked("GET", "/v1/files/f")
 
     assert (passed.caller.status, passed.caller.body) == (404, b'{"error":1}')
-    assert passed.journal.record.outcome == "upstream_error"
+    assert (passed.journal.record.outcome, passed.journal.record.error_class) == ("client_error", "http_404")
 
 
 async def test_purposes_follow_the_same_rules():

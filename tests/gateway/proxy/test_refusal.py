@@ -33,7 +33,10 @@ def test_a_refusal_is_one_whole_answer_and_the_last():
 
 @pytest.mark.parametrize(
     ("sent", "words"),
-    [(b"GET /secret HTTP/1.1\r\n", "its target cannot be read"), (b"secret", "Invalid method encountered")],
+    [
+        (b"GET /secret HTTP/1.1\r\n", "its target cannot be read"),
+        (b"secret", "its method is none of HTTP's; use GET or POST, in capital letters"),
+    ],
 )
 def test_the_parsers_words_repeat_nothing_of_what_was_sent(sent: bytes, words: str):
     with pytest.raises(httptools.HttpParserError) as caught:

@@ -119,10 +119,10 @@ def test_what_the_event_of_a_response_wraps_is_read():
     assert event.response.usage == WireUsage(input_tokens=3)
 
 
-def test_a_tier_and_a_response_of_unknown_shape_count_as_absent():
+def test_a_response_of_unknown_shape_counts_as_absent_and_a_tier_as_unreadable():
     odd_one = answered('{"id":"a","service_tier":3,"response":"text","usage":{"prompt_tokens":4}}')
 
-    assert (odd_one.id, odd_one.service_tier, odd_one.response) == ("a", None, None)
+    assert (odd_one.id, odd_one.service_tier, odd_one.response) == ("a", reply.UNREADABLE_TIER, None)
     assert odd_one.usage == WireUsage(prompt_tokens=4)
 
 

@@ -35,3 +35,17 @@ def test_a_demonstration_takes_a_new_directory_or_its_own(tmp_path: Path):
 
     with pytest.raises(ForeignDirectoryError, match="another --state-dir"):
         require_demo(made(tmp_path / "real", LEDGER_FILE))
+
+
+def test_a_demonstration_that_is_refused_is_told_the_command_that_starts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real = made(tmp_path / "turnout-data", LEDGER_FILE)
+    with pytest.raises(ForeignDirectoryError) as elsewhere:
+        require_demo(real)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ForeignDirectoryError) as here:
+        require_demo(real)
+
+    assert str(here.value).endswith(': make run ARGS="--state-dir turnout-data-demo"')
+    assert f"--state-dir {tmp_path}/turnout-data-demo" in str(elsewhere.value)

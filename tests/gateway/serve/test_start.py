@@ -91,6 +91,8 @@ def test_the_first_start_writes_an_admin_and_an_application_key_for_the_owner_al
         "admin": ["tn", "admin"],
         "application": ["tn", "app"],
     }
+    lines = [line.split() for line in (tmp_path / "state/first-keys").read_text().splitlines()]
+    assert lines == [["admin", keys["admin"]], ["application", keys["application"], "default"]]
     assert stat.S_IMODE((tmp_path / "state/first-keys").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics.plausible import doubts, is_beyond_belief
 from analytics.pricing import Price
 from gateway.settings.compile import price_version
 from gateway.settings.load import load, load_checked
@@ -113,6 +114,81 @@ def test_many_wrong_prices_are_counted(tmp_path: Path):
 
     assert len(lines := refusal(written(tmp_path, OWN + FILE, prices))) == 21
     assert lines[-1].endswith(": 10 more problems of this kind")
+
+
+def per_token(per_million: float, out: float) -> dict[str, float]:
+    return {"input_cost_per_token": per_million / 1e6, "output_cost_per_token": out / 1e6}
+
+
+def warned(path: Path) -> list[str]:
+    return [str(problem) for problem in load_checked(path, set())[1]]
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini", "ft:gpt-4o-mini:acme::1"])
+def test_prices_per_thousand_tokens_of_a_known_model_are_refused(tmp_path: Path, name: str):
+    lines = refusal(written(tmp_path, OWN + FILE, {name: per_token(150, 600)}))
+
+    assert [line.split(f'"{name}".')[1].split(":")[0] for line in lines] == [
+        "input_cost_per_token",
+        "output_cost_per_token",
+    ]
+    assert all("times the shipped" in line and line.endswith("; write USD per token") for line in lines)
+
+
+def test_prices_per_thousand_tokens_of_an_unknown_model_are_doubted(tmp_path: Path):
+    path = written(tmp_path, OWN + 'models = "*"\n' + FILE, {"m": per_token(150, 600)})
+
+    assert warned(path) == [
+        f'warning: prices.file: "prices.json": "m".{key}: {usd} is dearer than all but a few models '
+        "(in USD per million tokens); write USD per token"
+        for key, usd in (("input_cost_per_token", 150), ("output_cost_per_token", 600))
+    ]
+    assert load(path).prices.table["m"].input == 150.0
+
+
+def test_a_price_that_nobody_asks_is_not_used_and_said(tmp_path: Path):
+    path = written(tmp_path, OWN + 'models = "*"\n' + FILE, {"m": per_token(9000, 9000), **CHEAP})
+    (line,) = warned(path)
+
+    assert line == (
+        'warning: prices.file: "prices.json": "m": has a price above 1000 USD per million tokens, so none is used and '
+        "costs are unknown; write USD per token, such as 1.5e-07"
+    )
+    assert load(path).prices.table.keys() == CHEAP.keys()
+
+
+def test_two_units_in_one_price_are_refused(tmp_path: Path):
+    (line,) = refusal(written(tmp_path, OWN + FILE, {"m": per_token(0.1, 390)}))
+
+    assert '"m".output_cost_per_token: 390 is 3,900 times input (0.1)' in line
+
+
+def test_prices_in_the_configuration_are_compared_with_the_shipped_ones_too(tmp_path: Path):
+    dear = '[models."gpt-4o-mini"]\nupstream = "one"\nprice = { input = 150, output = 600 }\n'
+    cheap = '[models.m]\nupstream = "one"\n[prices.table]\n"gpt-4o" = { input = 0.0025, output = 0.01 }\n'
+    lines = refusal(written(tmp_path, OWN + dear))
+
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        'models."gpt-4o-mini".price.input: 150 is 1,000 times the shipped 0.15; write USD per million tokens',
+        'models."gpt-4o-mini".price.output: 600 is 1,000 times the shipped 0.6; write USD per million tokens',
+    ]
+    assert warned(written(tmp_path, OWN + cheap)) == [
+        "warning: prices.table.gpt-4o.input: 0.0025 is 1/1,000 of the shipped 2.5; write USD per million tokens",
+        "warning: prices.table.gpt-4o.output: 0.01 is 1/1,000 of the shipped 10; write USD per million tokens",
+    ]
+
+
+def test_many_doubts_are_counted(tmp_path: Path):
+    lines = warned(written(tmp_path, OWN + MODELS + FILE, {f"m{at}": per_token(150, 0) for at in range(30)}))
+
+    assert len(lines) == 21
+    assert lines[-1].endswith(": 10 more problems of this kind")
+
+
+def test_nothing_that_is_shipped_is_doubted():
+    for name, one in shipped().items():
+        assert list(doubts(one, one)) == [], name
+        assert not is_beyond_belief(one), name
 
 
 @pytest.mark.parametrize(

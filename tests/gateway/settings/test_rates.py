@@ -74,9 +74,22 @@ PLAIN = {"input": 1, "output": 2}
         ),
         (
             PLAIN | {"output_audio": 20000},
-            "warning: PRICE.output_audio: 20000 is beyond every known price; write USD per million tokens",
+            "PRICE.output_audio: 20000 is beyond every known price; write USD per million tokens, at most 1000",
+        ),
+        (
+            PLAIN | {"when": [{"tier": "fl\x1bex", "input": 1}]},
+            'PRICE.when[0].tier: "fl\\u001bex" is no tier; write what answers say, in 1 to 64 visible ASCII characters',
         ),
     ],
 )
 def test_a_wrong_price_is_one_line_with_place_and_remedy(price: dict[str, Any], line: str):
     assert found(price) == [line]
+
+
+@pytest.mark.parametrize("name", ["", "gpt\x00", "m" * 257])
+def test_a_name_in_the_table_that_is_no_models_name_is_refused(name: str):
+    tree = {"upstreams": {"one": {"base_url": "https://x/v1"}}, "prices": {"table": {name: PLAIN}}}
+    (line,) = [str(one) for one in check(from_tree(tree, "t.toml"), set()) if one.path.startswith("prices")]
+
+    assert line.endswith("is no model's name; write 1 to 256 characters that print, or take the model out")
+    assert line.isprintable()

@@ -197,3 +197,24 @@ async def test_what_openai_refuses_is_refused_by_the_name_of_the_field(client: A
         await client.responses.create(**{"model": "m", "input": "a", **fields})
 
     assert caught.value.param == param
+
+
+async def test_an_input_is_counted_as_it_would_be_billed_and_for_nothing(both: tuple[Any, Running]):
+    client, server = both
+    first = await client.responses.create(model="m", input="hello", instructions="be brief")
+    asked = {"model": "m", "input": "and then?", "instructions": "be brief", "previous_response_id": first.id}
+    billed = server.tally.models["m"].input_tokens
+    counted = await client.responses.input_tokens.count(**asked)
+    free = server.tally.models["m"].input_tokens - billed
+    answer = await client.responses.create(**asked)
+
+    assert checked(counted) == {"object": "response.input_tokens", "input_tokens": answer.usage.input_tokens}
+    assert counted.input_tokens > first.usage.input_tokens > 0
+    assert free == 0
+
+
+async def test_an_input_that_could_not_be_answered_is_not_counted(client: Any):
+    with pytest.raises(openai.BadRequestError, match="not found") as refused:
+        await client.responses.input_tokens.count(model="m", input="hello", previous_response_id="resp_nobody")
+
+    assert refused.value.param == "previous_response_id"

@@ -41,12 +41,6 @@ async def server() -> AsyncGenerator[Running]:
         yield started
 
 
-@pytest.fixture
-async def client(server: Running) -> AsyncGenerator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="unused", max_retries=0) as opened:
-        yield opened
-
-
 async def in_thread(server: Running, act: Callable[[openai.OpenAI], Any]) -> Any:
     """Let the synchronous client act beside the server's loop."""
 

@@ -28,8 +28,8 @@ def analyst(console: RunningConsole) -> Iterator[httpx.Client]:
         yield client
 
 
-def put(lake: HandmadeLake, *numbers: int, generation: int = 1) -> None:
-    facts = {"rollout": SALES, "generation": generation, "arm_assigned": "base", "reason": "split", "bucket": 1}
+def put(lake: HandmadeLake, *numbers: int, generation: int = 1, **more: object) -> None:
+    facts = {**more, "rollout": SALES, "generation": generation, "arm_assigned": "base", "reason": "split", "bucket": 1}
     lake.put([record(number, **facts, user_hash=number.to_bytes(16)) for number in numbers])
 
 
@@ -62,6 +62,40 @@ def test_times_and_a_generation_narrow_it(analyst: httpx.Client, lake: HandmadeL
     found = [analyst.get("/api/v1/reports/compare", params=span).json()["base"]["requests"] for span in spans]
 
     assert found == [2, 1, 1, 1, 0]
+
+
+def test_an_endpoint_narrows_it_and_one_that_nobody_called_is_refused(analyst: httpx.Client, lake: HandmadeLake):
+    before = analyst.get("/api/v1/reports/compare", params={"endpoint": "embeddings"})
+    put(lake, 1, 2, endpoint="chat.completions")
+    put(lake, 3, endpoint="embeddings")
+    found = analyst.get("/api/v1/reports/compare", params={"endpoint": "embeddings"}).json()
+    wrong = analyst.get("/api/v1/reports/compare", params={"endpoint": "chat"})
+
+    assert (before.status_code, before.json()["base"]["requests"]) == (200, 0)
+    assert (found["base"]["requests"], found["endpoints"]) == (1, {"embeddings": 1})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (404, "endpoint_not_found")
+    assert "there are: chat.completions, embeddings" in wrong.json()["error"]["message"]
+
+
+def test_a_step_that_never_was_is_refused_and_one_without_requests_is_not(
+    console: RunningConsole, analyst: httpx.Client, lake: HandmadeLake
+):
+    def asked(**params: int) -> tuple[int, str]:
+        answer = analyst.get("/api/v1/reports/compare", params=params)
+        return answer.status_code, answer.json().get("error", {}).get("message", "")
+
+    assert asked(step=1) == (404, "no such step: 1; none exists yet")
+    with console.client(console.key("ops")) as ops:
+        for version, percent in enumerate((10, 20), 1):
+            assert ops.put(
+                f"/api/v1/rollouts/{SALES}/percent", json={"percent": percent, "version": version}
+            ).is_success
+    put(lake, 1, generation=7, step=1)
+
+    assert [asked(step=1)[0], asked(step=2)[0]] == [200, 200]
+    assert asked(step=3) == (404, "no such step: 3; steps 1 to 2 exist")
+    assert asked(step=1, generation=7)[0] == 200
+    assert asked(step=2, generation=7) == (404, "no such step: 2; only step 1 exists")
 
 
 @pytest.mark.parametrize(
