@@ -20,7 +20,9 @@ DECIDING = READ | {"_charset_", *FORBIDDEN_FIELDS}
 DASHES = b"--" + BOUNDARY
 HIDDEN = b'content-disposition: form-data; name="model"'
 ENDS = st.sampled_from([b"\r\n", b"\n", b"\r", b"", b" ", b"\x0b", b"\x85", b"\xe2\x80\xa8", b"-"])
-CRUMBS = st.sampled_from([DASHES, DASHES + b"--", HIDDEN, b"evil", b"--", b"\0", b"model"]) | ENDS | st.binary(max_size=4)
+CRUMBS = (
+    st.sampled_from([DASHES, DASHES + b"--", HIDDEN, b"evil", b"--", b"\0", b"model"]) | ENDS | st.binary(max_size=4)
+)
 SNIPPETS = st.lists(CRUMBS, max_size=9).map(b"".join)
 SMUGGLED = st.builds(
     lambda before, first, second, end: before + first + DASHES + end + second + HIDDEN + second + second + b"evil",
@@ -47,7 +49,7 @@ ODD_PARTS = st.builds(
     lambda first, name, second, headers, content: part(
         b"content-disposition: form-data" + first + b"; name=" + name + second, *headers, content=content
     ),
-    st.sampled_from([b"", b";filename=a", b"; filename=\"=?utf-8?q?=22;_name=3D=22model?=\""]),
+    st.sampled_from([b"", b";filename=a", b'; filename="=?utf-8?q?=22;_name=3D=22model?="']),
     st.sampled_from([b"model", b"'model'", b'"model"', b"f", b'"f"', b"=?utf-8?q?model?="]),
     st.sampled_from([b"", b";filename='a; name=model'", b"; filename*=utf-8''a%22%3b%20name=%22model", b"; name*0=m"]),
     HEADERS,
@@ -55,7 +57,9 @@ ODD_PARTS = st.builds(
 )
 ODD = PLAIN_PARTS | FILES | ODD_PARTS
 USUAL = st.lists(
-    st.tuples(st.sampled_from(["user", "stream", "n", "prompt", "metadata[user_id]"]), st.sampled_from(["", "1", "a\r\n"])),
+    st.tuples(
+        st.sampled_from(["user", "stream", "n", "prompt", "metadata[user_id]"]), st.sampled_from(["", "1", "a\r\n"])
+    ),
     max_size=4,
     unique_by=lambda one: one[0],
 ).map(lambda fields: [field("model", "direct"), *(field(name, value) for name, value in fields)])
