@@ -55,7 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
-    """The real addresses, as `addresses.json` has them; empty for what does not run on this host."""
+    """The real addresses, as `addresses.json` has them; empty, and there left out, for what does not run here."""
 
     gateway: str
     console: str
@@ -156,7 +156,8 @@ def _refuse_impossible(options: Options) -> None:
 def _announced(state_dir: Path, ports: Ports, simulated: Sequence[socket.socket]) -> Addresses:
     gateway, console = [url(one) if one is not None else "" for one in ports]
     addresses = Addresses(gateway=gateway, console=console, simulated=[url(one) for one in simulated])
-    write(state_dir / ADDRESSES, msgspec.json.encode(addresses) + b"\n", 0o644)
+    there = {name: place for name, place in msgspec.structs.asdict(addresses).items() if place != ""}
+    write(state_dir / ADDRESSES, msgspec.json.encode(there) + b"\n", 0o644)
     return addresses
 
 

@@ -96,7 +96,7 @@ class Fleet:
         until(lambda: (folder / "state/addresses.json").exists() or process.poll() is not None, f"{name} listens")
         assert process.poll() is None, (folder / "serve.log").read_text()
         found = json.loads((folder / "state/addresses.json").read_text())
-        one.gateway, one.console = found["gateway"], found["console"]
+        one.gateway, one.console = found.get("gateway", ""), found.get("console", "")
         if is_waited_for:
             self.wait_until_ready(one)
         if is_console:

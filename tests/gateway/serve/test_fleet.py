@@ -92,7 +92,7 @@ def test_a_gateway_runs_workers_and_a_shipper_without_definitions_and_without_a_
     with closing(prepared(tmp_path / "a", "gateway", PROCESS + REDIS)) as host:
         written = json.loads((tmp_path / "a/state/addresses.json").read_text())
 
-        assert (written["gateway"], written["console"]) == (host.addresses.gateway, "")
+        assert written == {"gateway": host.addresses.gateway, "simulated": []}
     assert not (tmp_path / "a/state" / LEDGER_FILE).exists()
 
 
