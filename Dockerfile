@@ -7,8 +7,8 @@
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/turnout
-COPY requirements.lock /build/
-RUN python -m pip --python /opt/turnout/bin/python install --quiet --only-binary :all: --require-hashes -r /build/requirements.lock
+COPY requirements-s3.lock /build/
+RUN python -m pip --python /opt/turnout/bin/python install --quiet --only-binary :all: --require-hashes -r /build/requirements-s3.lock
 COPY pyproject.toml README.md LICENSE NOTICE /build/
 COPY analytics /build/analytics
 COPY evaluation /build/evaluation

@@ -9,7 +9,7 @@
 {{- end -}}
 {{- $lake := (.Values.config.lake | default dict).url | default "s3://" -}}
 {{- if not (hasPrefix "s3://" $lake) -}}
-{{- fail "config.lake.url names a directory, and a pod has none that lasts; leave it out: records lie on the chart's volume" -}}
+{{- fail "config.lake.url names a directory, and a pod has none that lasts; leave it out, or write s3://BUCKET/PREFIX" -}}
 {{- end -}}
 {{- $known := keys .Values.secretEnv -}}
 {{- range .Values.extraEnv }}{{ $known = append $known .name }}{{ end -}}
