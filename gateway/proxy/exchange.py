@@ -235,11 +235,10 @@ class Exchange:
                     found = reported(part.usage, has_choices=part is answer and answer.choices is not None)
                     self._usage = UNCLEAR if self._usage is not None and answer.is_image else found or self._usage
 
-    def _upstream_ms(self, now: float) -> float | None:
-        if self._dispatched_at is None:
-            return None
+    def _upstream_ms(self, now: float) -> float:
         received_at = now if self._received_at is None else self._received_at
-        return (received_at - self._dispatched_at) * _MS
+        dispatched_at = received_at if self._dispatched_at is None else self._dispatched_at
+        return (received_at - dispatched_at) * _MS
 
     def _usage_source(self) -> UsageSource:
         if self._usage is not None and self._usage != UNCLEAR:

@@ -10,6 +10,7 @@ import pytest
 from analytics.pricing import Price
 from analytics.record import Attempt, Opened, Record
 from gateway.proxy import reply
+from gateway.proxy.attempts import Failure
 from gateway.proxy.exchange import Called, Exchange, outcome_of
 
 FACTS: dict[str, Any] = {"request_id": "r-1", "seq": 3, "started_at": 1_800_000_000_000_000, "endpoint": "chat"}
@@ -246,3 +247,19 @@ def test_a_path_that_the_caller_alone_names_and_nobody_finds_is_the_callers_mist
     exchange.answered(404)
 
     assert exchange.settle("upstream_error", 101.0, status=404, error_class="http_404").outcome == outcome
+
+
+def test_what_was_never_sent_is_given_up_without_a_trace():
+    exchange = begun(called=None)
+    exchange.again(Failure(outcome="upstream_error", error_class="connect_refused"), 101.0)
+
+    assert exchange.settle("shed", 102.0, status=503, error_class="queue_full").attempts == []
+
+
+def test_the_first_bytes_of_sound_are_the_first_output_and_the_last_its_end():
+    exchange = begun()
+    exchange.saw_bytes(100.5)
+    exchange.saw_bytes(101.5)
+    record = exchange.settle("ok", 102.0, status=200)
+
+    assert (record.ttft_ms, record.output_ms) == (500.0, 1000.0)
