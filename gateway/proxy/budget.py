@@ -1,7 +1,8 @@
 """How often a worker may send a request once more. Pure: the moment comes in as an argument, in monotonic seconds.
 
-Law: in any ten seconds, no more than a fifth of the requests that came, or three for each second, whichever is more. So
-a model server that fails everything is sent at most a fifth more than its callers sent.
+Law: in any ten seconds, of the tries that came to nothing or are under way, no more than a fifth of the requests that
+came, or three for each second, whichever is more. So where everything fails, at most a fifth more is sent than callers
+sent; a try that brought an answer has cost nobody anything, and is given back.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ class Budget:
             return False
         self._again[place] += 1
         return True
+
+    def give_back(self, taken_at: float) -> None:
+        """Give back one try that brought an answer, by the moment at which it was taken."""
+        second = int(taken_at)
+        if self._second - second < WINDOW_S:
+            self._again[second % WINDOW_S] -= 1
 
     def _place(self, now: float) -> int:
         """Return the present second's place, after emptying those that have passed unused."""

@@ -1,7 +1,8 @@
 """What a worker does about a try that failed: once more, at base, at the arm that keeps the answer, or nothing.
 
 Law: a further try is made only while the caller is there and has nothing yet, and within the time that all tries share.
-Tries that a model server is sent are paid from one budget; a candidate whose circuit is open is not asked at all.
+Tries that a model server is sent are paid from one budget, which gets back those that base answers; a candidate whose
+circuit is open is not asked at all.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class Recourse:
 
     def answered(self, connection: Connection, status: int, ways: Ways, entry: Entry) -> Choice | None:
         """Return whom to ask instead of handing this answer on; of one that is handed on, the breaker is told."""
+        if entry.stands_in_at is not None and refused(status) is None:
+            connection.on_start = partial(self._budget.give_back, entry.stands_in_at)
         if ways.breaker is None or (status == _NOT_FOUND and entry.exchange.is_unlisted):
             return None
         if (failure := refused(status)) is None:
@@ -104,9 +107,11 @@ class Recourse:
 
     def _instead(self, connection: Connection, failure: Failure, ways: Ways, entry: Entry) -> Choice | None:
         base, now = ways.base, entry.now()
-        if base is None or connection.started:
+        if connection.started:
             return None
         connection.on_start = None
+        if base is None:
+            return None
         if ways.breaker is not None and failure.opens_circuit:
             ways.breaker.failed(now)
         is_hopeless = ways.is_passing or connection.gone or not failure.may_go_to_base
@@ -114,6 +119,7 @@ class Recourse:
             return None
         entry.gave_up(failure)
         entry.exchange.fallback_reason = failure.outcome
+        entry.stands_in_at = now
         return base
 
     def _breaker(self, circuit: str) -> Breaker:

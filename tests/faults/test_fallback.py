@@ -89,6 +89,12 @@ ALWAYS: dict[str, Script] = {
     "resets": resetting,
 }
 """Rollouts of which both arms fail, always."""
+REVOKED: dict[str, Script] = {
+    "revoked": refusing(b"401 Unauthorized"),
+    "deleted": refusing(b"404 Not Found"),
+    "throttled": refusing(b"429 Too Many Requests"),
+}
+"""Rollouts of which the candidate refuses everybody, which opens no circuit, while base is well."""
 
 
 @dataclass(kw_only=True)
@@ -116,14 +122,14 @@ class Servers:
             return SCRIPTS[name][self.failed[name] % len(SCRIPTS[name])]
         if name == "down" and self.is_down:
             return ALWAYS["broken"]
-        return ALWAYS.get(name.removesuffix("-base"))
+        return ALWAYS.get(name.removesuffix("-base")) or REVOKED.get(name)
 
 
 def configured(port: int, elsewhere: dict[str, int]) -> str:
     """Return a configuration with one rollout, and one candidate, for each fault."""
     text = "[server]\nport = 0\nconsole_port = 0\nworkers = 1\n[lake]\nseal_every_s = 0.2\n[applications.default]\n"
     bases = {name: f"{name}-base" for name in ALWAYS}
-    for name in [*SCRIPTS, *ALWAYS, "down", *elsewhere, BASE, *bases.values()]:
+    for name in [*SCRIPTS, *ALWAYS, *REVOKED, "down", *elsewhere, BASE, *bases.values()]:
         at = f"127.0.0.1:{elsewhere.get(name, port)}/{name}/v1"
         text += f'[upstreams."{name}"]\nbase_url = "http://{at}"\n[models."model-{name}"]\nupstream = "{name}"\n'
         text += "price = { input = 1.0, output = 2.0 }\n"
@@ -175,7 +181,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     with serving(servers.serve) as fake, hanging_listener() as hanging:
         config = configured(fake.port, {"refusing": closed_port(), "hanging": hanging})
         with installed(tmp_path_factory.mktemp("fallback"), config=config, simulated={}) as one:
-            for name in [*SCRIPTS, *ALWAYS, "down", "refusing", "hanging"]:
+            for name in [*SCRIPTS, *ALWAYS, *REVOKED, "down", "refusing", "hanging"]:
                 one.set_percent(PERCENT if name in SCRIPTS else 100, name)
             headers = {"authorization": f"Bearer {one.keys['application']}"}
             sent: dict[str, Any] = {"base_url": one.base_url, "headers": headers, "timeout": 30.0}
@@ -268,6 +274,17 @@ def test_a_candidate_that_is_down_is_left_alone_and_comes_back_when_it_is_well(s
     assert asked_while_down < 20 <= reasons["circuit_open"]
     assert {len(row["attempts"]) for row in rows if row["fallback_reason"] == "circuit_open"} == {1}
     assert setting.errors("down") == (0, len(rows) - 2)
+
+
+@pytest.mark.parametrize("name", REVOKED)
+def test_a_candidate_that_refuses_everybody_costs_nobody_an_answer(setting: Setting, name: str):
+    setting.wait_for_budget()
+
+    answers = setting.ask_many(name, 200, streams=[False, True])
+
+    assert {(answer.status_code, answer.headers["x-turnout-arm"]) for answer in answers} == {(200, "base")}
+    assert {row["fallback_reason"] for row in setting.records(name)} == {"upstream_error"}
+    assert setting.errors(name) == (0, 200)
 
 
 @pytest.mark.parametrize(

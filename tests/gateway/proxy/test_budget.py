@@ -50,6 +50,25 @@ def test_requests_count_for_ten_seconds():
     assert taken(budget, 11.0, 1000) == 20
 
 
+def test_a_try_that_brought_an_answer_costs_nothing():
+    budget = Budget()
+
+    for at in range(1_000):
+        assert budget.take(3.0 + at / 100)
+        budget.give_back(3.0 + at / 100)
+    assert taken(budget, 12.9, 1000) == 30
+
+
+def test_what_is_given_back_after_its_time_was_forgotten_counts_for_nobody():
+    budget = Budget()
+    assert taken(budget, 3.0, 1000) == 30
+
+    budget.take(13.0)
+    budget.give_back(3.0)
+
+    assert taken(budget, 13.1, 1000) == 29
+
+
 @given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 60), st.integers(0, 60)), max_size=40))
 def test_in_ten_seconds_there_is_never_more_than_a_fifth_or_thirty(steps: list[tuple[float, int, int]]):
     budget, now = Budget(), 100.0

@@ -316,6 +316,25 @@ async def test_when_everything_fails_a_fifth_more_is_sent():
     assert 1190 <= len(one.upstream.calls) <= 1200
 
 
+@pytest.mark.parametrize("failing", [429, 401, 404])
+async def test_while_base_answers_everybody_is_answered(failing: int):
+    one = stage(failing)
+    for _ in range(200):
+        await one.ask()
+        assert one.caller.status == 200
+
+    assert one.upstream.hosts.count("tuned") == 200
+
+
+async def test_a_base_that_begins_with_an_error_has_not_answered():
+    one = stage(429)
+    one.upstream.scripts["base"] = [one.answering(ERROR, headers=[EVENTS])]
+    for _ in range(1000):
+        await one.ask(stream=True)
+
+    assert 1190 <= len(one.upstream.calls) <= 1200
+
+
 async def test_a_candidate_that_keeps_failing_is_left_alone():
     one = stage(503)
     for _ in range(40):
