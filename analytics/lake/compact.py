@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from analytics.lake.compaction import Compacted, Compaction
-from analytics.lake.layout import INCOMING, MERGED
+from analytics.lake.layout import MERGED, Lake
 from analytics.lake.needed import needed_elsewhere, needed_here
 from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.shipper import wall_clock
@@ -61,7 +61,7 @@ def compact(place: Place, state_dir: Path) -> Compacted:
     """
     beside = state_dir / _BESIDE if place.directory is None else place.directory / MERGED
     store = place.open(beside / OUTBOX)
-    if not store.exists(INCOMING):
+    if not Lake(store).is_there():
         message = f"there is no lake in {store}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     journal = state_dir / "journal"
