@@ -111,7 +111,7 @@ def _forget(path: Path) -> None:
 def _keep(rows: int, measured: dict[str, Figures]) -> None:
     path = RESULTS / "reports.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
-    kept[str(rows)] = measured
+    kept[str(rows)] = {**kept.get(str(rows), {}), **measured}
     path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
