@@ -15,6 +15,13 @@ import msgspec
 Kind = Literal["slots", "rate", "cost"]
 """Requests at one time; requests per minute, in tokens of a bucket; nano-USD per UTC day."""
 
+YOUNG_MS = 2_000
+"""For so long a store that remembers nothing lets hosts say what they have; all of them come back within this."""
+QUIET_MS = 1_500
+"""A host that said nothing for so long (it beats twice a second) may have taken its part of what was free."""
+DEAD_MS = 10_000
+"""A host that said nothing for so long is gone, and so are its slots."""
+
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a host says about one limit, and what it wants of it."""
