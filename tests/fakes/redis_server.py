@@ -19,8 +19,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from rollout.stores.redis import RedisAccess
 from rollout.stores.redis_address import parse_redis_url
+from rollout.stores.redis_client import RedisAccess
 
 _PATIENCE_S = 20.0
 
