@@ -73,9 +73,12 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content."""
+    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content.
 
-    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "request_id", "tap")
+    `is_paid`: a further try of it was paid for.
+    """
+
+    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "is_paid", "request_id", "tap")
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
@@ -85,6 +88,7 @@ class Entry:
         self._total_s = 0.0
         self.held: tuple[Slots[Ticket], ...] = ()
         self.tap: Tap | None = None
+        self.is_paid = False
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())
