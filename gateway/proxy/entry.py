@@ -15,9 +15,12 @@ from gateway.proxy.attempts import Failure
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
+from gateway.proxy.purse import Aside
 
 Ticket = asyncio.Future[None]
 """What a request waits for in line."""
+Held = Slots[Ticket] | Aside
+"""A part of a limit that a request has taken; it is given back once, when the request is recorded."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -73,7 +76,7 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content."""
+    """One request, from its head to its record; `held` is what it has taken of limits, `tap` keeps its content."""
 
     __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "request_id", "tap")
 
@@ -83,7 +86,7 @@ class Entry:
         self._tally = tally
         self._clock = clock
         self._total_s = 0.0
-        self.held: tuple[Slots[Ticket], ...] = ()
+        self.held: tuple[Held, ...] = ()
         self.tap: Tap | None = None
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
