@@ -28,8 +28,9 @@ _PATIENCE_S = 20.0
 class RedisServer:
     """One server, which forgets everything when it ends; it begins again on the same port."""
 
-    def __init__(self, binary: Path, file: Path | None = None) -> None:
+    def __init__(self, binary: Path, folder: Path, file: Path | None = None) -> None:
         self._binary = binary
+        self._folder = folder
         self._file = file
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -49,7 +50,7 @@ class RedisServer:
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:
             if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen([self._binary, *words], stdout=subprocess.DEVNULL)
+                self._process = subprocess.Popen([self._binary, *words], cwd=self._folder, stdout=subprocess.DEVNULL)
             time.sleep(0.02)
             if self._answers():
                 return
@@ -106,7 +107,7 @@ def redis_server(*, sentinel_of: RedisServer | None = None) -> Iterator[RedisSer
         if sentinel_of is not None:
             file = Path(folder) / "sentinel.conf"
             file.write_text(f"sentinel monitor main 127.0.0.1 {sentinel_of.port} 1\n")
-        server = RedisServer(valkey(), file)
+        server = RedisServer(valkey(), Path(folder), file)
         try:
             server.start()
             yield server
