@@ -6,6 +6,8 @@ Nobody's wait is longer for it either: the full form measures that in pairs of r
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +22,7 @@ from redis.exceptions import ResponseError
 from rollout.stores.redis import KEY
 from tests.acceptance.callers import Answer, failures, load
 from tests.acceptance.fleet import Fleet, fleet
-from tests.acceptance.harness import SECRET, until
+from tests.acceptance.harness import SECRET, Installation, until
 from tests.acceptance.redis_faults import (
     POISONED_EVERY_S,
     Befalling,
@@ -208,6 +210,20 @@ def watched() -> Iterator[Watched]:
             yield Watched(master=master, replica=replica, between=between, sentinel=sentinel)
 
 
+@contextmanager
+def silent(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def has_refused(host: Installation) -> bool:
+    """Tell whether both workers of a host have said that they refused an older snapshot."""
+    return len({line["process"] for line in host.log() if "is older than" in line.get("reason", "")}) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_nobody_waits_for_failovers(watched: Watched, tmp_path: Path):
@@ -239,9 +255,11 @@ def test_time_is_not_turned_back_by_a_failover_to_an_older_value(for_s: float, w
         assert newest != older
 
         with used(one) as answers:
-            master.end()
-            took_s = until(lambda: watched.role() == b"master", "the replica is promoted")
-            log.info("promoted after %.1f s", took_s)
+            with silent(one.console.pid("console")):
+                master.end()
+                took_s = until(lambda: watched.role() == b"master", "the replica is promoted")
+                log.info("promoted after %.1f s", took_s)
+                until(lambda: all(map(has_refused, one.gateways)), "every worker has seen the older value")
             until(lambda: replica.ask("GET", KEY) == newest, "the console puts the newer one there")
             assert one.versions() == {newer}
             assert_rejoined(one, 80.01, for_s)
