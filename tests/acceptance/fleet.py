@@ -37,8 +37,8 @@ console_port = 0
 workers = 2
 
 [lake]
-url = "$lake"
 seal_every_s = 0.2
+$lake
 
 [redis]
 url = "$redis"
@@ -47,12 +47,17 @@ url = "$redis"
 
 @dataclass(kw_only=True)
 class Fleet:
-    """A running fleet. Each host is an `Installation`; that of the console answers for all."""
+    """A running fleet. Each host is an `Installation`; that of the console answers for all.
+
+    `lake` are the lines of `[lake]` that say where it is, and `environment` is what opens it.
+    """
 
     folder: Path
     redis: RedisServer
     running: ExitStack
     simulated: dict[str, SimulatedServer]
+    lake: str
+    environment: dict[str, str]
     hosts: list[Installation] = field(default_factory=list[Installation])
     keys: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -73,10 +78,10 @@ class Fleet:
         is_console = role == "console"
         definitions = MODELS + SPLIT + APPLICATION if is_console else ""
         places = {server: one.base_url for server, one in self.simulated.items()}
-        text = Template(PROCESS + definitions).substitute(places, lake=self.folder / "lake", redis=self.redis.url)
+        text = Template(PROCESS + definitions).substitute(places, lake=self.lake, redis=self.redis.url)
         (folder / "turnout.toml").write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
-        known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state")}
+        known = {**kept, **self.environment, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state")}
         (folder / "state/addresses.json").unlink(missing_ok=True)
         with (folder / "serve.log").open("ab") as log:
             words = command("serve", "--role", role)
@@ -138,7 +143,9 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
+def fleet(
+    folder: Path, redis: RedisServer, lake: str | None = None, environment: dict[str, str] | None = None
+) -> Iterator[Fleet]:
     """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block."""
     with ExitStack() as running:
 
@@ -147,6 +154,13 @@ def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
 
         with ThreadPoolExecutor() as starting:
             servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
-        one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
+        one = Fleet(
+            folder=folder,
+            redis=redis,
+            running=running,
+            simulated=servers,
+            lake=lake or f'url = "{folder / "lake"}"',
+            environment=environment or {},
+        )
         yield one
         one.end(*one.hosts)
