@@ -1,7 +1,8 @@
 """How often a worker may send a request once more. Pure: the moment comes in as an argument, in monotonic seconds.
 
-Law: in any ten seconds, no more than a fifth of the requests that came, or three for each second, whichever is more. So
-a model server that fails everything is sent at most a fifth more than its callers sent.
+Law: in any ten seconds, the further tries that were not answered are no more than a fifth of the requests that came, or
+three for each second, whichever is more. So where everything fails, at most a fifth more is sent than the callers sent;
+and a base that answers may answer for a candidate every time, which sends nobody more than its callers did.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Budget:
             return False
         self._again[place] += 1
         return True
+
+    def answered(self, now: float) -> None:
+        """Give back what a try cost that brought an answer; it counts for the ten seconds from its answer on."""
+        self._again[self._place(now)] -= 1
 
     def _place(self, now: float) -> int:
         """Return the present second's place, after emptying those that have passed unused."""

@@ -44,7 +44,7 @@ def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             lake = IN_A_BUCKET.substitute(bucket=bucket.name, port=bucket.port)
             environment = {"LAKE_KEY_ID": KEY, "LAKE_KEY_SECRET": SECRET}
         redis = running.enter_context(redis_server())
-        made = running.enter_context(fleet(folder, redis, lake, environment))
+        made = running.enter_context(fleet(folder, redis, lake=lake, environment=environment))
         made.add("console", "console")
         version = made.put_percent(40)
         store: Store = bucket.store("/lake") if bucket else Directory(folder / "lake")

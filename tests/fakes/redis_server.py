@@ -23,8 +23,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from rollout.stores.redis import RedisAccess
 from rollout.stores.redis_address import parse_redis_url
+from rollout.stores.redis_client import RedisAccess
 from tests.fakes.upstream import CERTIFICATE
 
 _PATIENCE_S = 20.0
@@ -36,8 +36,9 @@ class RedisServer:
     With `tls` it speaks nothing else, by the certificate of the tests.
     """
 
-    def __init__(self, program: Path, file: Path | None = None, *, tls: bool = False) -> None:
+    def __init__(self, program: Path, folder: Path, file: Path | None = None, *, tls: bool = False) -> None:
         self._program = program
+        self._folder = folder
         self._file = file
         self._tls = tls
         with socket.socket() as probe:
@@ -58,7 +59,7 @@ class RedisServer:
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:
             if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen([self._program, *words], stdout=subprocess.DEVNULL)
+                self._process = subprocess.Popen([self._program, *words], cwd=self._folder, stdout=subprocess.DEVNULL)
             time.sleep(0.02)
             if self._answers():
                 return
@@ -144,7 +145,7 @@ def redis_server(
         if sentinel_of is not None:
             file = Path(folder) / "sentinel.conf"
             file.write_text(f"sentinel monitor main 127.0.0.1 {sentinel_of.port} 1\n")
-        server = RedisServer(program or valkey(), file, tls=tls)
+        server = RedisServer(program or valkey(), Path(folder), file, tls=tls)
         try:
             server.start()
             yield server

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -18,12 +17,11 @@ from rollout.stores.redis import (
     LARGEST_BYTES,
     POLL_S,
     REST_S,
-    RedisAccess,
     RedisSnapshots,
     RedisSnapshotStore,
-    connect,
 )
 from rollout.stores.redis_address import RedisAddress, parse_redis_url
+from rollout.stores.redis_client import RedisAccess
 from tests.fakes.redis_server import PROGRAMS, RedisServer, redis_server, require_tls
 from tests.fakes.upstream import CERTIFICATE
 
@@ -221,23 +219,6 @@ def test_the_store_tells_its_own_value_from_every_other(server: RedisServer, sto
 def test_more_than_workers_would_take_is_not_put(store: RedisSnapshotStore):
     with pytest.raises(StoreUnavailableError, match="shorten"):
         store.put(b"x" * (LARGEST_BYTES + 1))
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("redis://cache:7000/3", {"host": "cache", "port": 7000, "db": 3}),
-        ("unix:///run/redis.sock", {"path": "/run/redis.sock", "db": 0}),
-        ("rediss://cache", {"host": "cache", "ssl_ca_certs": "/ca.pem"}),
-    ],
-)
-def test_every_connection_has_short_timeouts_and_no_retries(url: str, expected: dict[str, Any]):
-    address = parse_redis_url(url)
-    client = connect(RedisAccess(address=address, ca_file="/ca.pem" if address.tls else None))
-
-    asked = client.connection_pool.connection_kwargs
-    assert (asked["socket_timeout"], asked["retry"].get_retries()) == (0.2, 0)
-    assert {key: asked.get(key) for key in expected} == expected
 
 
 def test_sentinels_are_asked_for_the_master(program: Path, server: RedisServer):
