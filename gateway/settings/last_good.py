@@ -11,6 +11,8 @@ from gateway.settings.snapshot import BadSnapshotError, Snapshot
 
 LAKE_FOLDER = "snapshots"
 """Where in a fleet's lake the console leaves a copy."""
+LAKE_COPY = f"{LAKE_FOLDER}/console.snapshot"
+"""The name of that copy, whatever store keeps the lake."""
 
 _log = logging.getLogger("turnout.settings")
 
