@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,9 @@ from rollout.stores.redis import KEY
 from tests.acceptance.callers import Answer, failures, load, spread
 from tests.acceptance.fleet import Fleet, fleet
 from tests.acceptance.harness import until
+from tests.fakes.object_server import KEY as OBJECTS_KEY
+from tests.fakes.object_server import SECRET as OBJECTS_SECRET
+from tests.fakes.object_server import Bucket, serving_objects
 from tests.fakes.redis_server import redis_server
 
 log = logging.getLogger("acceptance")
@@ -25,10 +29,40 @@ SLOW = [pytest.mark.slow, pytest.mark.timeout(1_200)]
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with redis_server() as redis, fleet(tmp_path_factory.mktemp("fleet"), redis) as made:
-        gateways = [made.add(name, "gateway", is_waited_for=False) for name in ("north", "south")]
-        made.add("console", "console")
-        for gateway in gateways:
-            made.wait_until_ready(gateway)
+        start(made)
+        yield made
+
+
+def start(made: Fleet) -> None:
+    gateways = [made.add(name, "gateway", is_waited_for=False) for name in ("north", "south")]
+    made.add("console", "console")
+    for gateway in gateways:
+        made.wait_until_ready(gateway)
+
+
+LAKE = """url = "s3://{bucket}/lake"
+endpoint_url = "{endpoint}"
+region = "us-east-1"
+access_key_id = {{ env = "LAKE_KEY_ID" }}
+secret_access_key = {{ env = "LAKE_KEY_SECRET" }}
+"""
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    with serving_objects() as port:
+        made = Bucket("fleet", port)
+        made.ask("PUT")
+        yield made
+
+
+@pytest.fixture
+def stored(tmp_path: Path, bucket: Bucket) -> Iterator[Fleet]:
+    """Run the same fleet with a bucket for its lake."""
+    lake = LAKE.format(bucket=bucket.name, endpoint=bucket.endpoint)
+    environment = {"LAKE_KEY_ID": OBJECTS_KEY, "LAKE_KEY_SECRET": OBJECTS_SECRET}
+    with redis_server() as redis, fleet(tmp_path, redis, lake=lake, environment=environment) as made:
+        start(made)
         yield made
 
 
@@ -69,10 +103,32 @@ def test_a_change_is_in_force_on_every_host_within_a_quarter_of_a_second(
 
 @pytest.mark.parametrize(("count", "longest_s"), [(4, BUSY_S), pytest.param(1_000, 1.0, marks=SLOW)])
 def test_when_all_messages_are_lost_it_is_within_a_second(count: int, longest_s: float, one: Fleet):
+    with without_messages(one):
+        changes(one, count, longest_s, longest_s)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_with_an_object_store_for_the_lake_it_is_the_same(stored: Fleet, bucket: Bucket):
+    changes(stored, 1_000, 0.25, 1.0)
+    with without_messages(stored):
+        changes(stored, 1_000, 1.0, 1.0)
+    with used(stored) as answers:
+        time.sleep(0.5)
+
+    asked = sum(map(len, answers))
+    assert not [wrong for each in answers for wrong in failures(each)]
+    found = stored.settle(bucket.store("/lake"), asked)
+    assert (found.sound, found.records) == (True, asked)
+
+
+@contextmanager
+def without_messages(one: Fleet) -> Iterator[None]:
+    """Let Redis deliver no message to anybody."""
     one.redis.ask("ACL", "SETUSER", "default", "resetchannels")
     one.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
     try:
-        changes(one, count, longest_s, longest_s)
+        yield
     finally:
         one.redis.ask("ACL", "SETUSER", "default", "allchannels")
 

@@ -205,7 +205,7 @@ def watched() -> Iterator[Watched]:
         replica.ask("REPLICAOF", "127.0.0.1", str(between.port))
         until(lambda: b"connected" in replica.ask("ROLE"), "the replica follows")
         with redis_server(sentinel_of=master) as sentinel:
-            sentinel.ask("SENTINEL", "SET", "main", "down-after-milliseconds", "500")
+            sentinel.ask("SENTINEL", "SET", "main", "down-after-milliseconds", "1000")
             until(lambda: bool(sentinel.ask("SENTINEL", "REPLICAS", "main")), "the sentinel knows the replica")
             yield Watched(master=master, replica=replica, between=between, sentinel=sentinel)
 
@@ -257,6 +257,7 @@ def test_time_is_not_turned_back_by_a_failover_to_an_older_value(for_s: float, w
         with used(one) as answers:
             with silent(one.console.pid("console")):
                 master.end()
+                watched.sentinel.ask("SENTINEL", "SET", "main", "failover-timeout", "3000")
                 took_s = until(lambda: watched.role() == b"master", "the replica is promoted")
                 log.info("promoted after %.1f s", took_s)
                 until(lambda: all(map(has_refused, one.gateways)), "every worker has seen the older value")

@@ -29,6 +29,8 @@ access_key_id = {{ env = "LAKE_KEY_ID" }}
 secret_access_key = {{ env = "LAKE_KEY_SECRET" }}
 """
 FATES: Sequence[Fate] = ("500", "reset", "reset_after", "late")
+MIXED: Sequence[Fate] = (*FATES, *FATES, *FATES, *FATES, "hold")
+"""Calls that nobody answers are rare: each is waited for longer than all others together."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def settled(both: Sequence[Installation], bucket: Bucket, count: int) -> None:
             return False
         return all(not (one.waiting or one.open) and one.records >= count for one in found)
 
-    until(is_over, f"{count} records are in the lake", within_s=90, pause_s=0.5)
+    until(is_over, f"{count} records are in the lake", within_s=180, pause_s=0.5)
 
 
 def let_go(both: Sequence[Installation], proxy: SpoilingProxy, requests: int) -> None:
@@ -93,7 +95,9 @@ def let_go(both: Sequence[Installation], proxy: SpoilingProxy, requests: int) ->
         ask(one, requests)
     until(lambda: all(said(one, "store_away") for one in both), "both shippers say that the store is away")
     proxy.judge = judge
-    until(lambda: all(said(one, "store_back") for one in both), "both shippers have found the store again", within_s=90)
+    until(
+        lambda: all(said(one, "store_back") for one in both), "both shippers have found the store again", within_s=180
+    )
 
 
 def test_a_host_writes_and_reads_a_lake_in_a_bucket_and_shows_nobody_what_opens_it(tmp_path: Path, bucket: Bucket):
@@ -117,7 +121,7 @@ def test_a_host_writes_and_reads_a_lake_in_a_bucket_and_shows_nobody_what_opens_
 def test_two_hosts_with_every_third_call_failing_and_shippers_killed_lose_and_double_nothing(
     tmp_path: Path, proxy: SpoilingProxy, bucket: Bucket, requests: int, kills: int
 ):
-    fates, calls, rng = itertools.cycle(FATES), itertools.count(1), random.Random(11)
+    fates, calls, rng = itertools.cycle(MIXED), itertools.count(1), random.Random(11)
     with ExitStack() as running:
         both = hosts(tmp_path, bucket, running, ["one", "two"])
         proxy.judge = lambda _method, _path: "pass" if next(calls) % 3 else next(fates)
@@ -145,6 +149,7 @@ def test_two_hosts_with_every_third_call_failing_and_shippers_killed_lose_and_do
     assert json.loads(compared.stdout)["base"]["requests"] == 2 * (requests + more)
     assert counted.returncode == 0, counted.stderr
     assert sum(proxy.fates[fate] for fate in FATES) >= 20
+    assert requests < 2000 or proxy.fates["hold"]
     assert SECRET not in logs
     assert not [path for one in both for path in one.state_dir.rglob("*") if holds(path, SECRET)]
 

@@ -312,6 +312,29 @@ def test_a_candidate_that_is_down_is_left_alone_and_comes_back_when_it_is_well(s
     assert setting.errors("down") == (0, len(rows) - 2)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_candidate_that_stays_down_is_asked_once_in_five_seconds(tmp_path: Path):
+    with running(tmp_path, "down") as alone:
+        alone.servers.is_down = True
+        began, count = time.monotonic(), 0
+        while time.monotonic() - began < 31:
+            assert {answer.status_code for answer in alone.ask_many("down", 60)} == {200}
+            count += 60
+        took_s = time.monotonic() - began
+        tried = alone.servers.seen["down"]
+        rows = alone.records("down")
+
+        log.info("of %d requests in %.0f s it was asked %d", count, took_s, tried)
+        assert 10 + 5 <= tried <= 10 + AT_ONCE + took_s / 5
+        assert Counter(row["fallback_reason"] for row in rows) == {
+            "upstream_error": tried,
+            "circuit_open": count - tried,
+        }
+        assert {row["arm_assigned"] for row in rows} == {"candidate"}
+        assert alone.errors("down") == (0, count)
+
+
 @pytest.mark.parametrize(
     ("name", "error_class", "count"), [("hanging", "connect_timeout", 14), ("refusing", "connect_refused", 3)]
 )
