@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from typing import Any
 
+import duckdb
+
+from analytics.lake.verify import verify
 from tests.acceptance.harness import (
     APPLICATION,
     MODELS,
@@ -37,8 +41,8 @@ console_port = 0
 workers = 2
 
 [lake]
-url = "$lake"
 seal_every_s = 0.2
+$lake
 
 [redis]
 url = "$redis"
@@ -47,14 +51,21 @@ url = "$redis"
 
 @dataclass(kw_only=True)
 class Fleet:
-    """A running fleet. Each host is an `Installation`; that of the console answers for all."""
+    """A running fleet. Each host is an `Installation`; that of the console answers for all.
+
+    `redis_url` is where hosts look for `redis`; `percents` has the percent of every version that a change has made.
+    """
 
     folder: Path
     redis: RedisServer
+    redis_url: str
+    lake: str
+    environment: Mapping[str, str]
     running: ExitStack
     simulated: dict[str, SimulatedServer]
     hosts: list[Installation] = field(default_factory=list[Installation])
     keys: dict[str, str] = field(default_factory=dict[str, str])
+    percents: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def console(self) -> Installation:
@@ -73,10 +84,10 @@ class Fleet:
         is_console = role == "console"
         definitions = MODELS + SPLIT + APPLICATION if is_console else ""
         places = {server: one.base_url for server, one in self.simulated.items()}
-        text = Template(PROCESS + definitions).substitute(places, lake=self.folder / "lake", redis=self.redis.url)
+        text = Template(PROCESS + definitions).substitute(places, lake=self.lake, redis=self.redis_url)
         (folder / "turnout.toml").write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
-        known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state")}
+        known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state"), **self.environment}
         (folder / "state/addresses.json").unlink(missing_ok=True)
         with (folder / "serve.log").open("ab") as log:
             words = command("serve", "--role", role)
@@ -117,6 +128,12 @@ class Fleet:
         for one in hosts:
             self._ended(one)
 
+    def lose(self, one: Installation) -> None:
+        """End a host at once, by SIGKILL, as a machine ends; what it had started ends with it."""
+        self.hosts.remove(one)
+        one.process.kill()
+        one.process.wait()
+
     def _ended(self, one: Installation) -> None:
         assert one.process.wait(PATIENCE_S) == 0
         assert_nothing_broke(one)
@@ -130,16 +147,40 @@ class Fleet:
         console = self.console
         body = {"percent": percent, "version": console.show()["version"]}
         view = console.ask("PUT", "rollouts/sales-companion/percent", body).raise_for_status().json()
+        self.percents[view["snapshot"]] = percent
         return view["snapshot"]
 
     def wait_for(self, version: str) -> float:
         """Wait until every worker decides by a version; return how long it took (s)."""
         return until(lambda: self.versions() == {version}, f"all workers decide by {version}", pause_s=0.002)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Wait until what every gateway has recorded is in the lake's directory, and return it."""
+        lake = self.folder / "lake"
+
+        def is_over() -> bool:
+            found = [verify(lake, one.state_dir / "journal") for one in self.gateways]
+            return not any(one.waiting or one.open for one in found)
+
+        until(is_over, "everything is in the lake", pause_s=0.2)
+        with duckdb.connect() as connection:
+            answer = connection.read_parquet(str(lake / "incoming/*.parquet"))
+            return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
 
 @contextmanager
-def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
-    """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block."""
+def fleet(
+    folder: Path,
+    redis: RedisServer,
+    *,
+    redis_url: str | None = None,
+    lake: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Fleet]:
+    """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block.
+
+    `lake` are lines of `[lake]` in the place of a directory that all share.
+    """
     with ExitStack() as running:
 
         def simulate(name: str) -> SimulatedServer:
@@ -147,6 +188,14 @@ def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
 
         with ThreadPoolExecutor() as starting:
             servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
-        one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
+        one = Fleet(
+            folder=folder,
+            redis=redis,
+            redis_url=redis_url or redis.url,
+            lake=lake or f'url = "{folder / "lake"}"',
+            environment=environment or {},
+            running=running,
+            simulated=servers,
+        )
         yield one
         one.end(*one.hosts)

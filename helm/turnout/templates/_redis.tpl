@@ -29,7 +29,7 @@ esac
 umask 077
 {
   echo "user default off"
-  echo "user {{ .Values.redis.users.gateway.username }} on >$GATEWAY_PASSWORD %R~turnout:snapshot* ~turnout:limit* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction -@dangerous"
+  echo "user {{ .Values.redis.users.gateway.username }} on >$GATEWAY_PASSWORD %R~turnout:snapshot* ~turnout:limit* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction +time -@dangerous"
   echo "user {{ .Values.redis.users.console.username }} on >$CONSOLE_PASSWORD ~turnout:snapshot* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@transaction -@dangerous"
 } > /data/users.acl
 unset GATEWAY_PASSWORD CONSOLE_PASSWORD

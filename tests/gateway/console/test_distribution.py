@@ -12,7 +12,8 @@ from gateway.console.distribution import CHECK_S, FLEET_COPY, Distribution, lake
 from gateway.settings.last_good import LAKE_FOLDER, LastGood
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis import KEY, RedisAccess, RedisSnapshotStore
+from rollout.stores.redis import KEY, RedisSnapshotStore
+from rollout.stores.redis_client import RedisAccess
 from tests.fakes.proxy import SECRETS, snapshot
 from tests.fakes.redis_server import RedisServer, redis_server
 
