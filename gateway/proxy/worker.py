@@ -30,6 +30,7 @@ from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.lessee import Lessee
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
@@ -59,13 +60,14 @@ _log = logging.getLogger("turnout.proxy")
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
-    `channel` is by what snapshots come; None: by the ledger's file in the state directory. `on_ready` is called once
-    requests are accepted.
+    `channel` is by what snapshots come; None: by the ledger's file in the state directory. `lessee` makes what
+    speaks for a fleet's host about its limits. `on_ready` is called once requests are accepted.
     """
 
     limits: Server
     throttle: Throttle
     channel: Channel | None = None
+    lessee: Callable[[Holder], Lessee] | None = None
     on_ready: Callable[[], None] = lambda: None
 
 
@@ -85,7 +87,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     tally = StatusTally(page_file.page)
     guard = Guard(place.limits, max_connections())
     try:
-        with Syncer(writer), _decided(name, state_dir, keys, environment, place.channel) as holder:
+        with Syncer(writer), _decided(name, state_dir, keys, environment, place) as holder:
             lifespan = partial(
                 _running,
                 holder=holder,
@@ -106,13 +108,13 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
 
 @contextmanager
 def _decided(
-    name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str], channel: Channel | None
+    name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str], place: Place
 ) -> Generator[Holder]:
     """Have a first snapshot, and threads that keep it up to date."""
     open_seal = partial(unseal, signing_key=keys.snapshot)
     decide = partial(Decisions, derived=keys, environment=environment)
     last_good = LastGood(state_dir / "run", name, open_seal)
-    channel = channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
+    channel = place.channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
     holder = Holder(first_view(channel, last_good, decide, open_seal))
     stop = threading.Event()
     watch = SnapshotWatch(channel.source(), holder, open_seal, decide, last_good, name=channel.name)
@@ -122,12 +124,17 @@ def _decided(
         threading.Thread(target=watch.run, args=(stop,), name="snapshot-watch", daemon=True),
         threading.Thread(target=kill.run, args=(stop,), name="force-base-watch", daemon=True),
     ]
+    lessee = place.lessee(holder) if place.lessee is not None else None
+    if lessee is not None:
+        threads.append(threading.Thread(target=lessee.run, args=(stop,), name="lessee", daemon=True))
     for thread in threads:
         thread.start()
     try:
         yield holder
     finally:
         stop.set()
+        if lessee is not None:
+            lessee.end()
         for thread in threads:
             thread.join()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy.board import ROWS, Board, NoRowError
+from gateway.proxy.board import LESSEE, Board, NoRowError
 from gateway.proxy.limits import HELD, WAITING, Bucket, Sheet, Slots
 from gateway.proxy.purse import Purse
 
@@ -140,8 +140,8 @@ def test_with_all_rows_taken_the_next_worker_is_told(tmp_path: Path):
     folder = tmp_path / "limits"
     boards = [Board(folder)]
     try:
-        boards.extend(Board(folder) for _ in range(ROWS - 1))
-        with pytest.raises(NoRowError, match=f"all {ROWS} rows"):
+        boards.extend(Board(folder) for _ in range(LESSEE - 1))
+        with pytest.raises(NoRowError, match=f"all {LESSEE} rows"):
             Board(folder)
     finally:
         for board in boards:
