@@ -144,6 +144,7 @@ class Lessee:
                     beat_at = time.monotonic() + BEAT_S
                 time.sleep(_PAUSE_S)
                 self._board.poked(max(0.0, beat_at - time.monotonic()))
+            self.leave(store)
         finally:
             store.close()
             os.close(lock)
@@ -166,6 +167,15 @@ class Lessee:
         if is_beat:
             self._keep()
 
+    def leave(self, store: LeaseStore) -> None:
+        """Give back what is not in use, as nobody may come back for it: a host that ends strands nothing."""
+        for one in self._limits.values():
+            if one.is_met and one.holding.kind != "rate":
+                one.used_before, one.busy_at = one.used(), 0.0
+                one.holding = msgspec.structs.replace(one.holding, granted=min(one.holding.granted, one.used_before))
+                _write(one)
+        self.round(store, is_beat=True)
+
     def _meet(self) -> None:
         """Take up the limits that this host's workers have met, as the configuration has them now."""
         limits: dict[tuple[Kind, str], _Limit] = {}
@@ -187,7 +197,8 @@ class Lessee:
         if sheet is None:
             return
         one.sheet, one.is_met = sheet, True
-        if sheet.lease(GRANTED) and sheet.lease(OF_DAY) >= one.holding.day:
+        is_told = one.holding.kind != "rate" or sheet.lease(GRANTED)
+        if is_told and sheet.lease(OF_DAY) >= one.holding.day:
             one.holding = msgspec.structs.replace(one.holding, granted=sheet.lease(GRANTED), day=sheet.lease(OF_DAY))
 
     def _unmet(self) -> list[_Limit]:

@@ -256,6 +256,55 @@ def test_the_next_lessee_of_a_host_doubles_nothing(fleet: Fleet):
     assert [north.lease(kind, name).lease(GRANTED) for kind, name, _ in limits_of(APPLICATIONS)] == had
 
 
+def test_what_the_workers_go_by_counts_more_than_what_was_kept_before(fleet: Fleet):
+    north, south = fleet.host("north"), fleet.host("south")
+    for host in (north, south):
+        host.lease("slots")
+    fleet.grow_old(north, south)
+    north.want("slots", 30)
+    fleet.beat(north)
+    fleet.now_s += 1.0
+    north.lessee.leave(fleet.store)
+    north.lease("slots").write_lease(GRANTED, 0)
+    south.want("slots", 40)
+
+    again = fleet.host("north")
+    again.lessee._remember()  # noqa: SLF001 - as above
+    again.lessee.round(fleet.store, is_beat=True)
+
+    assert again.lease("slots").lease(GRANTED) + south.lease("slots").lease(GRANTED) <= 40
+
+
+def test_a_host_that_leaves_gives_back_what_is_not_in_use(fleet: Fleet):
+    north, south = fleet.host("north"), fleet.host("south")
+    for host in (north, south):
+        host.lease("slots")
+        host.lease("cost", "cost:shop")
+    fleet.grow_old(north, south)
+    north.want("slots", 30)
+    north.want("cost", nano(0.9), "cost:shop")
+    assert Purse(north.lease("cost", "cost:shop")).set_aside(nano(0.1), nano(1.0), DAY)
+    north.lease("slots").write(HELD, 1)
+    north.lessee.leave(fleet.store)
+
+    assert (north.lease("slots").lease(GRANTED), north.lease("cost", "cost:shop").lease(GRANTED)) == (1, nano(0.1))
+    assert south.want("slots", 39) == 39
+    assert south.want("cost", nano(0.9), "cost:shop") == nano(0.9)
+
+
+def test_a_lock_or_a_disk_that_fails_is_said_and_ends_nothing(fleet: Fleet, caplog: pytest.LogCaptureFixture):
+    host, stop = fleet.host("north"), threading.Event()
+    host.lease("slots")
+    (fleet.folder / "north/lessee.tmp").mkdir()
+    thread = threading.Thread(target=host.lessee.run, args=(stop,), daemon=True)
+    with caplog.at_level(logging.WARNING):
+        thread.start()
+        until(lambda: host.lease("slots").lease(ROUND) >= 4)
+        ended((thread, stop, host))
+
+    assert "what this host holds cannot be kept" in caplog.records[0].__dict__["reason"]
+
+
 def test_a_new_day_begins_with_a_new_lease(fleet: Fleet):
     host = fleet.host("north")
     purse = Purse(host.lease("cost", "cost:shop"))
