@@ -78,9 +78,14 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         return [] if redis.url is None else ["--redis", msgspec.json.encode(redis).decode()]
 
     def shipper(self, lake: str, *, is_fleet: bool = False) -> Child:
-        """Return the shipper, which writes to this lake; a fleet's brings the copy of the snapshot from afar."""
+        """Return the shipper, which writes to this lake.
+
+        In a fleet it also leaves word of this host's workers there, and brings the copy of the snapshot from afar.
+        """
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
+        if is_fleet:
+            words += ["--tell", str(self.state_dir / RUN)]
         if is_fleet and self.lake_directory is None:
             words += ["--fetch", LAKE_COPY, "--into", str(self.fetched)]
         return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
