@@ -114,7 +114,7 @@ def _one_select(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     if statement.type != duckdb.StatementType.SELECT:
         kind = str(statement.type).rpartition(".")[2]
         message = (
-            f"only SELECT is answered (also WITH, FROM, DESCRIBE, SUMMARIZE, SHOW), not {kind}; "
+            f"only SELECT is answered (also WITH, FROM, DESCRIBE, SUMMARIZE, SHOW), not {kind}; "  # noqa: S608 - a sentence for a person
             "a PIVOT needs its values: FROM (PIVOT ... ON ... IN (...) USING ...)"
         )
         raise _refused(message)
