@@ -20,9 +20,9 @@ from gateway.settings.snapshot import Snapshot
 from rollout.flag import Flag
 from rollout.keys import Key, fingerprint, matches, parse
 
-Source = Literal["ledger", "last_good", "redis", "lake"]
+Source = Literal["ledger", "last_good", "redis", "lake", "default"]
 """Where the decisions came from: the ledger's file, or Redis in a fleet; the last good snapshot's copy on this host's
-disk, or in the lake."""
+disk, or in the lake; by `default`, from nowhere: everybody is served by base."""
 
 _UNLISTED = "*"
 _ACCOUNT = "(account)"
@@ -104,6 +104,10 @@ class Decisions:
             key = self._keys.get(parts.id)
             name = key.application if matches(self._pepper, token, key) and key is not None else None
         return self._callers.get(name) if name is not None else None
+
+    def awaits_keys(self, token: str) -> bool:
+        """Tell whether this may be an issued key that nobody has told this worker of yet."""
+        return self.snapshot.is_built_in and parse(token) is not None
 
     def route(self, model: str, *, live: bool) -> Route | None:
         """Return what a model name leads to; other purposes than live go past every rollout to the model itself."""

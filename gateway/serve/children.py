@@ -69,7 +69,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         role: Role = "fleet_worker" if is_fleet else "worker"
         if is_fleet:
             words += self._redis()
-            words += ["--lake", str(self.lake_directory or self.fetched)]
+            words += ["--lake", str(self.lake_directory or self.fetched), "--config", str(self.config)]
         return self._child(name, "gateway.proxy", words, role=role, turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
     def _redis(self) -> list[str]:
