@@ -26,7 +26,7 @@ from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableE
 from rollout.stores.reader import SnapshotReader
 from rollout.stores.redis import RedisSnapshotStore
 
-TICK_S = 0.05
+TICK_S = 0.02
 CHECK_S = 1.0
 FLEET_COPY = "fleet"
 """Under this name a starting console keeps, beside its workers' copies, what its fleet has seen last."""
