@@ -87,7 +87,8 @@ def change(one: Fleet, percent: float) -> float:
 def changes(one: Fleet, count: int, p99_s: float, longest_s: float) -> None:
     took_s = [change(one, number % 90 + 0.5) for number in range(count)]
 
-    log.info("all workers of both hosts decide by a change %s after the acknowledgement", spread(took_s, "s"))
+    took_ms = [each_s * 1000 for each_s in took_s]
+    log.info("all workers of both hosts decide by a change %s after the acknowledgement", spread(took_ms))
     assert sorted(took_s)[int(len(took_s) * 0.99) - 1] <= p99_s
     assert max(took_s) <= longest_s
 

@@ -370,7 +370,8 @@ def assert_no_storm(setting: Setting, name: str, count: int) -> None:
     setting.storms.append(time.monotonic())
     sent = setting.servers.seen[name] + setting.servers.seen[f"{name}-base"]
     log.info("%s: %d requests became %d (%.2f) in %.1f s", name, count, sent, sent / count, took_s)
-    assert count <= sent <= count + max(0.2 * (count + before), 3 * (took_s + 10))
+    windows = took_s / 10 + 1
+    assert count <= sent <= count + max(0.2 * (count + before), 30 * windows) + windows
     assert not {answer.status_code for answer in answers} & {200}
     arms = {name, f"{name}-base"}
     assert {times for (at, _), times in setting.servers.bodies.items() if at in arms} == {1}
