@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import gc
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import get_args
@@ -20,10 +22,13 @@ import msgspec
 
 from analytics.lake.absence import Log
 from analytics.lake.place import MissingPackageError, Place
-from analytics.lake.shipper import Shipper, ShipperRunningError
+from analytics.lake.shipper import Shipper, ShipperRunningError, wall_clock
 from analytics.lake.store import OUTBOX, Store
+from analytics.lake.told import families
 from analytics.logline import LogLevel, passes, trace
 from analytics.telemetry.lines import fields_of, to_standard_error
+from analytics.telemetry.observer import Observer
+from analytics.telemetry.scrape import ScrapeServer
 
 _NAME = "shipper"
 _GARBAGE_THRESHOLD = 100_000
@@ -41,17 +46,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     state: Path = arguments.state_dir
     try:
         lake = Place(url=arguments.lake or str(state / "lake")).open(state / "journal" / OUTBOX)
-        shipper = _take_over(state / "journal", lake, stop, log)
+        observer = Observer(state, wall_clock, log)
+        shipper = _take_over(state / "journal", lake, stop, log, observer)
     except (ShipperRunningError, MissingPackageError) as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
+    observer.ask_shipper = partial(families, shipper)
+    scraped = _scraped(arguments.metrics_fd, observer)
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper.run(stop, seal_every_s=arguments.seal_every_s)
     finally:
+        if scraped is not None:
+            scraped.stop()
         shipper.close()
+        observer.close()
         gc.unfreeze()
     log("info", "shipper_ended", msgspec.structs.asdict(shipper.counts))
     return 0
@@ -79,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", type=Path, required=True, help="where the journal lies")
     parser.add_argument("--lake", help="where Parquet goes, by default lake in the state directory")
     parser.add_argument("--seal-every-s", type=float, default=1.0, help="how often, in seconds")
+    parser.add_argument("--metrics-fd", type=int, help="listening socket on which /metrics is served")
     parser.add_argument("--log-level", choices=get_args(LogLevel), default="info", help="default: %(default)s")
     return parser
 
@@ -102,11 +114,20 @@ class SignalStop:
         self._is_set = True
 
 
-def _take_over(journal: Path, lake: Store, stop: SignalStop, log: Log) -> Shipper:
+def _scraped(fd: int | None, observer: Observer) -> ScrapeServer | None:
+    """Serve what is measured, if there is a socket for it."""
+    if fd is None:
+        return None
+    server = ScrapeServer(socket.socket(fileno=fd), observer.page)
+    server.start()
+    return server
+
+
+def _take_over(journal: Path, lake: Store, stop: SignalStop, log: Log, observer: Observer) -> Shipper:
     give_up_s = time.monotonic() + _TAKE_OVER_S
     while True:
         try:
-            return Shipper(journal, lake, log=log)
+            return Shipper(journal, lake, log=log, observer=observer)
         except ShipperRunningError:
             if time.monotonic() >= give_up_s or stop.wait(0.1):
                 raise

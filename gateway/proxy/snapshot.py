@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from analytics.journal.status import Source
 from analytics.pricetable import indexed, price_of
 from analytics.pricing import Price
 from gateway.settings.passthrough import Grant, grant
@@ -19,10 +20,6 @@ from gateway.settings.secrets import Derived, resolve
 from gateway.settings.snapshot import Snapshot
 from rollout.flag import Flag
 from rollout.keys import Key, fingerprint, matches, parse
-
-Source = Literal["ledger", "last_good", "redis", "lake"]
-"""Where the decisions came from: the ledger's file, or Redis in a fleet; the last good snapshot's copy on this host's
-disk, or in the lake."""
 
 _UNLISTED = "*"
 _ACCOUNT = "(account)"

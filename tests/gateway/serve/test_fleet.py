@@ -11,7 +11,7 @@ import pytest
 
 from gateway.console.installation import master_keys
 from gateway.serve.children import Family
-from gateway.serve.fleet import Part, children_of
+from gateway.serve.fleet import Part, Ports, children_of
 from gateway.serve.start import Host, Options, StartError, prepare
 from gateway.settings.last_good import LAKE_FOLDER, LastGood
 from gateway.settings.problem import SettingsError
@@ -27,6 +27,7 @@ PROCESS = """
 [server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]
@@ -77,9 +78,8 @@ def test_each_part_runs_its_own_processes_and_those_of_a_fleet_know_of_redis(
         definitions=definitions, environment={"ANY": "x"}, state_dir=Path("/state"), config=Path("/etc/turnout.toml")
     )
 
-    children = children_of(
-        role, family, 2, (listener if role != "console" else None, listener if role != "gateway" else None)
-    )
+    ports = Ports(listener if role != "console" else None, listener if role != "gateway" else None, None)
+    children = children_of(role, family, 2, ports)
 
     assert [child.name for child in children] == names
     told = {child.name for child in children if "--redis" in child.command}
@@ -92,7 +92,7 @@ def test_a_gateway_runs_workers_and_a_shipper_without_definitions_and_without_a_
     with closing(prepared(tmp_path / "a", "gateway", PROCESS + REDIS)) as host:
         written = json.loads((tmp_path / "a/state/addresses.json").read_text())
 
-        assert written == {"gateway": host.addresses.gateway, "simulated": []}
+        assert written == {"gateway": host.addresses.gateway, "metrics": host.addresses.metrics, "simulated": []}
     assert not (tmp_path / "a/state" / LEDGER_FILE).exists()
 
 
