@@ -132,12 +132,16 @@ class Decisions:
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request decides by. `fresh`: the source answered lately; `killed`: everybody goes to base."""
+    """What one request decides by. `fresh`: the source answered lately; `killed`: everybody goes to base.
+
+    `trace_share`: which share of the traces that begin here is sampled, 0 to 1; None: none begins here.
+    """
 
     decisions: Decisions
     source: Source
     fresh: bool = True
     killed: bool = False
+    trace_share: float | None = None
 
 
 class Holder:
