@@ -77,13 +77,24 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         redis = self.definitions.redis
         return [] if redis.url is None else ["--redis", msgspec.json.encode(redis).decode()]
 
-    def shipper(self, lake: str, *, is_fleet: bool = False) -> Child:
-        """Return the shipper, which writes to this lake; a fleet's brings the copy of the snapshot from afar."""
+    def shipper(self, lake: str, metrics: socket.socket | None, *, is_fleet: bool = False) -> Child:
+        """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it.
+
+        A fleet's brings the copy of the snapshot from afar.
+        """
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
         if is_fleet and self.lake_directory is None:
             words += ["--fetch", LAKE_COPY, "--into", str(self.fetched)]
-        return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
+        return self._child(
+            "shipper",
+            "analytics.lake",
+            words,
+            role="shipper",
+            turn=1,
+            grace_s=_GRACE_S,
+            bound=metrics,
+        )
 
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
@@ -126,7 +137,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         grace_s: float,
         bound: socket.socket | None = None,
     ) -> Child:
-        inherited = [] if bound is None else ["--fd", str(bound.fileno())]
+        flag = "--metrics-fd" if role == "shipper" else "--fd"
+        inherited = [] if bound is None else [flag, str(bound.fileno())]
         return Child(
             name=name,
             command=_python(module, "--state-dir", str(self.state_dir), *words, *inherited),

@@ -39,6 +39,7 @@ from tests.fakes.redis_server import RedisServer
 PROCESS = """[server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]
