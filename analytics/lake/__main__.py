@@ -1,7 +1,8 @@
 """The shipper's process: `python -m analytics.lake --state-dir DIR --lake DIR --seal-every-s N`.
 
 SIGTERM (and SIGINT) ends it after everything left is shipped; any other end loses nothing. Its standard error is one
-JSON object a line, or short lines where it is a terminal.
+JSON object a line, or short lines where it is a terminal. With `--fetch NAME --into DIR` it also brings that file of
+the lake to this host, in a thread of its own, for those who never open the lake.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import argparse
 import gc
 import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import get_args
@@ -19,6 +22,7 @@ from typing import get_args
 import msgspec
 
 from analytics.lake.absence import Log
+from analytics.lake.fetch import Fetch
 from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.shipper import Shipper, ShipperRunningError
 from analytics.lake.store import OUTBOX, Store
@@ -29,6 +33,7 @@ _NAME = "shipper"
 _GARBAGE_THRESHOLD = 100_000
 """Rows are many, short-lived and without cycles: looking for garbage every 700 of them costs a tenth of the time."""
 _LOOK_S = 0.05
+_FETCHED_S = 1.0
 _TAKE_OVER_S = 10.0
 """How long to wait for a former shipper to end: it may still be shipping the rest."""
 
@@ -41,10 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     state: Path = arguments.state_dir
     try:
         lake = Place(url=arguments.lake or str(state / "lake")).open(state / "journal" / OUTBOX)
-        shipper = _take_over(state / "journal", lake, stop, log)
+        with _fetching(lake, arguments, log):
+            _ship(_take_over(state / "journal", lake, stop, log), stop, arguments, log)
     except (ShipperRunningError, MissingPackageError) as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
+    return 0
+
+
+def _ship(shipper: Shipper, stop: SignalStop, arguments: argparse.Namespace, log: Log) -> None:
+    state: Path = arguments.state_dir
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
@@ -54,7 +65,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         shipper.close()
         gc.unfreeze()
     log("info", "shipper_ended", msgspec.structs.asdict(shipper.counts))
-    return 0
+
+
+@contextmanager
+def _fetching(lake: Store, arguments: argparse.Namespace, log: Log) -> Generator[None]:
+    """Bring the file that was asked for while the block lasts; a call of a store that hangs is not waited for."""
+    if arguments.fetch is None:
+        yield
+        return
+    fetch, stop = Fetch(lake, arguments.fetch, arguments.into, log), threading.Event()
+    thread = threading.Thread(target=fetch.run, args=(stop,), name="fetch-copy", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_FETCHED_S)
 
 
 class ShipperLog:
@@ -79,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", type=Path, required=True, help="where the journal lies")
     parser.add_argument("--lake", help="where Parquet goes, by default lake in the state directory")
     parser.add_argument("--seal-every-s", type=float, default=1.0, help="how often, in seconds")
+    parser.add_argument("--fetch", metavar="NAME", help="a small file of the lake to be brought to this host")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="where it is brought")
     parser.add_argument("--log-level", choices=get_args(LogLevel), default="info", help="default: %(default)s")
     return parser
 

@@ -85,6 +85,7 @@ class Inference:
         caller = admitted(connection, view, entry)
         entry.tap = self._contents.tap(connection, caller, entry.request_id)
         if caller.is_limited:
+            self._throttle.set_aside(caller, entry)
             self._throttle.count(caller, entry)
         if connection.repeated:
             check_repeated(caller, connection.repeated)

@@ -15,9 +15,12 @@ from gateway.proxy.attempts import Failure
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
+from gateway.proxy.purse import Aside
 
 Ticket = asyncio.Future[None]
 """What a request waits for in line."""
+Held = Slots[Ticket] | Aside
+"""A part of a limit that a request has taken; it is given back once, when the request is recorded."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -73,7 +76,7 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content.
+    """One request, from its head to its record; `held` is what it has taken of limits, `tap` keeps its content.
 
     `is_paid`: a further try of it was paid for.
     """
@@ -86,7 +89,7 @@ class Entry:
         self._tally = tally
         self._clock = clock
         self._total_s = 0.0
-        self.held: tuple[Slots[Ticket], ...] = ()
+        self.held: tuple[Held, ...] = ()
         self.tap: Tap | None = None
         self.is_paid = False
         self.request_id = new_request_id(now_us)

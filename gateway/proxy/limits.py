@@ -23,7 +23,8 @@ MOMENTARY = (HELD, WAITING, ELDEST, BEAT)
 """What ends with its worker; what was spent stays spent."""
 STALE_NS = 100_000_000
 """A worker that did not look after its line for so long is stalled or gone, and no longer goes first."""
-_TRIES = 4
+TRIES = 4
+"""For the last place, of two that claim it in the same moment."""
 _MINUTE_NS = 60_000_000_000
 _SECOND_NS = 1e9
 
@@ -81,7 +82,7 @@ class Sheet:
 
     def claim(self, cell: int, mine: int, limit: int) -> bool:
         """Publish `mine + 1` there, unless all workers' values would be more than the limit with it."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if sum(self.column(cell)) >= limit:
                 return False
             self.write(cell, mine + 1)
@@ -196,7 +197,7 @@ class Bucket:
         """
         rate = self._sheet.part(rate)
         cost = -(-_MINUTE_NS // rate)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             spent = sum(self._sheet.column(SPENT))
             level = self._level(spent, now_ns, rate * cost)
             if level < cost:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from gateway.errors import RateLimitedError, ShedError
+from gateway.errors import DailyCostError, RateLimitedError, ShedError
 from gateway.proxy.caller import Connection
 from gateway.proxy.entry import Clock, Entry, Ticket
 from gateway.proxy.limits import Bucket, Room, Sheet, Slots
+from gateway.proxy.purse import DAY_S, Aside, Purse, nano
 from gateway.proxy.snapshot import Caller, Deployment
 from gateway.settings.snapshot import Admission
 
@@ -44,17 +45,26 @@ class Board(Protocol):
 
 
 class Throttle:
-    """One worker's slots, lines and buckets, on a board that all `workers` of this host share.
+    """One worker's slots, lines, buckets and purses, on a board that all `workers` of this host share.
 
-    What cannot be shared is divided: this worker then keeps its part of the limit, rounded up.
+    What cannot be shared is divided: this worker then keeps its part of the limit, rounded up. `today` gives seconds
+    since 1970, UTC.
     """
 
-    def __init__(self, board: Board | None = None, workers: int = 1, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        board: Board | None = None,
+        workers: int = 1,
+        clock: Clock = time.monotonic,
+        today: Clock = time.time,
+    ) -> None:
         self._board = board
         self._workers = workers
         self._clock = clock
+        self._today = today
         self._slots: dict[str, Slots[Ticket]] = {}
         self._buckets: dict[str, Bucket] = {}
+        self._purses: dict[str, Purse] = {}
         self._sheets: dict[str, Sheet] = {}
         self._lines: set[Slots[Ticket]] = set()
         self._looking: asyncio.TimerHandle | None = None
@@ -69,6 +79,27 @@ class Throttle:
                 _log.warning("could not look for workers that are gone", extra={"reason": reason})
             told = reason
             await asyncio.sleep(SWEEP_S)
+
+    def set_aside(self, caller: Caller, entry: Entry) -> None:
+        """Hold an application to its daily cost: set aside what this request may cost, until its cost is known.
+
+        Raises:
+            DailyCostError: what it spent today and what its requests under way may cost leave no room for this one.
+        """
+        cap_usd, ceiling_usd = caller.application.daily_cost_usd, caller.application.unknown_cost_usd
+        if cap_usd is None or ceiling_usd is None:
+            return
+        purse, cap, ceiling = self._purse_of(f"cost:{caller.name}"), nano(cap_usd), nano(ceiling_usd)
+        day, past_s = divmod(self._today(), DAY_S)
+        if purse.set_aside(ceiling, cap, int(day)):
+            entry.held += (Aside(purse, ceiling, int(day), entry.exchange),)
+            return
+        spender, whole = f"application {caller.name!r}", f"its daily_cost_usd of {cap_usd:g}"
+        if purse.may_come_back(ceiling, cap, int(day)):
+            message = f"What the {spender} has under way may cost the rest of {whole}; try again."
+            raise DailyCostError(message, retry_after_s=1.0, is_over=False)
+        message = f"The {spender} has used up {whole}; try again after midnight (UTC)."
+        raise DailyCostError(message, retry_after_s=DAY_S - past_s, is_over=True)
 
     def count(self, caller: Caller, entry: Entry) -> None:
         """Hold an application to its own limits.
@@ -136,8 +167,8 @@ class Throttle:
         self._room.give_back(connection.buffered_bytes)
         if entry.held:
             held, entry.held = entry.held, ()
-            for slots in held:
-                _let_in(slots.give_back(self._now_ns()))
+            for one in held:
+                _let_in(one.give_back(self._now_ns()))
 
     async def _take(self, name: str, limit: int, room: int, deadline_at: float, entry: Entry) -> None:
         slots = self._slots_of(name)
@@ -178,6 +209,11 @@ class Throttle:
         if (bucket := self._buckets.get(name)) is None:
             bucket = self._buckets[name] = Bucket(self._sheet(name))
         return bucket
+
+    def _purse_of(self, name: str) -> Purse:
+        if (purse := self._purses.get(name)) is None:
+            purse = self._purses[name] = Purse(self._sheet(name))
+        return purse
 
     def _sheet(self, name: str) -> Sheet:
         if name not in self._sheets:

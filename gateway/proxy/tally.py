@@ -10,7 +10,7 @@ from analytics.journal.status import TROUBLES, StatusPage
 from analytics.journal.writer import Trouble, Writer
 from gateway.proxy.snapshot import Holder, Source
 
-SOURCES: tuple[Source, ...] = ("ledger", "last_good", "redis", "lake")
+SOURCES: tuple[Source, ...] = ("ledger", "last_good", "redis", "lake", "default")
 """A status page's `config_source` is the place in this tuple."""
 WARN_SHARE = 0.5
 WARN_REQUESTS = 50

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.proxy.beginning import Copies
 from gateway.proxy.snapshot import Decisions, Holder, Source
-from gateway.settings.last_good import LastGood
 from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import BadSnapshotError, Snapshot
 from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
@@ -36,7 +36,7 @@ class SnapshotWatch:
         holder: Holder,
         unseal: Callable[[bytes], Snapshot],
         decide: Callable[[Snapshot], Decisions],
-        last_good: LastGood,
+        copies: Copies,
         clock: Callable[[], float] = time.monotonic,
         name: Source = "ledger",
     ) -> None:
@@ -45,15 +45,22 @@ class SnapshotWatch:
         self._holder = holder
         self._unseal = unseal
         self._decide = decide
-        self._last_good = last_good
+        self._copies = copies
         self._clock = clock
         self._answered_at = clock()
         self._trouble: str | None = None
+        self._copy_trouble: str | None = None
         self._untaken: bytes | None = None
         self._refused: BadSnapshotError | None = None
 
     def tick(self) -> None:
-        """Ask once; what lacked a secret is tried again, since a secret's file may come later than its name.
+        """Ask once; while nobody knows what is in force, look for a copy too."""
+        self._ask()
+        if self._holder.view.source == "default":
+            self._take_copy()
+
+    def _ask(self) -> None:
+        """Ask the source; what lacked a secret is tried again, since a secret's file may come later than its name.
 
         What was refused stays refused, and in the way, until there is something else: nobody reads it twice.
         """
@@ -89,9 +96,22 @@ class SnapshotWatch:
             raise BadSnapshotError(message)
         self._holder.change(decisions=self._decide(snapshot), source=self._name, fresh=True)
         try:
-            self._last_good.keep(sealed)
+            self._copies.keep(sealed)
         except OSError as error:
             _log.error("last good snapshot not kept", extra={"reason": str(error)})
+
+    def _take_copy(self) -> None:
+        trouble: str | None = None
+        try:
+            if (kept := self._copies.newest()) is not None:
+                snapshot, name = kept
+                self._holder.change(decisions=self._decide(snapshot), source=name, fresh=False)
+                _log.warning("a copy of the last good snapshot was found; it is in force", extra={"source": name})
+        except SecretError as error:
+            trouble = str(error)
+            if trouble != self._copy_trouble:
+                _log.error("a copy of the last good snapshot cannot be used", extra={"reason": trouble})
+        self._copy_trouble = trouble
 
     def _note(self, trouble: str | None) -> None:
         """Say once what is wrong, or that it is over; a source in trouble for long makes the view stale."""

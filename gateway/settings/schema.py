@@ -21,6 +21,7 @@ Header = Annotated[
     str, Meta(pattern=r"^[a-z0-9-]+\Z", max_length=64, description="a header's name in lower case, such as x-user-id")
 ]
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
+Usd = Annotated[float, Meta(gt=0, le=100_000_000)]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
@@ -166,6 +167,10 @@ class Application(_Section, frozen=True, kw_only=True):
     purposes: tuple[Purpose, ...] = ("live",)
     requests_per_minute: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     max_concurrent: AtOnce | None = None
+    daily_cost_usd: Usd | None = None
+    """Of a UTC day. None: no limit."""
+    unknown_cost_usd: Usd | None = None
+    """What a request is charged whose cost nobody knows, and what is set aside for each while it is under way."""
     passthrough: Annotated[tuple[str, ...], Meta(max_length=200)] = ()
     """Paths without a model that it may call: "GET /v1/files/{id}". They act on the company's account."""
     passthrough_upstream: str | None = None

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.proxy.board import ROWS, Board, NoRowError
 from gateway.proxy.limits import HELD, WAITING, Bucket, Sheet, Slots
+from gateway.proxy.purse import Purse
 
 HOLDS = """
 import sys, time
@@ -27,6 +28,17 @@ for _ in range(3):
 slots.line_up("late", 9, time.monotonic_ns())
 print(board.row, flush=True)
 sys.stdin.read()
+"""
+
+DAY = 20_000
+SPENDS = f"""
+import os, sys
+from pathlib import Path
+from gateway.proxy.board import Board
+from gateway.proxy.purse import Purse
+purse = Purse(Board(Path(sys.argv[1])).sheet("host"))
+print([purse.set_aside(40, 100, {DAY}) for _ in range(2)], flush=True)
+os._exit(1)
 """
 
 
@@ -82,6 +94,18 @@ def test_what_a_killed_worker_held_is_given_back(one: Board, tmp_path: Path, cap
     assert list(sheet(one).column(HELD)) == list(sheet(one).column(WAITING)) == [0, 0]
     assert [slots.take(3, time.monotonic_ns()) for _ in range(4)] == [True, True, True, False]
     assert one.sweep() == 0
+
+
+def test_what_a_killed_workers_requests_had_set_aside_is_charged(one: Board, tmp_path: Path):
+    words = [sys.executable, "-c", SPENDS, str(tmp_path / "limits")]
+    spent = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60).stdout
+    purse = Purse(sheet(one))
+    assert one.sweep() == 0
+
+    assert spent == "[True, True]\n"
+    assert purse.charged(DAY) == 80
+    assert not purse.may_come_back(30, 100, DAY)
+    assert not purse.set_aside(30, 100, DAY)
 
 
 def test_a_worker_that_lives_keeps_its_row(one: Board, tmp_path: Path):
