@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import gc
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import get_args
@@ -29,8 +31,11 @@ from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.presence import Reporter
 from analytics.lake.shipper import Shipper, ShipperRunningError, wall_clock
 from analytics.lake.store import OUTBOX, Store
+from analytics.lake.told import families
 from analytics.logline import LogLevel, passes, trace
 from analytics.telemetry.lines import fields_of, to_standard_error
+from analytics.telemetry.observer import Observer
+from analytics.telemetry.scrape import ScrapeServer
 
 _NAME = "shipper"
 _GARBAGE_THRESHOLD = 100_000
@@ -50,22 +55,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lake = Place(url=arguments.lake or str(state / "lake")).open(state / "journal" / OUTBOX)
         with _beside(lake, arguments, log):
-            _ship(_take_over(state / "journal", lake, stop, log), stop, arguments, log)
+            observer = Observer(state, wall_clock, log)
+            _ship(_take_over(state / "journal", lake, stop, log, observer), observer, stop, arguments, log)
     except (ShipperRunningError, MissingPackageError) as error:
         log("error", "shipper_refused", {"reason": str(error)})
         return 1
     return 0
 
 
-def _ship(shipper: Shipper, stop: SignalStop, arguments: argparse.Namespace, log: Log) -> None:
+def _ship(shipper: Shipper, observer: Observer, stop: SignalStop, arguments: argparse.Namespace, log: Log) -> None:
     state: Path = arguments.state_dir
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
+    observer.ask_shipper = partial(families, shipper)
+    scraped = _scraped(arguments.metrics_fd, observer)
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper.run(stop, seal_every_s=arguments.seal_every_s)
     finally:
+        if scraped is not None:
+            scraped.stop()
         shipper.close()
+        observer.close()
         gc.unfreeze()
     log("info", "shipper_ended", msgspec.structs.asdict(shipper.counts))
 
@@ -117,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fetch", metavar="NAME", help="a small file of the lake to be brought to this host")
     parser.add_argument("--into", type=Path, metavar="DIR", help="where it is brought")
     parser.add_argument("--tell", type=Path, metavar="DIR", help="where the status pages lie of which the lake is told")
+    parser.add_argument("--metrics-fd", type=int, help="listening socket on which /metrics is served")
     parser.add_argument("--log-level", choices=get_args(LogLevel), default="info", help="default: %(default)s")
     return parser
 
@@ -140,11 +152,20 @@ class SignalStop:
         self._is_set = True
 
 
-def _take_over(journal: Path, lake: Store, stop: SignalStop, log: Log) -> Shipper:
+def _scraped(fd: int | None, observer: Observer) -> ScrapeServer | None:
+    """Serve what is measured, if there is a socket for it."""
+    if fd is None:
+        return None
+    server = ScrapeServer(socket.socket(fileno=fd), observer.page)
+    server.start()
+    return server
+
+
+def _take_over(journal: Path, lake: Store, stop: SignalStop, log: Log, observer: Observer) -> Shipper:
     give_up_s = time.monotonic() + _TAKE_OVER_S
     while True:
         try:
-            return Shipper(journal, lake, log=log)
+            return Shipper(journal, lake, log=log, observer=observer)
         except ShipperRunningError:
             if time.monotonic() >= give_up_s or stop.wait(0.1):
                 raise

@@ -30,7 +30,7 @@ from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableE
 from rollout.stores.reader import SnapshotReader
 from rollout.stores.redis import RedisSnapshotStore
 
-TICK_S = 0.05
+TICK_S = 0.02
 CHECK_S = 1.0
 _LAST_S = 3.0
 """How long the end waits for a call of a lake that hangs."""

@@ -19,7 +19,7 @@ from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import BadSnapshotError, Snapshot
 from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
 
-POLL_S = 0.1
+POLL_S = 0.05
 STALE_S = 5.0
 """A source that has not answered for this long makes assignments `stale`."""
 FORCE_BASE = "force-base"
@@ -81,7 +81,7 @@ class SnapshotWatch:
             self._note(None)
 
     def run(self, stop: threading.Event) -> None:
-        """Ask every 100 ms until told to stop."""
+        """Ask every 50 ms until told to stop."""
         while not stop.wait(POLL_S):
             try:
                 self.tick()
@@ -150,7 +150,7 @@ class ForceBase:
             _log.warning("force-base is %s", "on: every user is served by base" if killed else "off")
 
     def run(self, stop: threading.Event) -> None:
-        """Look every 100 ms until told to stop."""
+        """Look every 50 ms until told to stop."""
         self.tick()
         while not stop.wait(POLL_S):
             self.tick()

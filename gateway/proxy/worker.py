@@ -22,6 +22,7 @@ from litestar import Litestar
 
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
+from analytics.telemetry.known import tell_models
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.beginning import FIRST_SNAPSHOT_S, Channel, Copies, first_view
 from gateway.proxy.capture import Contents
@@ -42,7 +43,7 @@ from gateway.settings.last_good import LastGood
 from gateway.settings.logs import set_level
 from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, derived, load_master
-from gateway.settings.snapshot import unseal
+from gateway.settings.snapshot import Snapshot, unseal
 from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.reader import SnapshotReader
 
@@ -111,7 +112,12 @@ def _decided(
 ) -> Generator[Holder]:
     """Have a first snapshot, and threads that keep it up to date."""
     open_seal = partial(unseal, signing_key=keys.snapshot)
-    decide = partial(Decisions, derived=keys, environment=environment)
+
+    def decide(snapshot: Snapshot) -> Decisions:
+        decisions = Decisions(snapshot, derived=keys, environment=environment)
+        tell_models(state_dir / "run", name, snapshot.models)
+        return decisions
+
     last_good = LastGood(state_dir / "run", name, open_seal)
     channel = place.channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
     holder = Holder(first_view(channel, last_good, decide, open_seal, place.patience_s))

@@ -77,8 +77,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         redis = self.definitions.redis
         return [] if redis.url is None else ["--redis", msgspec.json.encode(redis).decode()]
 
-    def shipper(self, lake: str, *, is_fleet: bool = False) -> Child:
-        """Return the shipper, which writes to this lake.
+    def shipper(self, lake: str, metrics: socket.socket | None, *, is_fleet: bool = False) -> Child:
+        """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it.
 
         In a fleet it also leaves word of this host's workers there, and brings the copy of the snapshot from afar.
         """
@@ -88,7 +88,15 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             words += ["--tell", str(self.state_dir / RUN)]
         if is_fleet and self.lake_directory is None:
             words += ["--fetch", LAKE_COPY, "--into", str(self.fetched)]
-        return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
+        return self._child(
+            "shipper",
+            "analytics.lake",
+            words,
+            role="shipper",
+            turn=1,
+            grace_s=_GRACE_S,
+            bound=metrics,
+        )
 
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
@@ -131,7 +139,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         grace_s: float,
         bound: socket.socket | None = None,
     ) -> Child:
-        inherited = [] if bound is None else ["--fd", str(bound.fileno())]
+        flag = "--metrics-fd" if role == "shipper" else "--fd"
+        inherited = [] if bound is None else [flag, str(bound.fileno())]
         return Child(
             name=name,
             command=_python(module, "--state-dir", str(self.state_dir), *words, *inherited),

@@ -44,6 +44,9 @@ class Server(_Section, frozen=True, kw_only=True):
     port: Port = 8080
     console_host: str = "127.0.0.1"
     console_port: Port = 8081
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 9464
+    """The usual port of OpenTelemetry's exporters for Prometheus."""
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
     """None: one per core."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
