@@ -31,6 +31,7 @@ from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.lessee import Lessee
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
@@ -61,13 +62,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
     `channel` is by what snapshots come; None: by the ledger's file in the state directory. A first one is waited for
-    for `patience_s`. `on_ready` is called once requests are accepted.
+    for `patience_s`. `lessee` makes what speaks for a fleet's host about its limits. `on_ready` is called once requests
+    are accepted.
     """
 
     limits: Server
     throttle: Throttle
     channel: Channel | None = None
     patience_s: float = FIRST_SNAPSHOT_S
+    lessee: Callable[[Holder], Lessee] | None = None
     on_ready: Callable[[], None] = lambda: None
 
 
@@ -130,12 +133,17 @@ def _decided(
         threading.Thread(target=watch.run, args=(stop,), name="snapshot-watch", daemon=True),
         threading.Thread(target=kill.run, args=(stop,), name="force-base-watch", daemon=True),
     ]
+    lessee = place.lessee(holder) if place.lessee is not None else None
+    if lessee is not None:
+        threads.append(threading.Thread(target=lessee.run, args=(stop,), name="lessee", daemon=True))
     for thread in threads:
         thread.start()
     try:
         yield holder
     finally:
         stop.set()
+        if lessee is not None:
+            lessee.end()
         for thread in threads:
             thread.join()
 

@@ -65,10 +65,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def _worker(self, name: str, total: int, listener: socket.socket, *, is_fleet: bool) -> Child:
         """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
-        words = ["--workers", str(total), "--server", server]
+        words = ["--workers", str(total), "--server", server, *self._redis()]
         role: Role = "fleet_worker" if is_fleet else "worker"
         if is_fleet:
-            words += self._redis()
             words += ["--lake", str(self.lake_directory or self.fetched), "--config", str(self.config)]
         return self._child(name, "gateway.proxy", words, role=role, turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 

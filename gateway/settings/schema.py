@@ -93,6 +93,8 @@ class Redis(_Section, frozen=True, kw_only=True):
     sentinel_password: SecretRef | None = None
     ca_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     """Certificates that the server's must descend from. None: those of the system."""
+    gateways: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    """The largest number of gateway hosts: by so many a limit is divided while Redis is away."""
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""

@@ -88,7 +88,8 @@ def test_each_part_runs_its_own_processes_and_those_of_a_fleet_know_of_redis(
     assert [child.name for child in children] == names
     told = {child.name for child in children if "--redis" in child.command}
     fleet = {"worker-0", "worker-1"} if role == "gateway" else set[str]()
-    assert told == fleet | ({"console"} & set(names))
+    assert told == set(names) - {"shipper"}
+    assert {child.name for child in children if child.turn == 0 and "--lake" in child.command} == fleet
     assert {child.name for child in children if "ANY" in child.environment} == fleet
 
 
