@@ -12,6 +12,7 @@ import struct
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -36,6 +37,11 @@ _CELLS = (
 )
 TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
 """`journal_trouble` is the place in this tuple."""
+Source = Literal["ledger", "last_good", "redis", "lake", "default"]
+"""Where a worker's decisions came from: the ledger's file, or Redis in a fleet; the last good snapshot's copy on this
+host's disk, or in the lake; by `default`, from nowhere: everybody is served by base."""
+SOURCES: tuple[Source, ...] = ("ledger", "last_good", "redis", "lake", "default")
+"""`config_source` is the place in this tuple."""
 _layout = struct.Struct(f"<2Q{len(_CELLS)}q{_BOOT_BYTES}s")
 _CHANGES, _FIRST = 1, 2
 _TRIES = 100

@@ -68,7 +68,7 @@ def run(
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
         app = create_app(installation.control, reports, queries, lifespan=[watching])
-        published = publishing(installation, state_dir, place.directory, redis, environment) if redis else nullcontext()
+        published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
     finally:

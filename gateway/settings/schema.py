@@ -44,6 +44,9 @@ class Server(_Section, frozen=True, kw_only=True):
     port: Port = 8080
     console_host: str = "127.0.0.1"
     console_port: Port = 8081
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 9464
+    """The usual port of OpenTelemetry's exporters for Prometheus."""
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
     """None: one per core."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
@@ -90,6 +93,8 @@ class Redis(_Section, frozen=True, kw_only=True):
     sentinel_password: SecretRef | None = None
     ca_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     """Certificates that the server's must descend from. None: those of the system."""
+    gateways: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    """The largest number of gateway hosts: by so many a limit is divided while Redis is away."""
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""

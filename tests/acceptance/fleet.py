@@ -16,7 +16,8 @@ from typing import Any
 
 import duckdb
 
-from analytics.lake.verify import verify
+from analytics.lake.objects import ObjectStore
+from analytics.lake.verify import NoLakeError, Verification, verify
 from tests.acceptance.harness import (
     APPLICATION,
     MODELS,
@@ -38,10 +39,11 @@ from tests.fakes.redis_server import RedisServer
 PROCESS = """[server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]
-seal_every_s = 0.2
+seal_every_s = 0.5
 $lake
 
 [redis]
@@ -62,6 +64,7 @@ class Fleet:
     lake: str
     environment: Mapping[str, str]
     running: ExitStack
+    definitions: str
     simulated: dict[str, SimulatedServer]
     hosts: list[Installation] = field(default_factory=list[Installation])
     keys: dict[str, str] = field(default_factory=dict[str, str])
@@ -82,7 +85,7 @@ class Fleet:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         is_console = role == "console"
-        definitions = MODELS + SPLIT + APPLICATION if is_console else ""
+        definitions = self.definitions if is_console else ""
         places = {server: one.base_url for server, one in self.simulated.items()}
         text = Template(PROCESS + definitions).substitute(places, lake=self.lake, redis=self.redis_url)
         (folder / "turnout.toml").write_text(text)
@@ -154,15 +157,24 @@ class Fleet:
         """Wait until every worker decides by a version; return how long it took (s)."""
         return until(lambda: self.versions() == {version}, f"all workers decide by {version}", pause_s=0.002)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Wait until what every gateway has recorded is in the lake's directory, and return it."""
-        lake = self.folder / "lake"
+    def settle(self, lake: Path | ObjectStore, records: int) -> Verification:
+        """Wait until what every gateway has recorded is in the lake, so much at least; return the count."""
+        seen: list[Verification] = []
 
         def is_over() -> bool:
-            found = [verify(lake, one.state_dir / "journal") for one in self.gateways]
-            return not any(one.waiting or one.open for one in found)
+            try:
+                seen[:] = [verify(lake, one.state_dir / "journal") for one in self.gateways]
+            except NoLakeError:
+                return False
+            return not any(one.waiting or one.open or one.records < records for one in seen)
 
-        until(is_over, "everything is in the lake", pause_s=0.2)
+        until(is_over, "everything is in the lake", within_s=4 * PATIENCE_S, pause_s=0.2)
+        return seen[0]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return everything recorded so far, as soon as it is in the directory that is the lake."""
+        lake = self.folder / "lake"
+        self.settle(lake, 1)
         with duckdb.connect() as connection:
             answer = connection.read_parquet(str(lake / "incoming/*.parquet"))
             return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
@@ -176,18 +188,20 @@ def fleet(
     redis_url: str | None = None,
     lake: str | None = None,
     environment: Mapping[str, str] | None = None,
+    definitions: str = MODELS + SPLIT + APPLICATION,
+    simulated: Mapping[str, str] = SIMULATED,
 ) -> Iterator[Fleet]:
     """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block.
 
-    `lake` are lines of `[lake]` in the place of a directory that all share.
+    `lake` are lines of `[lake]` in the place of a directory that all share; `definitions` are the console's alone.
     """
     with ExitStack() as running:
 
         def simulate(name: str) -> SimulatedServer:
-            return running.enter_context(simulating(folder / f"{name}.toml", SIMULATED[name]))
+            return running.enter_context(simulating(folder / f"{name}.toml", simulated[name]))
 
         with ThreadPoolExecutor() as starting:
-            servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
+            servers = dict(zip(simulated, starting.map(simulate, simulated), strict=True))
         one = Fleet(
             folder=folder,
             redis=redis,
@@ -195,6 +209,7 @@ def fleet(
             lake=lake or f'url = "{folder / "lake"}"',
             environment=environment or {},
             running=running,
+            definitions=definitions,
             simulated=servers,
         )
         yield one
