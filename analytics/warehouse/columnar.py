@@ -45,11 +45,15 @@ COPY (
 """
 
 
+class NoParquetError(RuntimeError):
+    """A value of the answer does not fit its column's type."""
+
+
 def parquet(answer: Answer) -> bytes:
     """Return a Parquet file of an answer of the form `text`.
 
     Raises:
-        duckdb.Error: a value does not fit its type.
+        NoParquetError: see there.
     """
     columns = ", ".join(
         f"{_cast(at, kind)} AS {_identifier(name)}" for at, (name, kind) in enumerate(answer.columns, start=1)
@@ -60,7 +64,11 @@ def parquet(answer: Answer) -> bytes:
         copy = _COPY.format(
             columns=columns, source=quoted(str(source)), target=quoted(str(target)), largest=_LARGEST_LINE_BYTES
         )
-        connection.execute(copy)
+        try:
+            connection.execute(copy)
+        except duckdb.Error as error:
+            message = "the answer cannot be written as Parquet; cast a column of an unusual type to VARCHAR"
+            raise NoParquetError(message) from error
         return target.read_bytes()
 
 

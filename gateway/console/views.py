@@ -120,3 +120,21 @@ class StatusView(_View, frozen=True):
     read_only: bool
     workers: tuple[WorkerView, ...]
     warnings: tuple[str, ...]
+
+
+class ColumnView(_View, frozen=True):
+    """A column of an analyst's answer: its name, and its type in DuckDB's words."""
+
+    name: str
+    type: str
+
+
+class AnswerView(_View, frozen=True):
+    """An analyst's answer; `as_of` is when the copy was made that was asked. `landlock` is 0 where there is none."""
+
+    as_of: int
+    columns: tuple[ColumnView, ...]
+    rows: list[list[Any]]
+    row_count: int
+    landlock: int
+    empty_network: bool

@@ -99,7 +99,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
-        words = ["--config", str(self.config), "--lake", lake, *self._redis()]
+        sql = msgspec.json.encode(self.definitions.sql).decode()
+        words = ["--config", str(self.config), "--lake", lake, "--sql", sql, *self._redis()]
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )

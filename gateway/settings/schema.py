@@ -109,6 +109,17 @@ class Logs(_Section, frozen=True, kw_only=True):
     level: LogLevel = "info"
 
 
+class Sql(_Section, frozen=True, kw_only=True):
+    """What analysts may ask in SQL: the requests of how many days, at most so many, how old, and for how long."""
+
+    days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    max_rows: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 10_000_000
+    refresh_s: Annotated[float, Meta(ge=1, le=300)] = 300.0
+    timeout_s: Annotated[float, Meta(ge=1, le=300)] = 30.0
+    require_landlock: bool = False
+    """Whether nothing is answered on a kernel that cannot forbid a process all files."""
+
+
 class Upstream(_Section, frozen=True, kw_only=True):
     """Where requests go. `models = "*"` lets model names that the file does not list through to this upstream."""
 
@@ -192,6 +203,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     lake: Lake = Lake()
     redis: Redis = Redis()
     logs: Logs = Logs()
+    sql: Sql = Sql()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
     prices: Prices = Prices()

@@ -8,7 +8,7 @@ import pytest
 
 from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS
 from analytics.warehouse.answer import expressions
-from analytics.warehouse.columnar import known, parquet
+from analytics.warehouse.columnar import NoParquetError, known, parquet
 from analytics.warehouse.sandbox import Answer
 from analytics.warehouse.walls import Walls
 
@@ -104,3 +104,10 @@ def test_a_type_that_is_not_known_becomes_text(tmp_path: Path, kind: str):
 
     assert not known(kind)
     assert read(tmp_path, answer) == ([("a", "VARCHAR")], [("1 day",)])
+
+
+def test_a_value_that_is_not_of_its_type_is_said():
+    answer = Answer(columns=(("a", "INTEGER"),), rows=1, text=b'["one"]\n', walls=WALLS, as_of=0)
+
+    with pytest.raises(NoParquetError, match="VARCHAR"):
+        parquet(answer)

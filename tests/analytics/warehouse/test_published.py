@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from analytics.lake.place import Place
 from analytics.record import Record
 from analytics.warehouse.edition import Edition
 from analytics.warehouse.published import publish
+from analytics.warehouse.sandbox import QueryLimits, run
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 
+PATIENT = QueryLimits(time_s=60)
 DAY_US = 86_400_000_000
 NOW_US = AT_US + 1000 * 1_000_000
 
@@ -149,3 +153,45 @@ def test_a_lake_that_cannot_be_read_leaves_the_former_copy(lake: HandmadeLake):
     assert b"w0-b1-000002-0-1.parquet" in ended.stderr
     assert b"Traceback" not in ended.stderr
     assert look(made, "SELECT count(*) FROM requests") == [(1,)]
+
+
+def examples() -> list[str]:
+    page = Path(__file__).parents[3] / "docs/sql.md"
+    return re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_examples_of_the_documentation_are_answered_from_a_copy(lake: HandmadeLake):
+    now_us = time.time_ns() // 1000
+    rated = record(1, started_at=now_us, application="sales", purpose="live", model_served="gpt", cost_usd=0.5)
+    failed = record(2, started_at=now_us, purpose="eval", outcome="timeout", error_class="late")
+    lake.put([msgspec.structs.replace(rated, latency_ms=5.0, arm_assigned="base"), failed])
+    piece = {"feedback_id": UUID(int=1), "received_at": now_us, "application": "sales", "thumb": "up"}
+    lake.put_feedback([{**piece, "request_id": UUID(rated.request_id)}])
+    made = published(lake, as_of=now_us)
+
+    per_answer, failures, slowest = (run(query, Path(made.target), PATIENT).text for query in examples())
+    assert per_answer.startswith(b'["sales","gpt",1,0.5,1,0.5]\n')
+    assert failures.startswith(b'[null,null,"late",1,')
+    assert slowest.endswith(b'"base",5.0,5.0]\n')
+
+
+def test_a_day_may_be_given_as_a_parameter_of_text(lake: HandmadeLake):
+    lake.put([record(1)])
+    query = "SELECT count(*) FROM requests WHERE started_at >= $since"
+    found = run(query, Path(published(lake).target), PATIENT, parameters={"since": "2026-09-21"})
+
+    assert found.text == b"[1]\n"
+
+
+def test_every_table_is_documented_with_its_columns(lake: HandmadeLake):
+    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    made = published(lake)
+    missing = [
+        f"{table}.{column}"
+        for (table,) in look(made, "SHOW TABLES")
+        if table not in {"requests", "feedback"}
+        for column, *_ in look(made, f"DESCRIBE {table}")
+        if f"`{column}`" not in page
+    ]
+
+    assert not missing
