@@ -29,7 +29,7 @@ class Budget:
     def take(self, now: float) -> bool:
         """Spend one try more; False, and nothing spent, when there is none."""
         place = self._place(now)
-        if sum(self._again) >= max(SHARE * sum(self._asked), AT_LEAST_PER_S * WINDOW_S):
+        if sum(self._again) + 1 > max(SHARE * sum(self._asked), AT_LEAST_PER_S * WINDOW_S):
             return False
         self._again[place] += 1
         return True

@@ -24,6 +24,7 @@ class LastGood:
         self._directory = directory
         self._path = directory / f"{process}.snapshot"
         self._unseal = unseal
+        self._said: dict[Path, str] = {}
 
     def keep(self, sealed: bytes) -> None:
         """Replace this process's copy, durably and whole."""
@@ -58,5 +59,7 @@ class LastGood:
             sealed = path.read_bytes()
             return self._unseal(sealed), sealed
         except (OSError, BadSnapshotError) as error:
-            _log.warning("last good snapshot unusable", extra={"path": str(path), "reason": str(error)})
+            if self._said.get(path) != str(error):
+                self._said[path] = str(error)
+                _log.warning("last good snapshot unusable", extra={"path": str(path), "reason": str(error)})
             return None

@@ -37,7 +37,7 @@ _SUBSCRIBE_AGAIN_S = 5.0
 
 
 class RedisSnapshots:
-    """A `SnapshotSource` on Redis: called every 100 ms or so, it asks every half second, and at once after a hint."""
+    """A `SnapshotSource` on Redis: called every 50 ms or so, it asks every half second, and at once after a hint."""
 
     def __init__(
         self,

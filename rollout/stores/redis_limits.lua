@@ -1,6 +1,6 @@
 -- One conversation of a host with the store of limits: it beats, says what it has, and takes what is granted.
 -- KEYS: since, hosts, then one for each ask. ARGV: young, quiet and dead after (ms), the host, then for each ask
--- kind, limit, has, held, wanted, owed, day, known free ('' for never looked). Whole numbers below 2^53.
+-- kind, limit, has, held, wanted, owed, day, known free ('' for never looked). Whole numbers, exact below 2^53.
 -- Answers hosts, rank, 1 if young, then for each ask granted, free, day, retry (ms).
 -- A hash that cannot be read, or a field that no host wrote, counts as lost: hosts say again what was in it.
 local YOUNG, QUIET, DEAD, ME = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), '@' .. ARGV[4]
@@ -10,7 +10,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local today = math.floor(now / DAY)
 
 local function whole(word)
-  if word and #word <= 17 and string.match(word, '^%-?%d+$') then return tonumber(word) end
+  if word and #word <= 19 and string.match(word, '^%-?%d+$') then return tonumber(word) end
   return nil
 end
 

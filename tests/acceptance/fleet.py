@@ -39,10 +39,11 @@ from tests.fakes.redis_server import RedisServer
 PROCESS = """[server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]
-seal_every_s = 0.2
+seal_every_s = 0.5
 $lake
 
 [redis]
@@ -167,7 +168,7 @@ class Fleet:
                 return False
             return not any(one.waiting or one.open or one.records < records for one in seen)
 
-        until(is_over, "everything is in the lake", pause_s=0.2)
+        until(is_over, "everything is in the lake", within_s=4 * PATIENCE_S, pause_s=0.2)
         return seen[0]
 
     def rows(self) -> list[dict[str, Any]]:

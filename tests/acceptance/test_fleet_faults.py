@@ -152,7 +152,7 @@ def test_whatever_befalls_no_request_fails_and_no_user_moves(
 
 @pytest.mark.parametrize(
     ("name", "pairs", "seconds"),
-    [("blackholed", 2, 0.5), *(pytest.param(name, 10, LONG_S / 10, marks=SLOW) for name in NAMES)],
+    [("blackholed", 1, 0.4), *(pytest.param(name, 10, LONG_S / 10, marks=SLOW) for name in NAMES)],
 )
 def test_nobody_waits_for_it(name: str, pairs: int, seconds: float, one: Fleet, faults: dict[str, Befalling]):
     at(one, 50)
@@ -162,8 +162,8 @@ def test_nobody_waits_for_it(name: str, pairs: int, seconds: float, one: Fleet, 
 
     log.info("%s: %s", name, found)
     assert all(head.startswith(b"http/1.1 200") for head in beat.heads)
-    if pairs > 2:
-        assert found.added_ms(0.99) <= ADDED_P99_MS
+    added_ms = found.added_ms(0.99)
+    assert added_ms <= ADDED_P99_MS or pairs < 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +237,8 @@ def test_nobody_waits_for_failovers(watched: Watched, tmp_path: Path):
 
         log.info("failovers: %s", found)
         assert all(head.startswith(b"http/1.1 200") for head in beat.heads)
-        assert found.added_ms(0.99) <= ADDED_P99_MS
+        added_ms = found.added_ms(0.99)
+        assert added_ms <= ADDED_P99_MS
         assert_rejoined(one, 60, LONG_S)
 
 

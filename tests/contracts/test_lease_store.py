@@ -333,11 +333,14 @@ def test_what_a_flushed_store_held_comes_back_from_the_hosts(hosts: Hosts):
     assert hosts.until(70, lambda: hosts.cost("a", limit=100, has=60, day=day, wanted=40)).granted == 70
 
 
-def test_large_numbers_stay_exact(hosts: Hosts):
+def test_large_numbers_stay_exact_and_the_largest_are_remembered(hosts: Hosts):
     hosts.grown()
-    cap = 9 * 10**15
+    assert hosts.cost("a", limit=9 * 10**15, wanted=9 * 10**15 - 1).free == 1
 
-    assert hosts.cost("a", limit=cap, wanted=cap - 1).free == 1
+    hosts.name = hosts.named()
+    largest = 100_000_000 * 10**9
+    assert hosts.cost("a", limit=largest, wanted=largest).granted == largest
+    assert hosts.cost("b", limit=largest, wanted=1).granted == 0
 
 
 def test_many_limits_are_settled_in_one_conversation(hosts: Hosts):
