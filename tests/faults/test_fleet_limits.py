@@ -226,8 +226,8 @@ def test_while_redis_answers_nobody_the_hosts_together_let_no_more_through_than_
     outage_s: float,
     in_the_midst: bool,  # noqa: FBT001 - a row's circumstances
 ):
-    """What one host leased after the other's last look comes on top; when all have looked since, nothing does."""
-    application, most_leased = ("hasty", HOSTS * (LEASE + BURST)) if in_the_midst else ("steady", 2 * HOSTS)
+    """What one host leased after the other's last look comes on top; when all have looked since, their spares alone."""
+    application, most_leased = ("hasty", HOSTS * (LEASE + BURST)) if in_the_midst else ("steady", HOSTS * LEASE)
 
     async def play() -> tuple[int, int, float]:
         crowd, most = Crowd(), 0
