@@ -34,7 +34,9 @@ class Leasehold:
         self.holding = holding
         self.sheet = LeasedSheet([0] * (2 * ROW_CELLS), 0, [1], 1)
         self.is_met = False
-        self._needed = self._used_before = self._untold = 0
+        self._needed: int = 0
+        self._used_before: int = 0
+        self._untold: int = 0
         self._asked_at = self._busy_at = 0.0
 
     @property
