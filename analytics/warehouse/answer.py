@@ -22,7 +22,8 @@ def expressions(form: str, kinds: Sequence[str]) -> str:
     if form == "csv":
         return " || ',' || ".join(_CSV.format(at=at) for at in columns)
     if form == "text":
-        return f"json_array({', '.join(f'c{at}::VARCHAR' for at in columns)})::VARCHAR"
+        texts = (f"to_json(c{at})::VARCHAR" if is_nested(kind) else f"c{at}::VARCHAR" for at, kind in enumerate(kinds))
+        return f"json_array({', '.join(texts)})::VARCHAR"
     return f"json_array({', '.join(f'c{at}' for at in columns)})::VARCHAR"
 
 
@@ -31,3 +32,8 @@ def json_line(text: str) -> str:
     if not any(word in text for word in _STRANGE):
         return text
     return json.dumps(json.loads(text, parse_constant=_WORDS.__getitem__), ensure_ascii=False, separators=(",", ":"))
+
+
+def is_nested(kind: str) -> bool:
+    """Tell whether a type is a list, a struct or a map; such values pass as JSON where others pass as text."""
+    return kind.endswith("]") or kind.startswith(("STRUCT(", "MAP("))

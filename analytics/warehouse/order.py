@@ -10,7 +10,7 @@ import msgspec
 from analytics.warehouse.walls import Bounds, Walls
 
 Form = Literal["json", "csv", "text"]
-"""How rows are written: JSON arrays of values; CSV; JSON arrays of what DuckDB writes for each value, or null."""
+"""How rows are written: JSON arrays of values; CSV; JSON arrays of a text for each value, or null, for Parquet."""
 
 Scalar = str | int | float | bool | None
 Reason = Literal["refused", "rows", "bytes", "memory", "unconfined"]

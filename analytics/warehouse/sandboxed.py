@@ -113,10 +113,8 @@ def _one_select(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     [statement] = statements
     if statement.type != duckdb.StatementType.SELECT:
         kind = str(statement.type).rpartition(".")[2]
-        message = (
-            f"only SELECT is answered (also WITH, FROM, DESCRIBE, SUMMARIZE, SHOW), not {kind}; "  # noqa: S608 - a sentence for a person
-            "a PIVOT needs its values: FROM (PIVOT ... ON ... IN (...) USING ...)"
-        )
+        also = "WITH, FROM, DESCRIBE, SUMMARIZE and SHOW are too; PIVOT inside FROM (...), with its values"
+        message = f"only SELECT is answered, not {kind} ({also})"
         raise _refused(message)
     return statement.query.strip().rstrip(";")
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from analytics.content import Content
 from analytics.record import Frame, Outcome, Record, uuid7
+from analytics.trace import HEADER, NOISE_BYTES, begun, continued, traceparent
 from gateway.proxy.attempts import Failure
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
@@ -96,6 +97,21 @@ class Entry:
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())
         tally.began()
+
+    def join(self, header: bytes | None, share: float | None) -> None:
+        """Continue the caller's trace, or begin one if a `share` of new ones is to be sampled; None: begin none."""
+        trace = None if header is None else continued(header, self.request_id)
+        if trace is None and share is not None:
+            trace = begun(os.urandom(NOISE_BYTES), self.request_id, share)
+        if trace is not None:
+            self.exchange.learn(trace_id=trace.trace_id, span_id=trace.span_id, parent_span_id=trace.parent_span_id)
+
+    def traced(self) -> dict[str, str]:
+        """Return the header by which an upstream continues the trace, if there is one: for the try that is made now."""
+        facts = self.exchange.facts
+        if "trace_id" not in facts:
+            return {}
+        return {HEADER: traceparent(facts["trace_id"], facts["span_id"], self.exchange.next_try)}
 
     def open(self, called: Called, total_s: float) -> None:
         """Append what is known, with the moment when `total_s` is over; then count the request as sent.

@@ -33,14 +33,14 @@ def nano(usd: float) -> int:
 class Purse:
     """One application's day, as one worker sees it."""
 
-    __slots__ = ("_sheet",)
+    __slots__ = ("sheet",)
 
     def __init__(self, sheet: Sheet | None = None) -> None:
-        self._sheet = sheet or Sheet.private()
+        self.sheet = sheet or Sheet.private()
 
     def set_aside(self, amount: int, cap: int, day: int) -> bool:
         """Charge this amount, unless all workers' charges of the day would exceed the cap with it."""
-        sheet, at, cap = self._sheet, CHARGED + day % 2, self._sheet.part(cap)
+        sheet, at, cap = self.sheet, CHARGED + day % 2, self.sheet.part(cap)
         if sheet.own(DAY + day % 2) != day:
             sheet.write(at, 0)
             sheet.write(DAY + day % 2, day)
@@ -57,19 +57,19 @@ class Purse:
 
     def settle(self, amount: int, spent: int, day: int) -> None:
         """Charge what was spent instead of what was set aside on that day."""
-        sheet, at = self._sheet, CHARGED + day % 2
+        sheet, at = self.sheet, CHARGED + day % 2
         sheet.write(UNDER_WAY, sheet.own(UNDER_WAY) - amount)
         if sheet.own(DAY + day % 2) == day:
             sheet.write(at, sheet.own(at) - amount + spent)
 
     def charged(self, day: int) -> int:
         """Return what all workers have charged on a day, set aside or spent."""
-        days = zip(self._sheet.column(CHARGED + day % 2), self._sheet.column(DAY + day % 2), strict=True)
+        days = zip(self.sheet.column(CHARGED + day % 2), self.sheet.column(DAY + day % 2), strict=True)
         return sum(charged for charged, of_day in days if of_day == day)
 
     def may_come_back(self, amount: int, cap: int, day: int) -> bool:
         """Tell whether there would be room for this amount if nothing that is under way cost anything."""
-        return self.charged(day) - sum(self._sheet.column(UNDER_WAY)) + amount <= self._sheet.part(cap)
+        return self.charged(day) - sum(self.sheet.column(UNDER_WAY)) + amount <= self.sheet.part(cap)
 
 
 class Aside:

@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from gateway.errors import DailyCostError, RateLimitedError, ShedError
+from gateway.errors import ShedError
+from gateway.proxy.allowances import Allowances
 from gateway.proxy.caller import Connection
 from gateway.proxy.entry import Clock, Entry, Ticket
-from gateway.proxy.limits import Bucket, Room, Sheet, Slots
-from gateway.proxy.purse import DAY_S, Aside, Purse, nano
-from gateway.proxy.snapshot import Caller, Deployment
+from gateway.proxy.leases import LeaseBoard, Leases
+from gateway.proxy.limits import Room, Sheet, Slots
+from gateway.proxy.snapshot import Deployment
 from gateway.settings.snapshot import Admission
 
 LOOK_S = 0.002
@@ -28,7 +29,7 @@ _SECOND_NS = 1e9
 _log = logging.getLogger("turnout.proxy")
 
 
-class Board(Protocol):
+class Board(LeaseBoard, Protocol):
     """Where the workers of a host share their limits."""
 
     def sheet(self, name: str) -> Sheet | None:
@@ -45,10 +46,10 @@ class Board(Protocol):
 
 
 class Throttle:
-    """One worker's slots, lines, buckets and purses, on a board that all `workers` of this host share.
+    """One worker's slots and lines, on a board that all `workers` of this host share; and its applications' allowances.
 
     What cannot be shared is divided: this worker then keeps its part of the limit, rounded up. `today` gives seconds
-    since 1970, UTC.
+    since 1970, UTC. Of a fleet, `gateways` is how many hosts it has at most; its applications' limits are leased.
     """
 
     def __init__(
@@ -57,18 +58,20 @@ class Throttle:
         workers: int = 1,
         clock: Clock = time.monotonic,
         today: Clock = time.time,
+        gateways: int = 0,
     ) -> None:
         self._board = board
         self._workers = workers
         self._clock = clock
-        self._today = today
         self._slots: dict[str, Slots[Ticket]] = {}
-        self._buckets: dict[str, Bucket] = {}
-        self._purses: dict[str, Purse] = {}
         self._sheets: dict[str, Sheet] = {}
         self._lines: set[Slots[Ticket]] = set()
         self._looking: asyncio.TimerHandle | None = None
         self._room = Room()
+        leases = Leases(board, self._now_ns) if board is not None and gateways else None
+        sheet_of = self._part if gateways else self._sheet
+        self._gateways = gateways
+        self.allowances = Allowances(sheet_of, self._now_ns, today, leases)
 
     async def tend(self) -> None:
         """Give back what was held by workers that are gone, twice a second, until cancelled; say each trouble once."""
@@ -79,60 +82,6 @@ class Throttle:
                 _log.warning("could not look for workers that are gone", extra={"reason": reason})
             told = reason
             await asyncio.sleep(SWEEP_S)
-
-    def set_aside(self, caller: Caller, entry: Entry) -> None:
-        """Hold an application to its daily cost: set aside what this request may cost, until its cost is known.
-
-        Raises:
-            DailyCostError: what it spent today and what its requests under way may cost leave no room for this one.
-        """
-        cap_usd, ceiling_usd = caller.application.daily_cost_usd, caller.application.unknown_cost_usd
-        if cap_usd is None or ceiling_usd is None:
-            return
-        purse, cap, ceiling = self._purse_of(f"cost:{caller.name}"), nano(cap_usd), nano(ceiling_usd)
-        day, past_s = divmod(self._today(), DAY_S)
-        if purse.set_aside(ceiling, cap, int(day)):
-            entry.held += (Aside(purse, ceiling, int(day), entry.exchange),)
-            return
-        spender, whole = f"application {caller.name!r}", f"its daily_cost_usd of {cap_usd:g}"
-        if purse.may_come_back(ceiling, cap, int(day)):
-            message = f"What the {spender} has under way may cost the rest of {whole}; try again."
-            raise DailyCostError(message, retry_after_s=1.0, is_over=False)
-        message = f"The {spender} has used up {whole}; try again after midnight (UTC)."
-        raise DailyCostError(message, retry_after_s=DAY_S - past_s, is_over=True)
-
-    def count(self, caller: Caller, entry: Entry) -> None:
-        """Hold an application to its own limits.
-
-        Raises:
-            RateLimitedError: it has sent too many in the last minute, or has too many under way.
-        """
-        application, name = caller.application, f"application:{caller.name}"
-        if (limit := application.max_concurrent) is not None:
-            slots = self._slots_of(name)
-            if not slots.take(limit, self._now_ns()):
-                message = f"The application {caller.name!r} may have {limit} requests under way at once; try again."
-                raise RateLimitedError(message, error_class="application_concurrency")
-            entry.held += (slots,)
-        if (rate := application.requests_per_minute) is not None:
-            wait_s = self._bucket_of(name).take(rate, self._now_ns())
-            if wait_s > 0:
-                message = f"The application {caller.name!r} may send {rate} requests per minute; this one is too many."
-                raise RateLimitedError(message, retry_after_s=wait_s)
-
-    def count_feedback(self, caller: Caller) -> None:
-        """Hold an application's feedback to the rate of its requests, counted apart: neither uses up the other's.
-
-        Raises:
-            RateLimitedError: it has sent too much in the last minute.
-        """
-        if (rate := caller.application.requests_per_minute) is not None:
-            wait_s = self._bucket_of(f"feedback:{caller.name}").take(rate, self._now_ns())
-            if wait_s > 0:
-                message = (
-                    f"The application {caller.name!r} may send feedback {rate} times per minute; this is too often."
-                )
-                raise RateLimitedError(message, retry_after_s=wait_s)
 
     def leave_room(self, connection: Connection) -> None:
         """Give back the room that a body took."""
@@ -205,21 +154,16 @@ class Throttle:
             slots = self._slots[name] = Slots(self._sheet(name))
         return slots
 
-    def _bucket_of(self, name: str) -> Bucket:
-        if (bucket := self._buckets.get(name)) is None:
-            bucket = self._buckets[name] = Bucket(self._sheet(name))
-        return bucket
-
-    def _purse_of(self, name: str) -> Purse:
-        if (purse := self._purses.get(name)) is None:
-            purse = self._purses[name] = Purse(self._sheet(name))
-        return purse
-
     def _sheet(self, name: str) -> Sheet:
         if name not in self._sheets:
             shared = self._board.sheet(name) if self._board is not None else None
             self._sheets[name] = shared or Sheet.private(self._workers)
         return self._sheets[name]
+
+    def _part(self, name: str) -> Sheet:
+        """Return a sheet of this worker's own part of a fleet's limit."""
+        _log.error("a limit is not leased: this worker keeps its part of it", extra={"limit": name})
+        return Sheet.private(self._workers * self._gateways)
 
     def _now_ns(self) -> int:
         return int(self._clock() * _SECOND_NS)

@@ -84,7 +84,8 @@ class Recourse:
             if not (failure.may_be_repeated and self._pay(entry)):
                 raise
             left_s = entry.again(failure, call.total_s)
-        return await upstream.send(msgspec.structs.replace(call, total_s=left_s))
+        headers = {**call.headers, **entry.traced()}
+        return await upstream.send(msgspec.structs.replace(call, total_s=left_s, headers=headers))
 
     def answered(self, connection: Connection, status: int, ways: Ways, entry: Entry) -> Choice | None:
         """Return whom to ask instead of handing this answer on; of one that is handed on, the breaker is told."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from analytics.journal.status import Source
 from analytics.pricetable import indexed, price_of
 from analytics.pricing import Price
 from gateway.settings.passthrough import Grant, grant
@@ -19,10 +20,6 @@ from gateway.settings.secrets import Derived, resolve
 from gateway.settings.snapshot import Snapshot
 from rollout.flag import Flag
 from rollout.keys import Key, fingerprint, matches, parse
-
-Source = Literal["ledger", "last_good", "redis", "lake", "default"]
-"""Where the decisions came from: the ledger's file, or Redis in a fleet; the last good snapshot's copy on this host's
-disk, or in the lake; by `default`, from nowhere: everybody is served by base."""
 
 _UNLISTED = "*"
 _ACCOUNT = "(account)"
@@ -135,12 +132,16 @@ class Decisions:
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request decides by. `fresh`: the source answered lately; `killed`: everybody goes to base."""
+    """What one request decides by. `fresh`: the source answered lately; `killed`: everybody goes to base.
+
+    `trace_share`: which share of the traces that begin here is sampled, 0 to 1; None: none begins here.
+    """
 
     decisions: Decisions
     source: Source
     fresh: bool = True
     killed: bool = False
+    trace_share: float | None = None
 
 
 class Holder:

@@ -22,6 +22,7 @@ from litestar import Litestar
 
 from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
+from analytics.telemetry.known import tell_models
 from gateway.proxy.app import Surface, create_app
 from gateway.proxy.beginning import FIRST_SNAPSHOT_S, Channel, Copies, first_view
 from gateway.proxy.capture import Contents
@@ -30,6 +31,7 @@ from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.lessee import Lessee
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
@@ -42,7 +44,7 @@ from gateway.settings.last_good import LastGood
 from gateway.settings.logs import set_level
 from gateway.settings.schema import Server
 from gateway.settings.secrets import Derived, derived, load_master
-from gateway.settings.snapshot import unseal
+from gateway.settings.snapshot import Snapshot, unseal
 from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.reader import SnapshotReader
 
@@ -60,13 +62,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
     `channel` is by what snapshots come; None: by the ledger's file in the state directory. A first one is waited for
-    for `patience_s`. `on_ready` is called once requests are accepted.
+    for `patience_s`. `lessee` makes what speaks for a fleet's host about its limits. `on_ready` is called once requests
+    are accepted.
     """
 
     limits: Server
     throttle: Throttle
     channel: Channel | None = None
     patience_s: float = FIRST_SNAPSHOT_S
+    lessee: Callable[[Holder], Lessee] | None = None
     on_ready: Callable[[], None] = lambda: None
 
 
@@ -111,7 +115,12 @@ def _decided(
 ) -> Generator[Holder]:
     """Have a first snapshot, and threads that keep it up to date."""
     open_seal = partial(unseal, signing_key=keys.snapshot)
-    decide = partial(Decisions, derived=keys, environment=environment)
+
+    def decide(snapshot: Snapshot) -> Decisions:
+        decisions = Decisions(snapshot, derived=keys, environment=environment)
+        tell_models(state_dir / "run", name, snapshot.models)
+        return decisions
+
     last_good = LastGood(state_dir / "run", name, open_seal)
     channel = place.channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
     holder = Holder(first_view(channel, last_good, decide, open_seal, place.patience_s))
@@ -124,12 +133,17 @@ def _decided(
         threading.Thread(target=watch.run, args=(stop,), name="snapshot-watch", daemon=True),
         threading.Thread(target=kill.run, args=(stop,), name="force-base-watch", daemon=True),
     ]
+    lessee = place.lessee(holder) if place.lessee is not None else None
+    if lessee is not None:
+        threads.append(threading.Thread(target=lessee.run, args=(stop,), name="lessee", daemon=True))
     for thread in threads:
         thread.start()
     try:
         yield holder
     finally:
         stop.set()
+        if lessee is not None:
+            lessee.end()
         for thread in threads:
             thread.join()
 

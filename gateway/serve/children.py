@@ -65,10 +65,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def _worker(self, name: str, total: int, listener: socket.socket, *, is_fleet: bool) -> Child:
         """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
-        words = ["--workers", str(total), "--server", server]
+        words = ["--workers", str(total), "--server", server, *self._redis()]
         role: Role = "fleet_worker" if is_fleet else "worker"
         if is_fleet:
-            words += self._redis()
             words += ["--lake", str(self.lake_directory or self.fetched), "--config", str(self.config)]
         return self._child(name, "gateway.proxy", words, role=role, turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
@@ -77,17 +76,31 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         redis = self.definitions.redis
         return [] if redis.url is None else ["--redis", msgspec.json.encode(redis).decode()]
 
-    def shipper(self, lake: str, *, is_fleet: bool = False) -> Child:
-        """Return the shipper, which writes to this lake; a fleet's brings the copy of the snapshot from afar."""
+    def shipper(self, lake: str, metrics: socket.socket | None, *, is_fleet: bool = False) -> Child:
+        """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it.
+
+        In a fleet it also leaves word of this host's workers there, and brings the copy of the snapshot from afar.
+        """
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
+        if is_fleet:
+            words += ["--tell", str(self.state_dir / RUN)]
         if is_fleet and self.lake_directory is None:
             words += ["--fetch", LAKE_COPY, "--into", str(self.fetched)]
-        return self._child("shipper", "analytics.lake", words, role="shipper", turn=1, grace_s=_GRACE_S)
+        return self._child(
+            "shipper",
+            "analytics.lake",
+            words,
+            role="shipper",
+            turn=1,
+            grace_s=_GRACE_S,
+            bound=metrics,
+        )
 
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
-        words = ["--config", str(self.config), "--lake", lake, *self._redis()]
+        sql = msgspec.json.encode(self.definitions.sql).decode()
+        words = ["--config", str(self.config), "--lake", lake, "--sql", sql, *self._redis()]
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )
@@ -126,7 +139,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         grace_s: float,
         bound: socket.socket | None = None,
     ) -> Child:
-        inherited = [] if bound is None else ["--fd", str(bound.fileno())]
+        flag = "--metrics-fd" if role == "shipper" else "--fd"
+        inherited = [] if bound is None else [flag, str(bound.fileno())]
         return Child(
             name=name,
             command=_python(module, "--state-dir", str(self.state_dir), *words, *inherited),

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.console.distribution import remember_fleet
 from gateway.console.installation import RUN, master_keys
@@ -35,8 +35,14 @@ _FETCH_S = 8.0
 _log = logging.getLogger("turnout.serve")
 
 Part = Literal["all", "gateway", "console"]
-Ports = tuple[socket.socket | None, socket.socket | None]
-"""Where the gateway and the console listen, each if it runs here."""
+
+
+class Ports(NamedTuple):
+    """Where the gateway, the console and `/metrics` listen, each if it runs here."""
+
+    gateway: socket.socket | None
+    console: socket.socket | None
+    metrics: socket.socket | None
 
 
 def load_for(role: Part, config: Path, names: AbstractSet[str]) -> tuple[Configuration, tuple[Problem, ...]]:
@@ -46,6 +52,17 @@ def load_for(role: Part, config: Path, names: AbstractSet[str]) -> tuple[Configu
         SettingsError: what is read is wrong.
     """
     return load_process_settings(config, names) if role == "gateway" else load_checked(config, names)
+
+
+def not_whole(role: Part, *, is_demo: bool) -> str:
+    """Say that a demonstration or a takeover is no business of this part of a fleet, and what is."""
+    if is_demo:
+        return f"--demo runs a whole host of its own, and --role {role} is one of a fleet; leave one of them out"
+    remedies = {
+        "gateway": "send SIGHUP to a gateway's `turnout serve`: its workers are replaced one by one, without a loss",
+        "console": "stop this console and start it again: the gateways serve on meanwhile",
+    }
+    return f"--takeover is for a host that is whole; of a fleet, {remedies[role]}"
 
 
 def require_fleet(role: Part, definitions: Configuration, state_dir: Path, environment: Mapping[str, str]) -> None:
@@ -125,11 +142,11 @@ def children_of(
     role: Part, family: Family, workers: int | None, ports: Ports, taken: Collection[str] = ()
 ) -> list[Child]:
     """Return the processes of this part of a fleet, or of the whole."""
-    gateway, console = ports
+    gateway, console, metrics = ports
     children: list[Child] = []
     if gateway is not None:
         children += family.workers(workers, gateway, taken, is_fleet=role == "gateway")
-        children.append(family.shipper(family.lake, is_fleet=role == "gateway"))
+        children.append(family.shipper(family.lake, metrics, is_fleet=role == "gateway"))
     if console is not None:
         children.append(family.console(console, family.lake))
     return children

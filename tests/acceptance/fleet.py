@@ -39,6 +39,7 @@ from tests.fakes.redis_server import RedisServer
 PROCESS = """[server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]
@@ -63,6 +64,7 @@ class Fleet:
     lake: str
     environment: Mapping[str, str]
     running: ExitStack
+    definitions: str
     simulated: dict[str, SimulatedServer]
     hosts: list[Installation] = field(default_factory=list[Installation])
     keys: dict[str, str] = field(default_factory=dict[str, str])
@@ -83,7 +85,7 @@ class Fleet:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         is_console = role == "console"
-        definitions = MODELS + SPLIT + APPLICATION if is_console else ""
+        definitions = self.definitions if is_console else ""
         places = {server: one.base_url for server, one in self.simulated.items()}
         text = Template(PROCESS + definitions).substitute(places, lake=self.lake, redis=self.redis_url)
         (folder / "turnout.toml").write_text(text)
@@ -186,18 +188,20 @@ def fleet(
     redis_url: str | None = None,
     lake: str | None = None,
     environment: Mapping[str, str] | None = None,
+    definitions: str = MODELS + SPLIT + APPLICATION,
+    simulated: Mapping[str, str] = SIMULATED,
 ) -> Iterator[Fleet]:
     """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block.
 
-    `lake` are lines of `[lake]` in the place of a directory that all share.
+    `lake` are lines of `[lake]` in the place of a directory that all share; `definitions` are the console's alone.
     """
     with ExitStack() as running:
 
         def simulate(name: str) -> SimulatedServer:
-            return running.enter_context(simulating(folder / f"{name}.toml", SIMULATED[name]))
+            return running.enter_context(simulating(folder / f"{name}.toml", simulated[name]))
 
         with ThreadPoolExecutor() as starting:
-            servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
+            servers = dict(zip(simulated, starting.map(simulate, simulated), strict=True))
         one = Fleet(
             folder=folder,
             redis=redis,
@@ -205,6 +209,7 @@ def fleet(
             lake=lake or f'url = "{folder / "lake"}"',
             environment=environment or {},
             running=running,
+            definitions=definitions,
             simulated=servers,
         )
         yield one

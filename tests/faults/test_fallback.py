@@ -133,7 +133,8 @@ def kind(rollout: str) -> str:
 
 def configured(port: int, elsewhere: dict[str, int]) -> str:
     """Return a configuration with one rollout, and one candidate, for each fault."""
-    text = "[server]\nport = 0\nconsole_port = 0\nworkers = 1\n[lake]\nseal_every_s = 0.2\n[applications.default]\n"
+    text = "[server]\nport = 0\nconsole_port = 0\nmetrics_port = 0\nworkers = 1\n"
+    text += "[lake]\nseal_every_s = 0.2\n[applications.default]\n"
     bases = {name: f"{name}-base" for name in ALWAYS}
     for name in [*ROLLOUTS, *ALWAYS, "down", *elsewhere, BASE, *bases.values()]:
         at = f"127.0.0.1:{elsewhere.get(name, port)}/{name}/v1"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy.board import ROWS, Board, NoRowError
+from gateway.proxy.board import LESSEE, Board, NoRowError
+from gateway.proxy.leased import GRANTED
 from gateway.proxy.limits import HELD, WAITING, Bucket, Sheet, Slots
 from gateway.proxy.purse import Purse
 
@@ -108,6 +110,54 @@ def test_what_a_killed_workers_requests_had_set_aside_is_charged(one: Board, tmp
     assert not purse.set_aside(30, 100, DAY)
 
 
+def test_a_lease_stands_beyond_the_rows_of_all_workers(one: Board, tmp_path: Path):
+    assert not one.is_met("fleet slots shop")
+    lease = one.leased("fleet slots shop")
+    assert lease is not None
+    lease.write_lease(GRANTED, 3)
+
+    with closing(Board(tmp_path / "limits")) as other:
+        assert other.is_met("fleet slots shop")
+        seen = other.leased("fleet slots shop")
+        assert seen is not None
+        assert seen.part(9) == 3
+        assert sum(seen.column(HELD)) == 0
+    (tmp_path / "limits").rename(tmp_path / "away")
+    assert one.leased("fleet rate shop") is None
+    (tmp_path / "away").rename(tmp_path / "limits")
+
+
+def test_a_poke_ends_the_wait_of_whoever_speaks_for_the_host(one: Board, tmp_path: Path):
+    with closing(Board(tmp_path / "limits")) as other:
+        one.poked(0.01)
+        for _ in range(100_000):
+            other.poke()
+        began = time.monotonic()
+        one.poked(20.0)
+        one.poked(0.01)
+        assert time.monotonic() - began < 15
+
+
+def test_without_a_pipe_the_wait_lasts_its_time(tmp_path: Path):
+    with closing(Board(tmp_path / "limits")) as board:
+        (tmp_path / "limits").rename(tmp_path / "away")
+        began = time.monotonic()
+        board.poke()
+        board.poked(0.05)
+        assert time.monotonic() - began >= 0.05
+
+
+def test_one_at_a_time_speaks_for_the_host(one: Board, tmp_path: Path):
+    with closing(Board(tmp_path / "limits")) as other:
+        lock = one.lessee()
+        assert lock is not None
+        assert other.lessee() is None
+        os.close(lock)
+        lock = other.lessee()
+        assert lock is not None
+        os.close(lock)
+
+
 def test_a_worker_that_lives_keeps_its_row(one: Board, tmp_path: Path):
     with closing(Board(tmp_path / "limits")) as other:
         Slots[str](sheet(other)).take(3, 1)
@@ -140,8 +190,8 @@ def test_with_all_rows_taken_the_next_worker_is_told(tmp_path: Path):
     folder = tmp_path / "limits"
     boards = [Board(folder)]
     try:
-        boards.extend(Board(folder) for _ in range(ROWS - 1))
-        with pytest.raises(NoRowError, match=f"all {ROWS} rows"):
+        boards.extend(Board(folder) for _ in range(LESSEE - 1))
+        with pytest.raises(NoRowError, match=f"all {LESSEE} rows"):
             Board(folder)
     finally:
         for board in boards:

@@ -116,7 +116,7 @@ class Crowd:
     def is_empty(self) -> bool:
         """Tell whether nobody holds or waits for anything."""
         throttle: Any = self.throttle
-        slots = throttle._slots.values()  # noqa: SLF001 - what must be 0 is not shown to anybody
+        slots = [*throttle._slots.values(), *throttle.allowances._slots.values()]  # noqa: SLF001 - what must be 0 is not shown to anybody
         return all(one.taken == one.waiting == 0 for one in slots) and throttle._room.held_bytes == 0  # noqa: SLF001 - as above
 
 
@@ -361,6 +361,12 @@ class Broken:
 
     def sheet(self, name: str) -> None:
         del name
+
+    def leased(self, name: str) -> None:
+        del name
+
+    def poke(self) -> None:
+        """Nobody listens."""
 
     def sweep(self) -> int:
         self.swept += 1

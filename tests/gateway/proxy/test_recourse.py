@@ -11,6 +11,7 @@ import pytest
 
 from analytics.pricing import Price
 from analytics.record import Record
+from analytics.trace import attempt_span_id
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.endpoints import endpoint_of
 from gateway.proxy.queueing import Throttle
@@ -298,6 +299,16 @@ async def test_and_then_base_is_asked_which_may_be_tried_twice_too():
 
     assert one.upstream.hosts == ["tuned", "tuned", "base", "base"]
     assert served(one) == (502, "candidate", "base", "upstream_error", "upstream_error")
+    assert len(one.record.attempts) == 4
+
+
+async def test_each_try_tells_its_upstream_of_a_span_of_its_own():
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    header = (b"traceparent", f"00-{trace_id}-00f067aa0ba902b7-01".encode())
+    one = await stage(RefusedFault("connect_refused"), base=[RefusedFault("connect_refused")]).ask(headers=[header])
+
+    told = [call.headers["traceparent"] for call in one.upstream.calls]
+    assert told == [f"00-{trace_id}-{attempt_span_id(one.record.span_id or '', number)}-01" for number in (1, 2, 3, 4)]
     assert len(one.record.attempts) == 4
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.console.installation import master_keys
 from gateway.serve.children import Family
-from gateway.serve.fleet import Part, children_of, load_for, remember
+from gateway.serve.fleet import Part, Ports, children_of, load_for, remember
 from gateway.serve.start import Host, Options, StartError, prepare
 from gateway.settings.last_good import LAKE_COPY, LAKE_FOLDER, LastGood
 from gateway.settings.problem import SettingsError
@@ -31,6 +31,7 @@ PROCESS = """
 [server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]
@@ -81,14 +82,14 @@ def test_each_part_runs_its_own_processes_and_those_of_a_fleet_know_of_redis(
         definitions=definitions, environment={"ANY": "x"}, state_dir=Path("/state"), config=Path("/etc/turnout.toml")
     )
 
-    children = children_of(
-        role, family, 2, (listener if role != "console" else None, listener if role != "gateway" else None)
-    )
+    ports = Ports(listener if role != "console" else None, listener if role != "gateway" else None, None)
+    children = children_of(role, family, 2, ports)
 
     assert [child.name for child in children] == names
     told = {child.name for child in children if "--redis" in child.command}
     fleet = {"worker-0", "worker-1"} if role == "gateway" else set[str]()
-    assert told == fleet | ({"console"} & set(names))
+    assert told == set(names) - {"shipper"}
+    assert {child.name for child in children if child.turn == 0 and "--lake" in child.command} == fleet
     assert {child.name for child in children if "ANY" in child.environment} == fleet
 
 
@@ -96,7 +97,7 @@ def test_a_gateway_runs_workers_and_a_shipper_without_definitions_and_without_a_
     with closing(prepared(tmp_path / "a", "gateway", PROCESS + REDIS)) as host:
         written = json.loads((tmp_path / "a/state/addresses.json").read_text())
 
-        assert written == {"gateway": host.addresses.gateway, "simulated": []}
+        assert written == {"gateway": host.addresses.gateway, "metrics": host.addresses.metrics, "simulated": []}
     assert not (tmp_path / "a/state" / LEDGER_FILE).exists()
 
 
@@ -118,9 +119,18 @@ def test_a_gateway_makes_no_master_secret(tmp_path: Path):
     assert not (tmp_path / "a/state/secret").exists()
 
 
-@pytest.mark.parametrize("more", [{"takeover": True}, {"demo": True}])
-def test_a_part_is_neither_taken_over_nor_a_demonstration(tmp_path: Path, more: dict[str, bool]):
-    assert "leave one of them out" in refused(tmp_path / "a", "gateway", PROCESS + REDIS, **more)
+@pytest.mark.parametrize(
+    ("role", "more", "remedy"),
+    [
+        ("gateway", {"takeover": True}, "send SIGHUP to a gateway's `turnout serve`"),
+        ("console", {"takeover": True}, "stop this console and start it again"),
+        ("gateway", {"demo": True}, "leave one of them out"),
+    ],
+)
+def test_a_part_is_neither_taken_over_nor_a_demonstration_and_is_told_what_instead(
+    tmp_path: Path, role: Part, more: dict[str, bool], remedy: str
+):
+    assert remedy in refused(tmp_path / "a", role, PROCESS + REDIS, **more)
 
 
 def test_a_gateway_refuses_what_it_reads_of_its_file_and_nothing_else(tmp_path: Path):
@@ -227,7 +237,11 @@ def test_a_gateways_shipper_brings_the_copy_to_where_its_workers_look(
     family = Family(definitions=definitions, environment={}, state_dir=Path("/state"), config=Path("/turnout.toml"))
 
     shipper, worker = (
-        next(one.command for one in children_of(role, family, 1, (listener, None)) if one.name.startswith(name))
+        next(
+            one.command
+            for one in children_of(role, family, 1, Ports(listener, None, None))
+            if one.name.startswith(name)
+        )
         for name in ("shipper", "worker")
     )
 
