@@ -8,6 +8,7 @@ A page without a file, because the disk refused one, counts all the same; it can
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import time
 from contextlib import suppress
@@ -174,6 +175,17 @@ def read(path: Path) -> Status:
         message = f"{path} is no status page of this version: restart the worker that wrote it"
         raise StatusError(message)
     return Status(boot=boot.rstrip(b"\0").decode(), **dict(zip(_CELLS, values, strict=True)))
+
+
+def is_alive(status: Status) -> bool:
+    """Tell whether the process that writes this page lives, as seen from its own host."""
+    try:
+        os.kill(status.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _settled(page: mmap.mmap) -> bytes:

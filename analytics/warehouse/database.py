@@ -8,6 +8,7 @@ ours.
     feedback    one row a piece of feedback, as it was received, not judged
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
+    verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from analytics.lake.store import Store, reason_of
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-_DERIVED = {"judged": "feedback", "ratings": "ratings"}
+_DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts"}
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
 _AT_ONCE = 2
@@ -43,6 +44,10 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
 }
+
+
+_LEFT_AS_WRITTEN = "join_order,build_side_probe_side"
+"""A join keeps its right side in memory: ours is the smaller one; behind conditions an optimizer guesses wrong."""
 
 
 class WarehouseError(RuntimeError):
@@ -70,6 +75,7 @@ class Warehouse:
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
         lake.attach(self._database)
+        self._database.execute(f"SET disabled_optimizers = '{_LEFT_AS_WRITTEN}'")
         self._database.execute("SET lock_configuration = true")
 
     def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from analytics.lake.place import Place
+from gateway.console.hosts import Hosts
 from gateway.console.installation import Installation, master_keys
 from gateway.console.lake_copy import Copying, lake_copy
 from gateway.settings.access import redis_access
@@ -176,13 +177,16 @@ def publishing(
         yield
         return
     unsealed = partial(unseal, signing_key=master_keys(state_dir, environment, create=False).snapshot)
+    hosts = Hosts(lake)
     ledger, raise_epoch = state_dir / LEDGER_FILE, installation.control.start
     tasks: dict[str, _Task] = {
         "publish-snapshots": Distribution(
             SnapshotReader(ledger), RedisSnapshotStore(redis_access(redis, environment)), unsealed, raise_epoch
         ),
         "copy-snapshots": Copying(SnapshotReader(ledger), lake_copy(lake, unsealed), unsealed, raise_epoch),
+        "read-hosts": hosts,
     }
+    installation.control.hosts = hosts
     stop = threading.Event()
     threads = [threading.Thread(target=task.run, args=(stop,), name=name, daemon=True) for name, task in tasks.items()]
     for thread in threads:

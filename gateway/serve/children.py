@@ -79,10 +79,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def shipper(self, lake: str, metrics: socket.socket | None, *, is_fleet: bool = False) -> Child:
         """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it.
 
-        A fleet's brings the copy of the snapshot from afar.
+        In a fleet it also leaves word of this host's workers there, and brings the copy of the snapshot from afar.
         """
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
+        if is_fleet:
+            words += ["--tell", str(self.state_dir / RUN)]
         if is_fleet and self.lake_directory is None:
             words += ["--fetch", LAKE_COPY, "--into", str(self.fetched)]
         return self._child(

@@ -54,6 +54,17 @@ def load_for(role: Part, config: Path, names: AbstractSet[str]) -> tuple[Configu
     return load_process_settings(config, names) if role == "gateway" else load_checked(config, names)
 
 
+def not_whole(role: Part, *, is_demo: bool) -> str:
+    """Say that a demonstration or a takeover is no business of this part of a fleet, and what is."""
+    if is_demo:
+        return f"--demo runs a whole host of its own, and --role {role} is one of a fleet; leave one of them out"
+    remedies = {
+        "gateway": "send SIGHUP to a gateway's `turnout serve`: its workers are replaced one by one, without a loss",
+        "console": "stop this console and start it again: the gateways serve on meanwhile",
+    }
+    return f"--takeover is for a host that is whole; of a fleet, {remedies[role]}"
+
+
 def require_fleet(role: Part, definitions: Configuration, state_dir: Path, environment: Mapping[str, str]) -> None:
     """Refuse a part that cannot be played.
 

@@ -24,7 +24,7 @@ from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
-from gateway.serve.fleet import Part, Ports, children_of, clear_fetched, load_for, remember, require_fleet
+from gateway.serve.fleet import Part, Ports, children_of, clear_fetched, load_for, not_whole, remember, require_fleet
 from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, inherit, sign
 from gateway.serve.listeners import bound_ports, inherited_ports, with_metrics
 from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
@@ -154,11 +154,7 @@ def _refuse_impossible(options: Options) -> None:
         message = "the demonstration is not handed over; stop it and start it again, without --takeover"
         raise StartError(message)
     if options.role != "all" and (options.demo or options.takeover):
-        message = (
-            f"--role {options.role} is for one host of a fleet, and --{'demo' if options.demo else 'takeover'} for a "
-            "host that is whole; leave one of them out"
-        )
-        raise StartError(message)
+        raise StartError(not_whole(options.role, is_demo=options.demo))
 
 
 def _announced(state_dir: Path, lake: Lake, ports: Ports, simulated: Sequence[socket.socket]) -> Addresses:

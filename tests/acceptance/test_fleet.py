@@ -135,6 +135,23 @@ def without_messages(one: Fleet) -> Iterator[None]:
         one.redis.ask("ACL", "SETUSER", "default", "allchannels")
 
 
+def test_the_console_knows_by_which_snapshot_the_workers_of_every_host_decide(one: Fleet):
+    version = one.put_percent(25)
+
+    def shown() -> list[str]:
+        return sorted(each["snapshot"] for each in one.console.show()["workers"])
+
+    until(
+        lambda: shown() == [version] * 4,
+        f"the console knows that four workers decide by {version}",
+        within_s=60,
+        pause_s=0.2,
+    )
+    found = one.console.show()
+    assert len({each["worker"] for each in found["workers"]}) == 4
+    assert not [said for said in found["warnings"] if "does not decide" in said]
+
+
 def test_time_is_not_turned_back_by_an_older_value(one: Fleet):
     version = one.put_percent(10)
     one.wait_for(version)

@@ -152,7 +152,7 @@ def test_whatever_befalls_no_request_fails_and_no_user_moves(
 
 @pytest.mark.parametrize(
     ("name", "pairs", "seconds"),
-    [("blackholed", 2, 0.5), *(pytest.param(name, 10, LONG_S / 10, marks=SLOW) for name in NAMES)],
+    [("blackholed", 1, 0.4), *(pytest.param(name, 10, LONG_S / 10, marks=SLOW) for name in NAMES)],
 )
 def test_nobody_waits_for_it(name: str, pairs: int, seconds: float, one: Fleet, faults: dict[str, Befalling]):
     at(one, 50)

@@ -122,7 +122,7 @@ def test_a_host_writes_and_reads_a_lake_in_a_bucket_and_shows_nobody_what_opens_
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("requests", "kills"), [(200, 2), (2000, 10)])
 def test_two_hosts_with_every_third_call_failing_and_shippers_killed_lose_and_double_nothing(
     tmp_path: Path, proxy: SpoilingProxy, bucket: Bucket, requests: int, kills: int

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway.proxy.board import FOLDER
-from gateway.proxy.lessee import BUSY_S
+from gateway.proxy.leasehold import BUSY_S
 from gateway.proxy.memory import remembered
 from gateway.proxy.purse import DAY_S
 from rollout.lease import YOUNG_MS

@@ -302,7 +302,9 @@ def test_a_lock_or_a_disk_that_fails_is_said_and_ends_nothing(fleet: Fleet, capl
         until(lambda: host.lease("slots").lease(ROUND) >= 4)
         ended((thread, stop, host))
 
-    assert "what this host holds cannot be kept" in caplog.records[0].__dict__["reason"]
+    (said,) = caplog.records
+    assert said.getMessage() == "this host's leases cannot be kept; what it holds is divided anew when it is restarted"
+    assert "lessee.tmp" in said.__dict__["reason"]
 
 
 def test_a_new_day_begins_with_a_new_lease(fleet: Fleet):

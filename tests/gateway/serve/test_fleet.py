@@ -119,9 +119,18 @@ def test_a_gateway_makes_no_master_secret(tmp_path: Path):
     assert not (tmp_path / "a/state/secret").exists()
 
 
-@pytest.mark.parametrize("more", [{"takeover": True}, {"demo": True}])
-def test_a_part_is_neither_taken_over_nor_a_demonstration(tmp_path: Path, more: dict[str, bool]):
-    assert "leave one of them out" in refused(tmp_path / "a", "gateway", PROCESS + REDIS, **more)
+@pytest.mark.parametrize(
+    ("role", "more", "remedy"),
+    [
+        ("gateway", {"takeover": True}, "send SIGHUP to a gateway's `turnout serve`"),
+        ("console", {"takeover": True}, "stop this console and start it again"),
+        ("gateway", {"demo": True}, "leave one of them out"),
+    ],
+)
+def test_a_part_is_neither_taken_over_nor_a_demonstration_and_is_told_what_instead(
+    tmp_path: Path, role: Part, more: dict[str, bool], remedy: str
+):
+    assert remedy in refused(tmp_path / "a", role, PROCESS + REDIS, **more)
 
 
 def test_a_gateway_refuses_what_it_reads_of_its_file_and_nothing_else(tmp_path: Path):
