@@ -72,6 +72,9 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="op
     tags: dict[str, str] = {}
     deadline_at: int | None = None
     """When the request's total timeout ends, microseconds since 1970 UTC: unfinished 60 s later, it is interrupted."""
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="record"):

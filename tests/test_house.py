@@ -27,6 +27,7 @@ FOREIGN_NAMES: dict[str, str] = {
     "data_received": "asyncio.Protocol's method",
     "data_version": "SQLite's pragma",
     "service_tier": "OpenAI's field of an answer",
+    **dict.fromkeys(("do_GET", "do_HEAD", "handle_error"), "http.server's and socketserver's methods"),
     "data": "the argument in which Litestar hands over a body, and the key under which OpenAI lists",
 }
 """Names that somebody else gave, and who."""

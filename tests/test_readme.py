@@ -69,7 +69,19 @@ def wait_for(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("readme")
-    command = ["turnout", "serve", "--demo", "--port", "0", "--console-port", "0", "--workers", "1"]
+    command = [
+        "turnout",
+        "serve",
+        "--demo",
+        "--port",
+        "0",
+        "--console-port",
+        "0",
+        "--metrics-port",
+        "0",
+        "--workers",
+        "1",
+    ]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
     try:

@@ -8,6 +8,7 @@ Hence a segment stays until every request opened in it is settled, and segments 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -47,10 +48,13 @@ class _Progress(msgspec.Struct):
 
 
 class Follower:
-    """The state of one boot, whose frames go their `way`."""
+    """The state of one boot, whose frames go their `way`; `tell_interrupted` hears of requests that are given up."""
 
-    def __init__(self, boot: tuple[str, str], way: Way) -> None:
+    def __init__(
+        self, boot: tuple[str, str], way: Way, tell_interrupted: Callable[[Sequence[Record]], None] = lambda _: None
+    ) -> None:
         self.boot = boot
+        self._tell_interrupted = tell_interrupted
         self._way = way
         self._requests = Batch(boot, way, INCOMING, REQUESTS)
         self._feedback = Batch(boot, way, FEEDBACK_FOLDER, FEEDBACK)
@@ -66,6 +70,11 @@ class Follower:
     def settled_to(self) -> int:
         """Return up to which number every request is in the lake: one that is open or unread is above it."""
         return min(self._waiting, default=self.last_seq + 1) - 1
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """Return up to where its segments, by number, are in the lake, or wait for nothing but a close."""
+        return {number: one.read_end for number, one in self._progress.items() if one.read_end is not None}
 
     def advance(self, names: list[SegmentName], *, is_dead: bool, now_s: float, today: date = date.min) -> None:
         """Seal what is new in the boot's segments, settle what will never close, remove what is settled.
@@ -148,8 +157,10 @@ class Follower:
         overdue.sort(key=lambda waiting: waiting.opened.seq)
         for at in range(0, len(overdue), FILE_ROWS):
             some = [(w.opened, Span(w.number, w.opened.seq, w.opened.seq)) for w in overdue[at : at + FILE_ROWS]]
-            rows = [(row(interrupted(opened)), span) for opened, span in some]
+            records = [interrupted(opened) for opened, _ in some]
+            rows = [(row(record), span) for record, (_, span) in zip(records, some, strict=True)]
             self._way.counts.interrupted += self._requests.write(rows, self._interrupted_file)
+            self._tell_interrupted(records)
             for opened, _ in some:
                 del self._waiting[opened.seq]
                 self._given_up.add(opened.seq)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +31,7 @@ from analytics.lake.host import named_host
 from analytics.lake.layout import Heartbeat, Lake
 from analytics.lake.parquet import ParquetWriter
 from analytics.lake.store import Store, StoreAwayError
+from analytics.record import Record
 
 Boot = tuple[str, str]
 
@@ -49,6 +50,35 @@ class Stop(Protocol):
     def wait(self, timeout: float) -> bool:
         """Return True as soon as it is time to end, False after `timeout` seconds."""
         ...
+
+
+class Observer(Protocol):
+    """Who measures what passes. Nothing of it raises."""
+
+    def look(self) -> None:
+        """Read what is new in the journal, before any of it is removed."""
+        ...
+
+    def sealed(self, boot: Boot, ends: Mapping[int, int]) -> None:
+        """Note up to where a boot's segments, by number, are in the lake."""
+        ...
+
+    def interrupted(self, records: Sequence[Record]) -> None:
+        """Count requests that came to the lake without a record in the journal."""
+        ...
+
+
+class _Nobody:
+    """Measures nothing."""
+
+    def look(self) -> None:
+        pass
+
+    def sealed(self, boot: Boot, ends: Mapping[int, int]) -> None:
+        pass
+
+    def interrupted(self, records: Sequence[Record]) -> None:
+        pass
 
 
 class ShipperRunningError(RuntimeError):
@@ -82,6 +112,7 @@ class Shipper:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         log: Log = _silent,
+        observer: Observer | None = None,
     ) -> None:
         journal_dir.mkdir(parents=True, exist_ok=True)
         self.counts = Counts()
@@ -90,6 +121,7 @@ class Shipper:
         self._host = named_host(journal_dir) if store.is_far else None
         self._lake = Lake(store, self._host)
         self._clock, self._monotonic, self._log = clock, monotonic, log
+        self._observer = observer or _Nobody()
         self._absence = Absence(journal_dir, log, monotonic)
         self._lake.prepare()
         self._lock = _locked(journal_dir / _LOCK)
@@ -99,6 +131,16 @@ class Shipper:
         self._expired_on: date | None = None
         self._beaten: dict[str, Heartbeat] = {}
 
+    @property
+    def is_away(self) -> bool:
+        """Tell whether the store was away when it was asked last."""
+        return self._absence.is_on
+
+    @property
+    def beats(self) -> Mapping[str, Heartbeat]:
+        """Return the last heartbeat that was written of each worker."""
+        return dict(self._beaten)
+
     def tick(self) -> int:
         """Settle everything that lies in the journals now; return how many rows came to the lake.
 
@@ -107,6 +149,7 @@ class Shipper:
         before = self.counts.rows
         names = segments(self._journal)
         dead = self._dead(names)
+        self._observer.look()
         try:
             self._lake.resume(self._today())
             self._ship(names, dead)
@@ -151,6 +194,7 @@ class Shipper:
         try:
             follower = self._followers.get(boot) or self._follower(boot)
             follower.advance(own, is_dead=is_dead, now_s=now_s, today=self._today())
+            self._observer.sealed(boot, follower.ends)
         except UnreadableSegmentError as error:
             self._followers.pop(boot, None)
             if boot not in self._refused:
@@ -187,7 +231,7 @@ class Shipper:
 
     def _follower(self, boot: Boot) -> Follower:
         way = Way(journal=self._journal, lake=self._lake, parquet=self._parquet, counts=self.counts)
-        follower = Follower(boot, way)
+        follower = Follower(boot, way, self._observer.interrupted)
         self._followers[boot] = follower
         return follower
 

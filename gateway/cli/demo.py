@@ -89,7 +89,8 @@ def _serving(folder: Path) -> Generator[str]:
     """
     from gateway.serve.running import die_with_parent  # noqa: PLC0415 - only this command needs it
 
-    words = ("serve", "--demo", "--state-dir", str(folder), "--port", "0", "--console-port", "0")
+    ports = ("--port", "0", "--console-port", "0", "--metrics-port", "0")
+    words = ("serve", "--demo", "--state-dir", str(folder), *ports)
     with (folder / _LOG).open("wb") as log:
         serving = subprocess.Popen(
             [*TURNOUT, *words],

@@ -48,6 +48,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--host", help="address of the gateway; default: the file's, or 127.0.0.1")
     parser.add_argument("--port", type=_port, help="port of the gateway; 0: any; default: the file's, or 8080")
     parser.add_argument("--console-port", type=_port, help="port of the console; 0: any; default: the file's, or 8081")
+    parser.add_argument("--metrics-port", type=_port, help="port of /metrics; 0: any; default: the file's, or 9464")
     parser.add_argument("--workers", type=_workers, help="worker processes; default: the file's, or one per core")
     parser.add_argument("--takeover", action="store_true", help="take over from the `turnout serve` that runs here")
     parser.set_defaults(run=run)
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         host=arguments.host,
         port=arguments.port,
         console_port=arguments.console_port,
+        metrics_port=arguments.metrics_port,
         workers=arguments.workers,
         takeover=arguments.takeover,
     )

@@ -85,7 +85,7 @@ class Inference:
         caller = admitted(connection, view, entry)
         entry.tap = self._contents.tap(connection, caller, entry.request_id)
         if caller.is_limited:
-            self._throttle.count(caller, entry)
+            await self._throttle.allowances.count(caller, entry)
         if connection.repeated:
             check_repeated(caller, connection.repeated)
         exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
@@ -162,6 +162,7 @@ def admitted(connection: Connection, view: View, entry: Entry) -> Caller:
     entry.exchange.learn(snapshot_version=view.decisions.label, config_source=view.source)
     caller = admit(view.decisions, connection.headers)
     entry.exchange.learn(application=caller.name)
+    entry.join(connection.headers.get(b"traceparent"), view.trace_share)
     if entry.tap is not None and caller.application.content == "none":
         entry.tap.drop()
     return caller
@@ -184,7 +185,7 @@ def _call(asked: _Asked, choice: Choice, *, inject_usage: bool) -> Call:
     return Call(
         method="POST",
         url=f"{choice.deployment.base_url}{connection.path.removeprefix('/v1')}{query}",
-        headers={"content-type": "application/json", **sent, **choice.deployment.headers},
+        headers={"content-type": "application/json", **sent, **asked.entry.traced(), **choice.deployment.headers},
         body=rewritten(
             asked.reading, choice.deployment.model, is_split=choice.flag is not None, inject_usage=inject_usage
         ),

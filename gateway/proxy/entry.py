@@ -11,13 +11,17 @@ from typing import Protocol
 
 from analytics.content import Content
 from analytics.record import Frame, Outcome, Record, uuid7
+from analytics.trace import HEADER, NOISE_BYTES, begun, continued, traceparent
 from gateway.proxy.attempts import Failure
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
+from gateway.proxy.purse import Aside
 
 Ticket = asyncio.Future[None]
 """What a request waits for in line."""
+Held = Slots[Ticket] | Aside
+"""A part of a limit that a request has taken; it is given back once, when the request is recorded."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -73,12 +77,12 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content.
+    """One request, from its head to its record; `held` is what it has taken of limits, `tap` keeps its content.
 
-    `stands_in_at`: when base was asked in the candidate's place, on the budget for further tries.
+    `is_paid`: a further try of it was paid for.
     """
 
-    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "request_id", "stands_in_at", "tap")
+    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "is_paid", "request_id", "tap")
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
@@ -86,13 +90,28 @@ class Entry:
         self._tally = tally
         self._clock = clock
         self._total_s = 0.0
-        self.held: tuple[Slots[Ticket], ...] = ()
+        self.held: tuple[Held, ...] = ()
         self.tap: Tap | None = None
-        self.stands_in_at: float | None = None
+        self.is_paid = False
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())
         tally.began()
+
+    def join(self, header: bytes | None, share: float | None) -> None:
+        """Continue the caller's trace, or begin one if a `share` of new ones is to be sampled; None: begin none."""
+        trace = None if header is None else continued(header, self.request_id)
+        if trace is None and share is not None:
+            trace = begun(os.urandom(NOISE_BYTES), self.request_id, share)
+        if trace is not None:
+            self.exchange.learn(trace_id=trace.trace_id, span_id=trace.span_id, parent_span_id=trace.parent_span_id)
+
+    def traced(self) -> dict[str, str]:
+        """Return the header by which an upstream continues the trace, if there is one: for the try that is made now."""
+        facts = self.exchange.facts
+        if "trace_id" not in facts:
+            return {}
+        return {HEADER: traceparent(facts["trace_id"], facts["span_id"], self.exchange.next_try)}
 
     def open(self, called: Called, total_s: float) -> None:
         """Append what is known, with the moment when `total_s` is over; then count the request as sent.

@@ -96,6 +96,11 @@ class Exchange:
         """Tell whether the request was sent, be it in vain."""
         return self._called is not None
 
+    @property
+    def next_try(self) -> int:
+        """Return the number of the try that is made now: 1 for the first."""
+        return len(self._before) + 1
+
     def sent_s(self, now: float) -> float:
         """Return how long ago the request was sent for the first time; 0 when it was not."""
         return 0.0 if self._first_sent_at is None else now - self._first_sent_at

@@ -6,6 +6,8 @@ the pattern that granted it, so that no caller brings a new name into the record
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.errors import ApiError, BadRequestError, NotFoundError
 from gateway.proxy.admission import admit, check_repeated, purpose, tags
 from gateway.proxy.caller import Connection, Header
@@ -49,7 +51,7 @@ class PassThrough(Inference):
     ) -> None:
         caller, _, _ = _granted(connection, view, entry)
         if caller.is_limited:
-            self._throttle.count(caller, entry)
+            await self._throttle.allowances.count(caller, entry, pays=False)
         _check_repeated(caller, connection)
         entry.exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
         admission = view.decisions.snapshot.admission
@@ -60,7 +62,7 @@ class PassThrough(Inference):
         entry.exchange.learn(endpoint=granted.pattern)
         connection.watch()
         await self._throttle.enter(deployment, admission, entry)
-        call = _call(connection, deployment, body)
+        call = _call(connection, deployment, body, entry.traced())
         version = view.decisions.snapshot.price_version
         called = Called(arm=None, model=None, upstream=deployment.upstream, price=None, price_version=version)
         self._recourse.count(entry.now())
@@ -132,14 +134,14 @@ async def _body(connection: Connection, admission: Admission, room: Room) -> byt
     return Incoming(connection, admission.max_upload_bytes)
 
 
-def _call(connection: Connection, deployment: Deployment, body: bytes | Source) -> Call:
+def _call(connection: Connection, deployment: Deployment, body: bytes | Source, traced: Mapping[str, str]) -> Call:
     limits = deployment.limits
     query = f"?{connection.query.decode('ascii')}" if connection.query else ""
     sent = forwarded(connection.headers, (*deployment.forwards, b"content-type"))
     return Call(
         method=connection.method,
         url=f"{deployment.base_url}{connection.path.removeprefix('/v1')}{query}",
-        headers={**sent, **deployment.headers},
+        headers={**sent, **traced, **deployment.headers},
         body=body,
         connect_s=limits.connect_timeout_s,
         first_byte_s=limits.first_byte_timeout_s,

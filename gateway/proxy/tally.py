@@ -6,12 +6,10 @@ import logging
 import time
 from collections.abc import Callable
 
-from analytics.journal.status import TROUBLES, StatusPage
+from analytics.journal.status import SOURCES, TROUBLES, StatusPage
 from analytics.journal.writer import Trouble, Writer
-from gateway.proxy.snapshot import Holder, Source
+from gateway.proxy.snapshot import Holder
 
-SOURCES: tuple[Source, ...] = ("ledger", "last_good", "redis", "lake")
-"""A status page's `config_source` is the place in this tuple."""
 WARN_SHARE = 0.5
 WARN_REQUESTS = 50
 WARN_EVERY_S = 60.0

@@ -27,7 +27,7 @@ PATIENCE_S = 120.0
 """How long a new supervisor may take from the descriptors to workers that accept requests."""
 _READY = b"ready"
 _MESSAGE_BYTES = 65_536
-_DESCRIPTORS = 3
+_MOST_DESCRIPTORS = 4
 _CLOSED = b""
 
 _log = logging.getLogger("turnout.serve")
@@ -38,12 +38,21 @@ class HandoverError(Exception):
 
 
 class Estate(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes over: open descriptors of the lock and the two listening sockets, and names that are still in use."""
+    """What goes over: open descriptors of the lock and the listening sockets, and names that are still in use.
+
+    `metrics` is -1 where that port could not be had.
+    """
 
     lock: int
     gateway: int
     console: int
+    metrics: int = -1
     names: frozenset[str] = frozenset()
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Return what there is of them, in their order."""
+        return [one for one in (self.lock, self.gateway, self.console, self.metrics) if one >= 0]
 
 
 class Offer:
@@ -117,7 +126,7 @@ class Offer:
         given = self._estate
         names = msgspec.json.encode(sorted(crew.names()))
         try:
-            socket.send_fds(heir, [names], [given.lock, given.gateway, given.console])
+            socket.send_fds(heir, [names], given.descriptors)
         except OSError:
             self._take_back(crew)
         else:
@@ -188,16 +197,18 @@ def inherit(state_dir: Path, patience_s: float = PATIENCE_S) -> Inheritance:
     try:
         giver.settimeout(patience_s)
         giver.connect(str(state_dir / SOCKET_FILE))
-        names, descriptors, _, _ = socket.recv_fds(giver, _MESSAGE_BYTES, _DESCRIPTORS)
+        names, descriptors, _, _ = socket.recv_fds(giver, _MESSAGE_BYTES, _MOST_DESCRIPTORS)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes it by position alone
-        lock, gateway, console = descriptors
+        lock, gateway, console, *others = descriptors
         known = msgspec.json.decode(names, type=frozenset[str])
+        metrics = others[0] if others else -1
+        estate = Estate(lock=lock, gateway=gateway, console=console, metrics=metrics, names=known)
     except (OSError, ValueError) as error:
         giver.close()
         message = f"no `turnout serve` on {state_dir} hands over ({error}); start without --takeover"
         raise HandoverError(message) from error
-    return Inheritance(giver, Estate(lock=lock, gateway=gateway, console=console, names=known))
+    return Inheritance(giver, estate)
 
 
 def sign(lock: int) -> None:

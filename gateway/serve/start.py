@@ -24,8 +24,9 @@ from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
-from gateway.serve.fleet import Part, Ports, children_of, load_for, remember, require_fleet
+from gateway.serve.fleet import Part, Ports, children_of, clear_fetched, load_for, not_whole, remember, require_fleet
 from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, inherit, sign
+from gateway.serve.listeners import bound_ports, inherited_ports, with_metrics
 from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
 from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
@@ -54,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
     port: int | None = None
     console_port: int | None = None
+    metrics_port: int | None = None
     workers: int | None = None
     takeover: bool = False
 
@@ -63,6 +65,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 
     gateway: str
     console: str
+    metrics: str = ""
     simulated: Sequence[str] = ()
 
 
@@ -114,9 +117,10 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         require_fleet(options.role, definitions, state_dir, environment)
         inheritance = _inherited(state_dir, held) if options.takeover else None
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
-        trouble = None if options.role == "gateway" else _open(family, notes)
+        trouble = _open(options.role, family, notes)
         server = _overridden(definitions.server, options)
-        ports = _inherited_ports(inheritance, held) if inheritance else _bound_ports(options.role, server, held)
+        ports = inherited_ports(inheritance, held) if inheritance else bound_ports(options.role, server, held)
+        ports = with_metrics(ports, server, held, notes)
         children = [
             *(family.simulated(name, state_dir / f"demo-{name}.toml", bound) for name, bound in simulated.items()),
             *children_of(options.role, family, server.workers, ports, inheritance.estate.names if inheritance else ()),
@@ -150,16 +154,12 @@ def _refuse_impossible(options: Options) -> None:
         message = "the demonstration is not handed over; stop it and start it again, without --takeover"
         raise StartError(message)
     if options.role != "all" and (options.demo or options.takeover):
-        message = (
-            f"--role {options.role} is for one host of a fleet, and --{'demo' if options.demo else 'takeover'} for a "
-            "host that is whole; leave one of them out"
-        )
-        raise StartError(message)
+        raise StartError(not_whole(options.role, is_demo=options.demo))
 
 
 def _announced(state_dir: Path, lake: Lake, ports: Ports, simulated: Sequence[socket.socket]) -> Addresses:
-    gateway, console = [url(one) if one is not None else "" for one in ports]
-    addresses = Addresses(gateway=gateway, console=console, simulated=[url(one) for one in simulated])
+    places = {name: url(one) for name, one in ports._asdict().items() if one is not None}
+    addresses = Addresses(**{"gateway": "", "console": "", **places}, simulated=[url(one) for one in simulated])
     there = {name: place for name, place in msgspec.structs.asdict(addresses).items() if place != ""}
     write(state_dir / ADDRESSES, msgspec.json.encode(there) + b"\n", 0o644)
     _tell_lake(state_dir, lake)
@@ -183,20 +183,9 @@ def _inherited(state_dir: Path, held: ExitStack) -> Inheritance:
     return inheritance
 
 
-def _inherited_ports(inheritance: Inheritance, held: ExitStack) -> Ports:
-    passed = (inheritance.estate.gateway, inheritance.estate.console)
-    gateway, console = [held.enter_context(socket.socket(fileno=one)) for one in passed]
-    return gateway, console
-
-
-def _bound_ports(role: Part, server: Server, held: ExitStack) -> Ports:
-    gateway = bind(server.host, server.port, held) if role != "console" else None
-    return gateway, bind(server.console_host, server.console_port, held) if role != "gateway" else None
-
-
 def _offer(state_dir: Path, lock: int, ports: Ports, held: ExitStack) -> Offer:
-    gateway, console = [one.fileno() if one is not None else -1 for one in ports]
-    offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console))
+    gateway, console, metrics = [one.fileno() if one is not None else -1 for one in ports]
+    offer = Offer(state_dir, Estate(lock=lock, gateway=gateway, console=console, metrics=metrics))
     held.callback(offer.close)
     return offer
 
@@ -250,8 +239,13 @@ def _claimed(state_dir: Path, held: ExitStack, options: Options) -> tuple[int, l
     return _claim(state_dir, held), [moved]
 
 
-def _open(family: Family, notes: list[str]) -> str | None:
-    """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left."""
+def _open(role: Part, family: Family, notes: list[str]) -> str | None:
+    """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left.
+
+    A gateway of a fleet has neither.
+    """
+    if role == "gateway":
+        return clear_fetched(family)
     state_dir, environment = family.state_dir, family.environment
     was_missing = not (state_dir / LEDGER_FILE).exists()
     remember(family)
@@ -290,5 +284,5 @@ def _demo_config(state_dir: Path, simulated: Mapping[str, socket.socket]) -> Pat
 
 def _overridden(server: Server, options: Options) -> Server:
     given = {"host": options.host, "port": options.port, "console_port": options.console_port}
-    given["workers"] = options.workers
+    given |= {"metrics_port": options.metrics_port, "workers": options.workers}
     return replace(server, **{name: value for name, value in given.items() if value is not None})

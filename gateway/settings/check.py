@@ -81,11 +81,15 @@ def _names(configuration: Configuration) -> Iterator[Problem]:
 
 
 def _server(server: Server) -> Iterator[Problem]:
-    for key, host in (("host", server.host), ("console_host", server.console_host)):
+    for key, host in ((key, getattr(server, key)) for key in ("host", "console_host", "metrics_host")):
         if not re.fullmatch(r"[A-Za-z0-9._:-]+", host):
             yield error_at(("server", key), f"{shown(host)} is no host; write an address such as 127.0.0.1 or 0.0.0.0")
     if server.port and server.port == server.console_port:
         yield error_at(("server", "console_port"), f"{server.port} is the port of the gateway too; choose another")
+    others = {server.port: "gateway", server.console_port: "console"}
+    if server.metrics_port and server.metrics_port in others:
+        message = f"{server.metrics_port} is the port of the {others[server.metrics_port]} too; choose another"
+        yield error_at(("server", "metrics_port"), message)
     if server.max_buffered_bytes < server.max_body_bytes:
         message = f"{server.max_buffered_bytes} is less than one body may have (max_body_bytes); write more"
         yield error_at(("server", "max_buffered_bytes"), message)

@@ -21,6 +21,7 @@ Header = Annotated[
     str, Meta(pattern=r"^[a-z0-9-]+\Z", max_length=64, description="a header's name in lower case, such as x-user-id")
 ]
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
+Usd = Annotated[float, Meta(gt=0, le=100_000_000)]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
@@ -43,6 +44,9 @@ class Server(_Section, frozen=True, kw_only=True):
     port: Port = 8080
     console_host: str = "127.0.0.1"
     console_port: Port = 8081
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 9464
+    """The usual port of OpenTelemetry's exporters for Prometheus."""
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
     """None: one per core."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
@@ -89,6 +93,8 @@ class Redis(_Section, frozen=True, kw_only=True):
     sentinel_password: SecretRef | None = None
     ca_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     """Certificates that the server's must descend from. None: those of the system."""
+    gateways: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    """The largest number of gateway hosts: by so many a limit is divided while Redis is away."""
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""
@@ -101,6 +107,17 @@ class Logs(_Section, frozen=True, kw_only=True):
     """What the processes' logs hold: lines of `level` and above."""
 
     level: LogLevel = "info"
+
+
+class Sql(_Section, frozen=True, kw_only=True):
+    """What analysts may ask in SQL: the requests of how many days, at most so many, how old, and for how long."""
+
+    days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    max_rows: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 10_000_000
+    refresh_s: Annotated[float, Meta(ge=1, le=300)] = 300.0
+    timeout_s: Annotated[float, Meta(ge=1, le=300)] = 30.0
+    require_landlock: bool = False
+    """Whether nothing is answered on a kernel that cannot forbid a process all files."""
 
 
 class Upstream(_Section, frozen=True, kw_only=True):
@@ -166,6 +183,10 @@ class Application(_Section, frozen=True, kw_only=True):
     purposes: tuple[Purpose, ...] = ("live",)
     requests_per_minute: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     max_concurrent: AtOnce | None = None
+    daily_cost_usd: Usd | None = None
+    """Of a UTC day. None: no limit."""
+    unknown_cost_usd: Usd | None = None
+    """What a request is charged whose cost nobody knows, and what is set aside for each while it is under way."""
     passthrough: Annotated[tuple[str, ...], Meta(max_length=200)] = ()
     """Paths without a model that it may call: "GET /v1/files/{id}". They act on the company's account."""
     passthrough_upstream: str | None = None
@@ -182,6 +203,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     lake: Lake = Lake()
     redis: Redis = Redis()
     logs: Logs = Logs()
+    sql: Sql = Sql()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
     prices: Prices = Prices()

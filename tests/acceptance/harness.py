@@ -47,6 +47,7 @@ SIMULATED = {"base": f'[models."{BASE}"]\n{BEHAVIOUR}', "tuned": f'[models."{CAN
 SERVER = """[server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 2
 
 [lake]

@@ -25,6 +25,7 @@ CONFIG = """
 [server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 1
 [lake]
 seal_every_s = 0.2

@@ -195,7 +195,9 @@ ASKED = [
 
 def configured(ports: Mapping[str, int], port: int) -> str:
     """Return a configuration with one upstream and one model for each case."""
-    text = "[server]\nport = 0\nconsole_port = 0\nworkers = 1\nqueue = 0\n[lake]\nseal_every_s = 0.2\n"
+    text = (
+        "[server]\nport = 0\nconsole_port = 0\nmetrics_port = 0\nworkers = 1\nqueue = 0\n[lake]\nseal_every_s = 0.2\n"
+    )
     limits = "".join(f"{name}_timeout_s = {limit_s}\n" for name, limit_s in LIMITS_S.items())
     for name in [*CASES, *ELSEWHERE, HEALTHY]:
         at = f"127.0.0.1:{ports.get(name, port)}/{name}/v1"

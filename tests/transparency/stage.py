@@ -37,6 +37,7 @@ CONFIG = f"""
 [server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 1
 keep_alive_comment_s = {COMMENT_S}
 

@@ -19,7 +19,7 @@ from gateway.cli import parser
 from tests.fakes.configuration import CONFIG
 
 PATIENCE_S = 40.0
-FREE_PORTS = ("--port", "0", "--console-port", "0", "--workers", "1")
+FREE_PORTS = ("--port", "0", "--console-port", "0", "--metrics-port", "0", "--workers", "1")
 
 
 class Serving:

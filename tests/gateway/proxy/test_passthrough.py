@@ -61,6 +61,15 @@ class Passed:
         return self
 
 
+async def test_a_trace_goes_on_through_a_path_without_a_model():
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    header = (b"traceparent", f"00-{trace_id}-00f067aa0ba902b7-00".encode())
+    passed = await Passed(b"a,b").asked("GET", "/v1/files/f1", headers=(header,))
+
+    (call,) = passed.upstream.calls
+    assert call.headers["traceparent"].split("-")[1:4:2] == [trace_id, "00"]
+
+
 async def test_a_request_goes_out_with_our_credential_and_its_own_type_and_is_recorded_by_its_line():
     passed = await Passed(b"a,b").asked("GET", "/v1/files/f1", headers=((b"accept", b"text/csv"), (b"cookie", b"x")))
 

@@ -11,6 +11,7 @@ import pytest
 
 from analytics.pricing import Price
 from analytics.record import Record
+from analytics.trace import attempt_span_id
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.endpoints import endpoint_of
 from gateway.proxy.queueing import Throttle
@@ -301,6 +302,16 @@ async def test_and_then_base_is_asked_which_may_be_tried_twice_too():
     assert len(one.record.attempts) == 4
 
 
+async def test_each_try_tells_its_upstream_of_a_span_of_its_own():
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    header = (b"traceparent", f"00-{trace_id}-00f067aa0ba902b7-01".encode())
+    one = await stage(RefusedFault("connect_refused"), base=[RefusedFault("connect_refused")]).ask(headers=[header])
+
+    told = [call.headers["traceparent"] for call in one.upstream.calls]
+    assert told == [f"00-{trace_id}-{attempt_span_id(one.record.span_id or '', number)}-01" for number in (1, 2, 3, 4)]
+    assert len(one.record.attempts) == 4
+
+
 async def test_a_base_is_tried_once_more_when_its_connection_is_refused():
     one = await stage(503, base=[RefusedFault("connect_refused"), Stage([]).answering(WHOLE)], percent=0.0).ask()
 
@@ -316,23 +327,29 @@ async def test_when_everything_fails_a_fifth_more_is_sent():
     assert 1190 <= len(one.upstream.calls) <= 1200
 
 
-@pytest.mark.parametrize("failing", [429, 401, 404])
-async def test_while_base_answers_everybody_is_answered(failing: int):
-    one = stage(failing)
-    for _ in range(200):
+@pytest.mark.parametrize("failing", [401, 404, 429, RefusedFault("connect_refused")])
+async def test_a_base_that_answers_answers_every_time(failing: Any):
+    one = stage(*[failing, failing, failing, Stage([]).answering(WHOLE)] * 100)
+    for _ in range(100):
         await one.ask()
         assert one.caller.status == 200
 
-    assert one.upstream.hosts.count("tuned") == 200
 
-
-async def test_a_base_that_begins_with_an_error_has_not_answered():
-    one = stage(429)
-    one.upstream.scripts["base"] = [one.answering(ERROR, headers=[EVENTS])]
+async def test_when_only_streams_fail_by_their_first_events_a_fifth_more_is_sent():
+    one = streaming(ERROR)
+    one.upstream.scripts["base"] = one.upstream.scripts["tuned"]
     for _ in range(1000):
         await one.ask(stream=True)
+        assert one.caller.status != 200
 
-    assert 1190 <= len(one.upstream.calls) <= 1200
+    assert 1000 < len(one.upstream.calls) <= 1200
+
+
+async def test_a_connection_that_is_refused_now_and_then_is_tried_again_every_time():
+    one = stage(*[RefusedFault("connect_refused"), Stage([]).answering(WHOLE)] * 100, percent=100.0, fallback=False)
+    for _ in range(100):
+        await one.ask()
+        assert one.caller.status == 200
 
 
 async def test_a_candidate_that_keeps_failing_is_left_alone():

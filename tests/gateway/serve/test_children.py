@@ -11,7 +11,7 @@ import pytest
 
 from gateway.serve.children import Family, cores
 from gateway.serve.running import Child
-from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Upstream
+from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Sql, Upstream
 
 DEFINITIONS = Configuration(
     lake=Lake(seal_every_s=0.5),
@@ -40,7 +40,7 @@ def family(environment: Mapping[str, str] = ENVIRONMENT) -> Family:
 def everyone(listener: socket.socket) -> Sequence[Child]:
     one = family()
     simulated = one.simulated("base", Path("/state/demo-base.toml"), listener)
-    return [*one.workers(2, listener), one.shipper("/lake"), one.console(listener, "/lake"), simulated]
+    return [*one.workers(2, listener), one.shipper("/lake", listener), one.console(listener, "/lake"), simulated]
 
 
 def words(child: Child) -> str:
@@ -77,8 +77,16 @@ def test_only_the_cores_that_this_process_may_use_are_counted():
         os.sched_setaffinity(0, allowed)
 
 
-def test_the_shipper_knows_its_lake_and_inherits_no_socket():
-    shipper = family().shipper("/lake")
+def test_the_shipper_serves_metrics_on_the_socket_that_it_inherits():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shipper = family().shipper("/lake", listener)
+
+        assert words(shipper).endswith(f" --metrics-fd {listener.fileno()}")
+        assert shipper.sockets == [listener.fileno()]
+
+
+def test_the_shipper_knows_its_lake_and_does_without_a_socket():
+    shipper = family().shipper("/lake", None)
 
     assert words(shipper) == "analytics.lake --state-dir /state --lake /lake --seal-every-s 0.5 --log-level info"
     assert shipper.sockets == []
@@ -97,7 +105,8 @@ def test_the_console_knows_the_configuration_file_and_the_lake(listener: socket.
     console = family().console(listener, "/lake")
 
     places = "--state-dir /state --config /etc/turnout.toml --lake /lake"
-    assert words(console) == f"gateway.console {places} --fd {listener.fileno()}"
+    sql = msgspec.json.encode(Sql()).decode()
+    assert words(console) == f"gateway.console {places} --sql {sql} --fd {listener.fileno()}"
     assert console.sockets == [listener.fileno()]
 
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.serve.handover import PATIENCE_S, SOCKET_FILE, Estate, HandoverError, Inheritance, Offer, inherit
 from gateway.serve.roll import Crew
@@ -58,8 +59,8 @@ class Stage:
         self.lock_file = folder / "lock"
         self.lock = self.lock_file.open("wb")
         held.callback(self.lock.close)
-        estate = Estate(lock=self.lock.fileno(), gateway=self.port.fileno(), console=self.port.fileno())
-        self.offer = Offer(folder, estate)
+        self.estate = Estate(lock=self.lock.fileno(), gateway=self.port.fileno(), console=self.port.fileno())
+        self.offer = Offer(folder, self.estate)
         self.offer.listen()
         held.callback(self.offer.close)
         self.crew = self.started(crew("worker-0"))
@@ -81,7 +82,7 @@ class Stage:
             taking = pool.submit(inherit, self.folder, WAIT_S)
             until(lambda: self.offer.step(self.crew, 0.0) or taking.done())
             inheritance = self.held.enter_context(taking.result())
-        for one in (inheritance.estate.lock, inheritance.estate.gateway, inheritance.estate.console):
+        for one in inheritance.estate.descriptors:
             self.held.callback(os.close, one)
         return inheritance
 
@@ -90,6 +91,23 @@ class Stage:
 def stage(tmp_path: Path) -> Iterator[Stage]:
     with ExitStack() as held:
         yield Stage(tmp_path, held)
+
+
+def test_without_a_port_of_metrics_none_goes_over(stage: Stage):
+    assert stage.take().estate.metrics == -1
+
+
+def test_a_port_of_metrics_goes_over(tmp_path: Path):
+    with ExitStack() as held:
+        stage = Stage(tmp_path, held)
+        metrics = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+        stage.offer.close()
+        stage.offer = Offer(tmp_path, replace(stage.estate, metrics=metrics.fileno()))
+        stage.offer.listen()
+        held.callback(stage.offer.close)
+        estate = stage.take().estate
+
+        assert os.path.sameopenfile(estate.metrics, metrics.fileno())
 
 
 def test_what_must_not_run_twice_has_ended_before_anything_goes_over(stage: Stage):

@@ -28,6 +28,7 @@ CONFIG = (
 [server]
 port = 0
 console_port = 0
+metrics_port = 0
 workers = 3
 """
     + configuration.CONFIG
@@ -76,7 +77,9 @@ def test_a_prepared_host_listens_where_its_addresses_say(tmp_path: Path):
     with closing(prepared(tmp_path)) as host:
         written = json.loads((tmp_path / "state/addresses.json").read_text())
 
-        assert written == {"gateway": host.addresses.gateway, "console": host.addresses.console, "simulated": []}
+        addresses = host.addresses
+        told = {"gateway": addresses.gateway, "console": addresses.console, "metrics": addresses.metrics}
+        assert written == {**told, "simulated": []}
         assert listens(host.addresses.gateway)
         assert listens(host.addresses.console)
         assert host.trouble is None
@@ -144,7 +147,14 @@ def test_an_address_of_ipv6_stands_in_brackets(tmp_path: Path, address: str):
 
 
 def test_the_demonstration_needs_no_file_and_binds_two_simulated_servers(tmp_path: Path):
-    options = Options(config=tmp_path / "missing.toml", state_dir=tmp_path / "state", demo=True, port=0, console_port=0)
+    options = Options(
+        config=tmp_path / "missing.toml",
+        state_dir=tmp_path / "state",
+        demo=True,
+        port=0,
+        console_port=0,
+        metrics_port=0,
+    )
 
     with closing(prepare(options, {})) as host:
         simulated = [upstream.base_url for upstream in load(tmp_path / "state/demo.toml").upstreams.values()]
@@ -154,6 +164,18 @@ def test_the_demonstration_needs_no_file_and_binds_two_simulated_servers(tmp_pat
         assert host.notes == []
     assert (tmp_path / "state/demo-base.toml").exists()
     assert (tmp_path / "state/demo-candidate.toml").exists()
+
+
+def test_a_metrics_port_in_use_is_said_and_everything_else_starts(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with closing(prepared(tmp_path, metrics_port=port)) as host:
+            written = json.loads((tmp_path / "state/addresses.json").read_text())
+
+            assert "metrics" not in written
+            assert listens(host.addresses.gateway)
+    (note,) = host.notes
+    assert note.startswith(f"/metrics is not served: cannot listen on '127.0.0.1' port {port}: Address already in use")
 
 
 @pytest.mark.parametrize("key", ["port", "console_port"])

@@ -83,6 +83,14 @@ def test_a_models_name_is_visible_ascii(name: str):
             "server.console_port: 9000 is the port of the gateway too; choose another",
         ),
         (
+            {"server": {"console_port": 9000, "metrics_port": 9000}},
+            "server.metrics_port: 9000 is the port of the console too; choose another",
+        ),
+        (
+            {"server": {"metrics_host": "http://here"}},
+            'server.metrics_host: "http://here" is no host; write an address such as 127.0.0.1 or 0.0.0.0',
+        ),
+        (
             {"server": {"max_body_bytes": 5000, "max_buffered_bytes": 4000}},
             "server.max_buffered_bytes: 4000 is less than one body may have (max_body_bytes); write more",
         ),
@@ -173,7 +181,7 @@ def test_a_contradiction_is_one_line_with_place_value_and_remedy(tree: dict[str,
 
 
 def test_ports_that_the_system_chooses_do_not_collide():
-    assert found({"server": {"port": 0, "console_port": 0}}) == []
+    assert found({"server": {"port": 0, "console_port": 0, "metrics_port": 0}}) == []
 
 
 def test_an_upstream_without_a_port_of_ours_is_not_turnout_itself():
