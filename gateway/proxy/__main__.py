@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--server", default="{}", help="the [server] table as JSON")
+    parser.add_argument("--trace-share", type=float, help="which share of new traces is sampled; left out: none begin")
     parser.add_argument("--redis", help="of a fleet's gateway: the [redis] table as JSON, by which snapshots come")
     parser.add_argument("--lake", type=Path, help="of a fleet's gateway: where a copy of the snapshot lies")
     parser.add_argument("--ready-fd", type=int, help="gets one byte, and is closed, once requests are accepted")
@@ -46,6 +47,7 @@ def main() -> int:
             limits=msgspec.json.decode(arguments.server, type=Server),
             throttle=Throttle(board, arguments.workers),
             channel=_channel(arguments.redis, arguments.lake, environment),
+            trace_share=arguments.trace_share,
             on_ready=partial(_tell, arguments.ready_fd),
         )
         run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, environment, place)

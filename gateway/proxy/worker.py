@@ -60,13 +60,14 @@ _log = logging.getLogger("turnout.proxy")
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
-    `channel` is by what snapshots come; None: by the ledger's file in the state directory. `on_ready` is called once
-    requests are accepted.
+    `channel` is by what snapshots come; None: by the ledger's file in the state directory. `trace_share` is which
+    share of the traces that begin here is sampled; None: none begins. `on_ready` is called once requests are accepted.
     """
 
     limits: Server
     throttle: Throttle
     channel: Channel | None = None
+    trace_share: float | None = None
     on_ready: Callable[[], None] = lambda: None
 
 
@@ -87,6 +88,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     guard = Guard(place.limits, max_connections())
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment, place.channel) as holder:
+            holder.change(trace_share=place.trace_share)
             lifespan = partial(
                 _running,
                 holder=holder,
@@ -114,7 +116,7 @@ def _decided(
 
     def decide(snapshot: Snapshot) -> Decisions:
         decisions = Decisions(snapshot, derived=keys, environment=environment)
-        tell_models(state_dir / "run", name, snapshot.models)
+        tell_models(state_dir / "run", name, decisions.names())
         return decisions
 
     last_good = LastGood(state_dir / "run", name, open_seal)

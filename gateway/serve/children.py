@@ -19,6 +19,7 @@ from gateway.serve.running import Child
 from gateway.settings.environment import Role, child_environment
 from gateway.settings.lake_access import lake_variables
 from gateway.settings.schema import Configuration
+from gateway.settings.telemetry_access import pushing, telemetry_variables
 
 _STREAM_GRACE_S = 640.0
 """A worker's streams may run for the longest default total timeout (600 s), and then it still has to settle."""
@@ -59,6 +60,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
         words = ["--workers", str(total), "--server", server]
+        if self.definitions.telemetry.otlp_url is not None:
+            words += ["--trace-share", str(self.definitions.telemetry.sample)]
         role: Role = "fleet_worker" if is_fleet else "worker"
         if is_fleet:
             words += self._redis()
@@ -74,6 +77,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it."""
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
+        if (pushed := pushing(self.definitions.telemetry)) is not None:
+            words += ["--otlp", msgspec.json.encode(pushed).decode()]
         return self._child(
             "shipper",
             "analytics.lake",
@@ -92,8 +97,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _opening(self, role: Role) -> dict[str, str]:
-        """Return what opens the lake, which is no worker's business."""
-        return {} if role in {"worker", "fleet_worker"} else lake_variables(self.definitions.lake, self.environment)
+        """Return what opens the lake, and the backend of telemetry; neither is a worker's business."""
+        if role in {"worker", "fleet_worker"}:
+            return {}
+        backend = telemetry_variables(self.definitions.telemetry, self.environment) if role == "shipper" else {}
+        return {**lake_variables(self.definitions.lake, self.environment), **backend}
 
     def simulated(self, name: str, config: Path, listener: socket.socket) -> Child:
         """Return one simulated model server."""

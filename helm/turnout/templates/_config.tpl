@@ -25,14 +25,14 @@
 {{- $_ := set $config "redis" (include "turnout.redis" . | fromJson) -}}
 {{- end -}}
 {{- if eq .part "gateway" -}}
-{{- $config = pick $config "server" "lake" "redis" "logs" -}}
+{{- $config = pick $config "server" "lake" "redis" "logs" "telemetry" -}}
 {{- end -}}
 {{- toJson $config -}}
 {{- end -}}
 
 {{/* The tables that a process reads once, at its start: a change of them restarts the pods, any other does not. */}}
 {{- define "turnout.processSettings" -}}
-{{- pick (include "turnout.config" . | fromJson) "server" "lake" "redis" | toJson -}}
+{{- pick (include "turnout.config" . | fromJson) "server" "lake" "redis" "telemetry" | toJson -}}
 {{- end -}}
 
 {{/* Whether the pods of a fleet share a volume as their lake, because the configuration names no other place. */}}
