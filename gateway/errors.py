@@ -11,6 +11,7 @@
     ├── UrlTooLongError         414     invalid_request_error   url_too_long
     ├── UnsupportedError        415     invalid_request_error   unsupported_media_type
     ├── RateLimitedError        429     requests                rate_limit_exceeded
+    │   └── DailyCostError      429     insufficient_quota      daily_cost_reached
     ├── HeadersTooLargeError    431     invalid_request_error   headers_too_large
     ├── VersionError            505     server_error            http_version_not_supported
     ├── ShedError               503     server_error            overloaded
@@ -141,6 +142,21 @@ class RateLimitedError(ApiError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0, error_class: str | None = None) -> None:
         super().__init__(message, error_class=error_class)
         self.headers = ((b"retry-after", b"%d" % math.ceil(retry_after_s)),)
+
+
+class DailyCostError(RateLimitedError):
+    """An application's requests cost as much as they may in a day; `type` is the word that OpenAI uses for budgets.
+
+    `is_over`: nothing changes before `retry_after_s`, so that clients need not try again by themselves.
+    """
+
+    type = "insufficient_quota"
+    code = "daily_cost_reached"
+
+    def __init__(self, message: str, *, retry_after_s: float, is_over: bool) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        if is_over:
+            self.headers += ((b"x-should-retry", b"false"),)
 
 
 class HeadersTooLargeError(ApiError):

@@ -23,6 +23,10 @@ class Assignment(msgspec.Struct, frozen=True):
     bucket: int | None
 
 
+UNDECIDED = Assignment("base", "default", None)
+"""While no flag was ever seen: the bucket of nobody is known, since the salt is not."""
+
+
 def assign(flag: Flag, user_key: bytes | None, user_hash: bytes | None, *, fresh: bool, killed: bool) -> Assignment:
     """Decide one request's arm.
 

@@ -14,6 +14,7 @@ FAKES = {
     "git": "",
     "curl": "",
     "chromium": "",
+    "redis-server": "",
     "timeout": 'shift; "$@"',
     "make": 'echo "make $@"',
     "python3": "test -e installed",
@@ -70,10 +71,16 @@ def test_an_installation_that_did_not_help_ends_the_run(clone: Path):
     assert "make test" not in done.stdout
 
 
-def test_a_missing_browser_is_installed_too(clone: Path):
+@pytest.fixture(params=["chromium", "redis-server"])
+def wanted(request: pytest.FixtureRequest, clone: Path) -> str:
+    """Return what is wanted and not needed, on a machine that lacks it."""
     (clone / "installed").touch()
-    (clone / "bin/chromium").unlink()
-    (clone / "bin/apt-get").write_text((clone / "bin/apt-get").read_text() + "cp bin/make bin/chromium\n")
+    (clone / "bin" / request.param).unlink()
+    return request.param
+
+
+def test_what_is_wanted_is_installed_too(wanted: str, clone: Path):
+    (clone / "bin/apt-get").write_text((clone / "bin/apt-get").read_text() + f"cp bin/make bin/{wanted}\n")
     (clone / "bin/cp").symlink_to(str(shutil.which("cp")))
 
     done = run(clone)
@@ -83,12 +90,10 @@ def test_a_missing_browser_is_installed_too(clone: Path):
     assert done.stdout.endswith("make test\n")
 
 
-def test_without_a_browser_the_tests_run_all_the_same(clone: Path):
-    (clone / "installed").touch()
-    (clone / "bin/chromium").unlink()
+def test_without_what_is_wanted_the_tests_run_all_the_same(wanted: str, clone: Path):
     (clone / "bin/apt-get").write_text("#!/bin/sh\nexit 100\n")
 
     done = run(clone)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("the tests in a browser are not exercised.\nmake test\n")
+    assert done.stdout.endswith(f"There is no {wanted}: the tests with it are not exercised.\nmake test\n")

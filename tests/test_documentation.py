@@ -87,7 +87,9 @@ def test_every_option_is_documented_under_its_command():
 
 def console_routes() -> Iterator[tuple[str, str]]:
     """Yield method and path of every route in the console's own description."""
-    description = create_app(cast("Any", SimpleNamespace(keys=None)), cast("Any", None)).openapi_schema.to_schema()
+    description = create_app(
+        cast("Any", SimpleNamespace(keys=None)), cast("Any", None), cast("Any", None)
+    ).openapi_schema.to_schema()
     for path, methods in description["paths"].items():
         for method in methods:
             yield method.upper(), path

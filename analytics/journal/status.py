@@ -8,6 +8,7 @@ A page without a file, because the disk refused one, counts all the same; it can
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import time
 from contextlib import suppress
@@ -37,10 +38,10 @@ _CELLS = (
 )
 TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
 """`journal_trouble` is the place in this tuple."""
-Source = Literal["ledger", "last_good", "redis", "lake"]
+Source = Literal["ledger", "last_good", "redis", "lake", "default"]
 """Where a worker's decisions came from: the ledger's file, or Redis in a fleet; the last good snapshot's copy on this
-host's disk, or in the lake."""
-SOURCES: tuple[Source, ...] = ("ledger", "last_good", "redis", "lake")
+host's disk, or in the lake; by `default`, from nowhere: everybody is served by base."""
+SOURCES: tuple[Source, ...] = ("ledger", "last_good", "redis", "lake", "default")
 """`config_source` is the place in this tuple."""
 _layout = struct.Struct(f"<2Q{len(_CELLS)}q{_BOOT_BYTES}s")
 _CHANGES, _FIRST = 1, 2
@@ -174,6 +175,17 @@ def read(path: Path) -> Status:
         message = f"{path} is no status page of this version: restart the worker that wrote it"
         raise StatusError(message)
     return Status(boot=boot.rstrip(b"\0").decode(), **dict(zip(_CELLS, values, strict=True)))
+
+
+def is_alive(status: Status) -> bool:
+    """Tell whether the process that writes this page lives, as seen from its own host."""
+    try:
+        os.kill(status.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _settled(page: mmap.mmap) -> bytes:

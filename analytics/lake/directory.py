@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,11 @@ class Directory:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the bytes of each Parquet file of a folder by its whole name."""
-        found = sorted((self._root / folder).glob("*.parquet"))
-        return {f"{folder}/{path.name}": path.stat().st_size for path in found}
+        found: dict[str, int] = {}
+        for path in sorted((self._root / folder).glob("*.parquet")):
+            with suppress(FileNotFoundError):
+                found[f"{folder}/{path.name}"] = path.stat().st_size
+        return found
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder."""

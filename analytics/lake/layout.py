@@ -8,6 +8,11 @@ A sealed file's name carries the byte range of the journal that it settles; so t
     incoming/heartbeats/{worker}.json                            how far a worker's records have come; where several
                                                                  hosts write, {host}-{worker}.json
     content/expires={date}/{worker}-{boot}-{number}-{start}-{end}.parquet    content that may go after that day (UTC)
+    requests/date={date}/{number}.parquet                        requests of that day (UTC), compacted, each once
+    feedback/date={date}/{number}.parquet                        feedback received on that day
+    merged/{number}-requests.parquet                             what was merged, and waits for its day to be whole
+    merged/{number}-feedback.parquet
+    merged/manifest-{number}.json                                what counts of all these: the highest number's
 """
 
 from __future__ import annotations
@@ -25,7 +30,11 @@ from analytics.lake.store import Store
 INCOMING = "incoming"
 FEEDBACK = f"{INCOMING}/feedback"
 CONTENT = "content"
-"""Folders of the lake: where the files of requests lie, those of feedback, and below it those of content."""
+"""Folders of the lake: where the shipper puts requests, feedback, and content by the day it expires on."""
+DAYS = {INCOMING: "requests", FEEDBACK: "feedback"}
+"""By the folder where rows come in, the one where they lie by day in the end."""
+DAY = "date="
+MERGED = "merged"
 _EXPIRES = "expires="
 HEARTBEATS = f"{INCOMING}/heartbeats"
 _RANGE = re.compile(r"(?P<number>\d{6,})-(?P<start>\d+)-(?P<end>\d+)\.parquet")

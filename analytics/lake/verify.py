@@ -22,6 +22,7 @@ from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.reader import SegmentReader
 from analytics.journal.recovery import quarantined
 from analytics.journal.segment import segments
+from analytics.lake.contents import contents
 from analytics.lake.host import host_name
 from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat, Lake
 from analytics.lake.store import Store, StoreAwayError, reason_of
@@ -148,7 +149,8 @@ def _look(place: Path | Store, journal_dir: Path) -> Verification:
         message = f"there is no lake in {place}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     before = _read_journal(journal_dir)
-    files, feedback_files = lake.files(), lake.files(FEEDBACK)
+    found = contents(lake.store)
+    files, feedback_files = found[INCOMING].files, found[FEEDBACK].files
     beats = lake.all_heartbeats()
     with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside, _readable(lake.store):
         _view_records(connection, lake.store, files, ", ".join(_COLUMNS))
@@ -252,7 +254,8 @@ def _readable(store: Store) -> Generator[None]:
 def _view_records(connection: duckdb.DuckDBPyConnection, store: Store, files: Mapping[str, int], columns: str) -> None:
     if files:
         store.attach(connection)
-        connection.read_parquet([store.address(name) for name in files]).project(columns).create_view("records")
+        addresses = [store.address(name) for name in files]
+        connection.read_parquet(addresses, hive_partitioning=False).project(columns).create_view("records")
     else:
         made = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
         connection.execute(f"CREATE TABLE records ({made})")

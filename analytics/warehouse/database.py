@@ -4,10 +4,11 @@ Each question gets a connection of its own, so that two threads never share one,
 the files that lie in the lake at that moment. Nothing is kept, nothing is written. It is no sandbox: the questions are
 ours.
 
-    requests    one row a request, as `docs/lake.md` says; of rows with one `request_id` the settled one counts
+    requests    one row a request, as `docs/lake.md` says, wherever it lies: `analytics/lake/once.py`
     feedback    one row a piece of feedback, as it was received, not judged
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
+    verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Timer
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 
-from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS, quoted
-from analytics.lake.layout import FEEDBACK, INCOMING
-from analytics.lake.store import reason_of
+from analytics.lake.contents import contents
+from analytics.lake.once import KINDS, view_once
+from analytics.lake.store import Store, reason_of
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-_DERIVED = {"judged": "feedback", "ratings": "ratings"}
+_DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts"}
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
 _AT_ONCE = 2
@@ -43,17 +44,10 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
 }
-_VIEW = """
-CREATE TEMP VIEW {name} AS
-WITH
-    written AS NOT MATERIALIZED ({rows}),
-    doubled AS (SELECT {key} FROM written GROUP BY {key} HAVING count(*) > 1)
-SELECT written.* FROM written ANTI JOIN doubled USING ({key})
-UNION ALL BY NAME
-SELECT written.* FROM written SEMI JOIN doubled USING ({key})
-QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1
-"""
-"""Each key once. Doubles are rare: only they are sorted, sorting all would take twice the time and the memory."""
+
+
+_LEFT_AS_WRITTEN = "join_order,build_side_probe_side"
+"""A join keeps its right side in memory: ours is the smaller one; behind conditions an optimizer guesses wrong."""
 
 
 class WarehouseError(RuntimeError):
@@ -72,27 +66,16 @@ class UnreadableLakeError(WarehouseError):
     """A file of the lake cannot be read, or is none of ours."""
 
 
-class Files(Protocol):
-    """Where a lake's files lie."""
-
-    def pattern(self, folder: str) -> str | None:
-        """Return the glob, as DuckDB reads it, of the Parquet files of a folder; None if there is not one file."""
-        ...
-
-    def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Let a connection read such globs."""
-        ...
-
-
 class Warehouse:
     """Answers questions about one lake; threads may ask at once, `_AT_ONCE` are answered. Close it in the end."""
 
-    def __init__(self, files: Files, *, limit_s: float = LIMIT_S) -> None:
-        self._files = files
+    def __init__(self, lake: Store, *, limit_s: float = LIMIT_S) -> None:
+        self._lake = lake
         self._limit_s = limit_s
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
-        files.attach(self._database)
+        lake.attach(self._database)
+        self._database.execute(f"SET disabled_optimizers = '{_LEFT_AS_WRITTEN}'")
         self._database.execute("SET lock_configuration = true")
 
     def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
@@ -118,8 +101,8 @@ class Warehouse:
             raise QuestionLimitError(message)
         try:
             with self._database.cursor() as connection, self._bounded(connection):
-                self._view(connection, "requests", INCOMING, COLUMNS, "request_id", "outcome = 'interrupted', worker")
-                self._view(connection, "feedback", FEEDBACK, FEEDBACK_COLUMNS, "feedback_id", "received_at")
+                for folder, found in contents(self._lake).items():
+                    view_once(connection, self._lake, KINDS[folder], parts=found.parts, loose=sorted(found.loose))
                 for name, question in _DERIVED.items():
                     connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
                 yield connection
@@ -154,21 +137,6 @@ class Warehouse:
             raise UnreadableLakeError(message) from error
         finally:
             alarm.cancel()
-
-    def _view(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        name: str,
-        folder: str,
-        columns: Mapping[str, str],
-        key: str,
-        order: str,
-    ) -> None:
-        rows = "SELECT " + ", ".join(f"NULL::{kind} AS {column}" for column, kind in columns.items()) + " LIMIT 0"
-        pattern = self._files.pattern(folder)
-        if pattern is not None:
-            rows = f"({rows}) UNION ALL BY NAME SELECT * FROM read_parquet({quoted(pattern)}, union_by_name = true)"  # noqa: S608 - the path is quoted
-        connection.execute(_VIEW.format(name=name, rows=rows, key=key, order=order))
 
 
 def _question(name: str) -> str:

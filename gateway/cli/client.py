@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -27,6 +27,8 @@ FIRST_KEYS_FILE = "first-keys"
 _TIMEOUT_S = 10.0
 _REPORT_TIMEOUT_S = 60.0
 """A report may wait for others, and is broken off by the console itself."""
+_QUERY_TIMEOUT_S = 900.0
+"""So may a query, which may also wait for a copy of a large lake."""
 _View = TypeVar("_View")
 
 
@@ -67,6 +69,14 @@ class Console(Protocol):
 
     def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
         """Return a rollout's head-to-head table; `asked`: `generation`, `step`, `endpoint`, `since`, `until`."""
+        ...
+
+    def ask(self, query: str, parameters: Mapping[str, Any], form: str, query_id: str) -> bytes:
+        """Return the answer to one SELECT as `json` (an `AnswerView`), `csv` or `parquet`."""
+        ...
+
+    def cancel_query(self, query_id: str) -> None:
+        """End a query that runs, or has ended."""
         ...
 
     def list_keys(self) -> list[KeyView]:
@@ -132,6 +142,16 @@ class HttpConsole:
         query = dict(asked) if name is None else {"rollout": name, **asked}
         return self._ask("GET", "reports/compare", Comparison, query=query, timeout_s=_REPORT_TIMEOUT_S)
 
+    def ask(self, query: str, parameters: Mapping[str, Any], form: str, query_id: str) -> bytes:
+        """Return the answer to one SELECT."""
+        body = {"query": query, "parameters": dict(parameters), "id": query_id}
+        return self._answer("POST", "sql", body, {"format": form}, _QUERY_TIMEOUT_S).content
+
+    def cancel_query(self, query_id: str) -> None:
+        """End a query; one that has ended is no error."""
+        with suppress(Abort):
+            self._answer("DELETE", f"sql/{query_id}", None, None, _TIMEOUT_S)
+
     def list_keys(self) -> list[KeyView]:
         """Return every key."""
         return self._ask("GET", "keys", list[KeyView])
@@ -153,6 +173,16 @@ class HttpConsole:
         query: dict[str, str] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> _View:
+        answer = self._answer(method, path, body, query, timeout_s)
+        try:
+            return msgspec.json.decode(answer.content, type=shape)
+        except msgspec.MsgspecError as error:
+            message = f"what answers at {self._client.base_url} is no Turnout console of this version: {error}"
+            raise Abort(message) from error
+
+    def _answer(
+        self, method: str, path: str, body: Any, query: dict[str, str] | None, timeout_s: float
+    ) -> httpx.Response:
         url = self._client.base_url
         try:
             answer = self._client.request(method, f"api/v1/{path}", json=body, params=query, timeout=timeout_s)
@@ -167,11 +197,7 @@ class HttpConsole:
             raise Abort(message) from error
         if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             raise Abort(_refusal(answer))
-        try:
-            return msgspec.json.decode(answer.content, type=shape)
-        except msgspec.MsgspecError as error:
-            message = f"what answers at {url} is no Turnout console of this version: {error}"
-            raise Abort(message) from error
+        return answer
 
 
 @contextmanager

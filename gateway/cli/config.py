@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gateway.cli.table import write_json
+from gateway.serve.fleet import Part, load_for
+from gateway.settings.built_in import NoBaseError, built_in
 from gateway.settings.environment import config_path, process_environment
 from gateway.settings.lake_access import missing_package
 from gateway.settings.load import load_checked
-from gateway.settings.problem import Problem, SettingsError, warning_at
+from gateway.settings.problem import Problem, SettingsError, error_at, warning_at
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import SecretError, resolve
 
+_NO_BASE = "without Redis, a copy of its own and the lake, this gateway would not be ready"
 _COUNTED = ("upstreams", "models", "rollouts", "applications")
 
 
@@ -29,6 +32,12 @@ def add_parser(commands: Any) -> None:
         description="Judge a configuration file whole. Exit code: 0 good (warnings allowed), 1 not usable, 2 usage.",
     )
     check.add_argument("file", nargs="?", type=Path, help="default: $TURNOUT_CONFIG, else turnout.toml")
+    check.add_argument(
+        "--role",
+        choices=get_args(Part),
+        default="all",
+        help="judge it for this part of a fleet; default: all",
+    )
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=run_check)
 
@@ -37,21 +46,37 @@ def run_check(arguments: argparse.Namespace) -> int:
     """Print the verdict and return the exit code."""
     environment = process_environment()
     file: Path = arguments.file if arguments.file is not None else config_path(environment)
-    configuration, problems = _judge(file, environment)
+    configuration, problems = _judge(file, arguments.role, environment)
+    counts = _counts(configuration) if configuration is not None and arguments.role != "gateway" else None
     if arguments.json:
-        _write_json(file, configuration, problems)
+        write_json({"file": str(file), "ok": configuration is not None, "problems": problems, "counts": counts})
     else:
-        _write_lines(file, configuration, problems)
+        _write_lines(file, problems, counts, is_good=configuration is not None)
     return 1 if configuration is None else 0
 
 
-def _judge(file: Path, environment: Mapping[str, str]) -> tuple[Configuration | None, tuple[Problem, ...]]:
+def _judge(file: Path, role: Part, environment: Mapping[str, str]) -> tuple[Configuration | None, tuple[Problem, ...]]:
     set_names = {name for name, value in environment.items() if value}
     try:
-        configuration, warnings = load_checked(file, set_names)
+        configuration, warnings = load_for(role, file, set_names)
     except SettingsError as error:
         return None, error.problems
-    return configuration, (*warnings, *_unusable(configuration, environment))
+    if role != "all" and configuration.redis.url is None:
+        message = f'is missing; --role {role} works through Redis: write [redis] with url = "redis://HOST:6379"'
+        return None, (*warnings, error_at(("redis", "url"), message))
+    alone = _alone(file) if role == "gateway" else ()
+    return configuration, (*warnings, *_unusable(configuration, environment), *alone)
+
+
+def _alone(file: Path) -> Iterator[Problem]:
+    """Yield why a gateway could not serve base by this file while nobody tells it what is in force."""
+    try:
+        built_in(load_checked(file, None)[0], 0)
+    except SettingsError as error:
+        first = next(problem for problem in error.problems if problem.severity == "error")
+        yield Problem(severity="warning", path="", message=f"{_NO_BASE}: {first}")
+    except NoBaseError as error:
+        yield Problem(severity="warning", path="", message=f"{_NO_BASE}: {error}")
 
 
 def _unusable(configuration: Configuration, environment: Mapping[str, str]) -> Iterator[Problem]:
@@ -67,17 +92,13 @@ def _unusable(configuration: Configuration, environment: Mapping[str, str]) -> I
             yield warning_at(keys, str(error))
 
 
-def _write_lines(file: Path, configuration: Configuration | None, problems: tuple[Problem, ...]) -> None:
+def _write_lines(file: Path, problems: Sequence[Problem], counts: Mapping[str, int] | None, *, is_good: bool) -> None:
     for problem in problems:
         sys.stdout.write(f"{file}: {problem}\n")
-    if configuration is not None:
-        counts = ", ".join(_counted(name, count) for name, count in _counts(configuration).items())
-        sys.stdout.write(f"{file}: ok: {counts}\n")
-
-
-def _write_json(file: Path, configuration: Configuration | None, problems: tuple[Problem, ...]) -> None:
-    counts = _counts(configuration) if configuration is not None else None
-    write_json({"file": str(file), "ok": configuration is not None, "problems": problems, "counts": counts})
+    if counts is not None:
+        sys.stdout.write(f"{file}: ok: {', '.join(_counted(name, count) for name, count in counts.items())}\n")
+    elif is_good:
+        sys.stdout.write(f"{file}: ok: what a gateway reads of it\n")
 
 
 def _counts(configuration: Configuration) -> dict[str, int]:

@@ -13,16 +13,19 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
 from gateway.console.control import Control
+from gateway.console.queries import COPIES, Asker, Queries, Question, body, known_format
 from gateway.console.reports import Reports
 from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
+from gateway.settings.schema import Sql
 from gateway.settings.secrets import SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
 from rollout.stores.ledger import LOCK_FILE, LedgerError
@@ -33,9 +36,10 @@ from rollout.stores.sqlite import open_ledger
 class DirectConsole:
     """A `Console` on files."""
 
-    def __init__(self, control: Control, reports: Reports, actor: str) -> None:
+    def __init__(self, control: Control, reports: Reports, queries: Queries, actor: str) -> None:
         self._control = control
         self._reports = reports
+        self._queries = queries
         self._actor = actor
 
     def list_rollouts(self) -> list[RolloutView]:
@@ -76,6 +80,16 @@ class DirectConsole:
         since, until = asked.get("since"), asked.get("until")
         return self._reports.compare(name, **numbers, endpoint=asked.get("endpoint"), since=since, until=until)
 
+    def ask(self, query: str, parameters: Mapping[str, Any], form: str, query_id: str) -> bytes:
+        """Return the answer to one SELECT."""
+        asker = Asker(key="", name=self._actor, role="ops")
+        question = Question(query=query, parameters=parameters, id=query_id)
+        with self._queries.registered(query_id, asker) as cancellation:
+            return body(self._queries.answer(question, known_format(form), asker, cancellation), known_format(form))
+
+    def cancel_query(self, query_id: str) -> None:
+        """Do nothing: it ended with the wait for it."""
+
     def list_keys(self) -> list[KeyView]:
         """Return every key."""
         return self._control.keys.list_keys()
@@ -111,8 +125,9 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
             raise Abort(message)
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
-        with closing(Reports(control, find_lake(lake, directory, environment))) as reports:
-            yield DirectConsole(control, reports, f"{_person()} (direct)")
+        place = find_lake(lake, directory, environment)
+        with closing(Reports(control, place)) as reports, closing(Queries(Sql(), place, directory / COPIES)) as queries:
+            yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error
     finally:

@@ -1,4 +1,4 @@
-"""`turnout lake verify`: count what the lake holds, where its files lie. No process needs to run; all may."""
+"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
-from gateway.cli.lakes import HELP, open_lake
+from gateway.cli.lakes import HELP, find_lake, open_lake
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add `lake` with its one action."""
+    """Add `lake` with its actions."""
     command: argparse.ArgumentParser = commands.add_parser("lake", help="look after the lake's files")
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     verify = actions.add_parser(
@@ -26,10 +27,17 @@ def add_parser(commands: Any) -> None:
         help="count records, gaps and duplicates",
         description="Count records, gaps and duplicates. Exit code: 0 every request is there once, 1 not so, 2 usage.",
     )
-    verify.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
-    verify.add_argument("--lake", help=HELP)
-    verify.add_argument("--json", action="store_true", help="print one JSON object")
     verify.set_defaults(run=run_verify)
+    compact = actions.add_parser(
+        "compact",
+        help="merge small files into large ones by day",
+        description="Merge the shipper's small files into large ones by day. Exit code: 0 done, 1 failed, 2 usage.",
+    )
+    compact.set_defaults(run=run_compact)
+    for action in (verify, compact):
+        action.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
+        action.add_argument("--lake", help=HELP)
+        action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
@@ -48,6 +56,26 @@ def run_verify(arguments: argparse.Namespace) -> int:
     else:
         _write_tables(found)
     return 0 if found.sound else 1
+
+
+def run_compact(arguments: argparse.Namespace) -> int:
+    """Compact the lake and say what was done."""
+    from analytics.lake.compact import CompactionRunningError, compact  # noqa: PLC0415 - see above
+    from analytics.lake.verify import NoLakeError  # noqa: PLC0415 - see above
+
+    environment = process_environment()
+    state: Path = arguments.state_dir or state_dir(environment)
+    place = find_lake(arguments.lake, state, environment)
+    try:
+        done = compact(place, state)
+    except (CompactionRunningError, MissingPackageError, NoLakeError, OSError) as error:
+        raise Abort(str(error)) from error
+    if arguments.json:
+        write_json(done)
+    else:
+        facts = (("rows written", done.rows), ("files written", done.files), ("files replaced", done.replaced))
+        write_table(("lake", "compacted"), [*facts, ("files removed that were replaced before", done.removed)])
+    return 0
 
 
 def _write_tables(found: Verification) -> None:

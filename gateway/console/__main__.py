@@ -19,7 +19,7 @@ from gateway.errors import ApiError
 from gateway.settings.environment import process_environment
 from gateway.settings.logs import configure
 from gateway.settings.problem import SettingsError
-from gateway.settings.schema import Redis
+from gateway.settings.schema import Redis, Sql
 from gateway.settings.secrets import SecretError
 from gateway.settings.signals import end_cleanly
 from rollout.stores.ledger import LedgerError
@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--lake", help="where reports read; default: lake in the state directory")
+    parser.add_argument("--sql", default="{}", help="the [sql] table as JSON")
     parser.add_argument("--redis", help="the [redis] table as JSON, of a console that publishes to a fleet")
     arguments = parser.parse_args()
     configure("console")
@@ -56,7 +57,8 @@ def _served(
     try:
         lake = Place(url=arguments.lake) if arguments.lake else None
         redis = msgspec.json.decode(arguments.redis, type=Redis) if arguments.redis is not None else None
-        run(listener, arguments.state_dir, arguments.config, environment, lake=lake, redis=redis)
+        sql = msgspec.json.decode(arguments.sql, type=Sql)
+        run(listener, arguments.state_dir, arguments.config, environment, lake=lake, redis=redis, sql=sql)
     except ApiError as error:
         return error
     except LedgerError as error:

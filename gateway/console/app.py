@@ -15,9 +15,10 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gateway.console.api import keys, reports, rollouts, state
+from gateway.console.api import keys, reports, rollouts, sql, state
 from gateway.console.auth import guard, permits
 from gateway.console.control import Control
+from gateway.console.queries import Queries
 from gateway.console.reports import Reports
 from gateway.errors import ApiError, BadRequestError
 from rollout.keys import ROLES
@@ -30,9 +31,33 @@ _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _CODES = {404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
 
-def create_app(control: Control, answers: Reports, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
-    """Return the application; whoever made `control` and `answers` closes them."""
-    api = Router(
+def create_app(control: Control, answers: Reports, asked: Queries, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """Return the application; whoever made `control`, `answers` and `asked` closes them."""
+    return Litestar(
+        route_handlers=[_api(), state.healthz],
+        lifespan=list(lifespan),
+        guards=[guard(control.keys)],
+        dependencies={
+            "control": Provide(lambda: control, sync_to_thread=False),
+            "reports": Provide(lambda: answers, sync_to_thread=False),
+            "queries": Provide(lambda: asked, sync_to_thread=False),
+        },
+        exception_handlers={
+            ApiError: _refused,
+            HTTPException: _refused_by_litestar,
+            RecursionError: _too_deep,
+            UnicodeDecodeError: _no_text,
+            Exception: _failed,
+        },
+        openapi_config=_openapi(),
+        request_max_body_size=_MAX_BODY_BYTES,
+        response_headers=[ResponseHeader(name=name, value=value) for name, value in _HEADERS.items()],
+        logging_config=None,
+    )
+
+
+def _api() -> Router:
+    return Router(
         "/api/v1",
         route_handlers=[
             rollouts.list_rollouts,
@@ -46,29 +71,11 @@ def create_app(control: Control, answers: Reports, *, lifespan: Sequence[Lifespa
             keys.create_key,
             keys.revoke_key,
             reports.compare_arms,
+            sql.ask,
+            sql.cancel,
             state.audit,
             state.status,
         ],
-    )
-    return Litestar(
-        route_handlers=[api, state.healthz],
-        lifespan=list(lifespan),
-        guards=[guard(control.keys)],
-        dependencies={
-            "control": Provide(lambda: control, sync_to_thread=False),
-            "reports": Provide(lambda: answers, sync_to_thread=False),
-        },
-        exception_handlers={
-            ApiError: _refused,
-            HTTPException: _refused_by_litestar,
-            RecursionError: _too_deep,
-            UnicodeDecodeError: _no_text,
-            Exception: _failed,
-        },
-        openapi_config=_openapi(),
-        request_max_body_size=_MAX_BODY_BYTES,
-        response_headers=[ResponseHeader(name=name, value=value) for name, value in _HEADERS.items()],
-        logging_config=None,
     )
 
 

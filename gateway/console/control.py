@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from analytics.record import Arm
 from gateway.console.errors import answered
+from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
@@ -39,7 +40,8 @@ class Control:
     """The ledger, the definitions and the secrets of one installation; may be called from any thread.
 
     `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base. `refused`
-    is what was wrong with the configuration file at the last look, as long as an older one is in force.
+    is what was wrong with the configuration file at the last look, as long as an older one is in force; `hosts` knows
+    the workers of a fleet's gateways.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Control:
         self._workers = workers
         self._killed = killed
         self.refused: Sequence[str] = ()
+        self.hosts: OtherHosts = Alone()
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
 
@@ -84,7 +87,7 @@ class Control:
     def list_rollouts(self, *, with_salt: bool = False) -> list[RolloutView]:
         """Return the configured rollouts in the file's order, each with what an operator should be warned of."""
         state = self._state()
-        warnings = self._warnings(self._workers(), _order(state))
+        warnings = self._warnings(self._everyone(), _order(state))
         views = [self._view(state, name, with_salt=with_salt) for name in _live_names(state, self._publication)]
         return [replace(view, warnings=warnings) for view in views]
 
@@ -92,7 +95,7 @@ class Control:
         """Return one rollout with the workers that decide by it, and what an operator should be warned of."""
         state = self._state()
         view = self._view(state, self._resolved(state, name), with_salt=with_salt)
-        workers = tuple(self._workers())
+        workers = self._everyone()
         return replace(view, workers=workers, warnings=self._warnings(workers, view.snapshot))
 
     def set_percent(
@@ -158,7 +161,7 @@ class Control:
         state = self._state()
         with answered():
             compiled = self._publication.compiled()
-        workers, order = tuple(self._workers()), _order(state)
+        workers, order = self._everyone(), _order(state)
         return StatusView(
             snapshot=order,
             compiled_at=compiled.compiled_at if compiled is not None else None,
@@ -167,8 +170,20 @@ class Control:
             warnings=self._warnings(workers, order),
         )
 
+    def _everyone(self) -> tuple[WorkerView, ...]:
+        return (*self._workers(), *self.hosts.workers())
+
     def _warnings(self, workers: Sequence[WorkerView], snapshot: str) -> tuple[str, ...]:
-        return tuple(warnings_for(workers, snapshot, killed=self._killed(), refused=self.refused))
+        compiled = self._publication.compiled() if any(one.told_at is not None for one in workers) else None
+        said = warnings_for(
+            workers,
+            snapshot,
+            killed=self._killed(),
+            refused=self.refused,
+            silent=self.hosts.silent(),
+            compiled_at=compiled.compiled_at if compiled is not None else None,
+        )
+        return tuple(said)
 
     def _state(self) -> State:
         with answered():

@@ -1,4 +1,4 @@
-"""The ledger's newest snapshot on its way to a fleet: into Redis, and as a copy into the lake.
+"""The ledger's newest snapshot on its way to a fleet, into Redis; its copy goes into the lake by `lake_copy`.
 
 The law: the ledger is the truth. What Redis holds is replaced by what the ledger says, within a second after a flush, a
 failover or a foreign hand; but never by something older than what workers may have seen. That happens when the ledger
@@ -16,18 +16,24 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+from analytics.lake.place import Place
+from gateway.console.hosts import Hosts
 from gateway.console.installation import Installation, master_keys
+from gateway.console.lake_copy import Copying, lake_copy
 from gateway.settings.access import redis_access
-from gateway.settings.last_good import LAKE_FOLDER, LastGood
+from gateway.settings.last_good import LastGood
 from gateway.settings.schema import Redis
 from gateway.settings.snapshot import BadSnapshotError, Snapshot, unseal
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
 from rollout.stores.redis import RedisSnapshotStore
 
-TICK_S = 0.05
+TICK_S = 0.02
 CHECK_S = 1.0
+_LAST_S = 3.0
+"""How long the end waits for a call of a lake that hangs."""
 FLEET_COPY = "fleet"
 """Under this name a starting console keeps, beside its workers' copies, what its fleet has seen last."""
 
@@ -44,14 +50,12 @@ class Distribution:
         self,
         ledger: SnapshotSource,
         store: RedisSnapshotStore,
-        copy: LastGood | None,
         open_seal: Callable[[bytes], Snapshot],
         raise_epoch: Callable[[Snapshot], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._store = store
-        self._copy = copy
         self._unseal = open_seal
         self._raise_epoch = raise_epoch
         self._clock = clock
@@ -66,7 +70,6 @@ class Distribution:
         try:
             if (sealed := self._ledger.poll()) is not None:
                 self._present, self._check_at = sealed, 0.0
-                self._leave_copy(sealed)
             if self._present is not None and self._clock() >= self._check_at:
                 self._check_at = self._clock() + CHECK_S
                 self._bring(self._present)
@@ -121,16 +124,6 @@ class Distribution:
         _log.error("the ledger is older than what the fleet has seen; its epoch is raised", extra={"seen": label})
         self._raise_epoch(later)
 
-    def _leave_copy(self, sealed: bytes) -> None:
-        if self._copy is None:
-            return
-        try:
-            self._copy.keep(sealed)
-        except OSError as error:
-            self._note("no copy of the snapshot in the lake", str(error))
-        else:
-            self._note("no copy of the snapshot in the lake", None)
-
     def _note(self, event: str, trouble: str | None) -> None:
         """Say once what is wrong."""
         if trouble is None:
@@ -140,21 +133,16 @@ class Distribution:
             _log.error(event, extra={"reason": trouble})
 
 
-def lake_copy(lake: Path, open_seal: Callable[[bytes], Snapshot]) -> LastGood:
-    """Return the copy in a fleet's lake; its folder is made."""
-    (lake / LAKE_FOLDER).mkdir(parents=True, exist_ok=True)
-    return LastGood(lake / LAKE_FOLDER, "console", open_seal)
-
-
 def remember_fleet(
-    run: Path, store: RedisSnapshotStore, copy: LastGood | None, open_seal: Callable[[bytes], Snapshot]
+    run: Path, store: RedisSnapshotStore, left: Path | None, open_seal: Callable[[bytes], Snapshot]
 ) -> None:
     """Keep what the fleet has seen last where a console that opens its installation looks for it.
 
-    So a ledger that was lost, or put back from an old copy, is noticed before the first change.
+    So a ledger that was lost, or put back from an old copy, is noticed before the first change. `left` is the directory
+    in which the copy of the lake lies, or was brought to.
     """
     found: list[tuple[Snapshot, bytes]] = []
-    for read in (store.held, *([copy.newest_sealed] if copy is not None else [])):
+    for read in (store.held, *([LastGood(left, "console", open_seal).newest_sealed] if left is not None else [])):
         try:
             if (sealed := read()) is not None:
                 found.append((open_seal(sealed), sealed))
@@ -166,11 +154,18 @@ def remember_fleet(
         LastGood(run, FLEET_COPY, open_seal).keep(newest)
 
 
+class _Task(Protocol):
+    """What a thread of the console does until told to stop."""
+
+    def run(self, stop: threading.Event) -> None: ...
+    def close(self) -> None: ...
+
+
 @contextmanager
 def publishing(
-    installation: Installation, state_dir: Path, lake: Path | None, redis: Redis, environment: Mapping[str, str]
+    installation: Installation, state_dir: Path, lake: Place, redis: Redis, environment: Mapping[str, str]
 ) -> Generator[None]:
-    """Publish every snapshot of an installation's ledger until the block ends; `lake` is where a copy is left.
+    """Publish every snapshot of an installation's ledger, and leave a copy in the lake, until the block ends.
 
     A console that is not the ledger's writer publishes nothing.
 
@@ -182,19 +177,25 @@ def publishing(
         yield
         return
     unsealed = partial(unseal, signing_key=master_keys(state_dir, environment, create=False).snapshot)
-    distribution = Distribution(
-        SnapshotReader(state_dir / LEDGER_FILE),
-        RedisSnapshotStore(redis_access(redis, environment)),
-        lake_copy(lake, unsealed) if lake is not None else None,
-        unsealed,
-        installation.control.start,
-    )
+    hosts = Hosts(lake)
+    ledger, raise_epoch = state_dir / LEDGER_FILE, installation.control.start
+    tasks: dict[str, _Task] = {
+        "publish-snapshots": Distribution(
+            SnapshotReader(ledger), RedisSnapshotStore(redis_access(redis, environment)), unsealed, raise_epoch
+        ),
+        "copy-snapshots": Copying(SnapshotReader(ledger), lake_copy(lake, unsealed), unsealed, raise_epoch),
+        "read-hosts": hosts,
+    }
+    installation.control.hosts = hosts
     stop = threading.Event()
-    thread = threading.Thread(target=distribution.run, args=(stop,), name="publish-snapshots", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=task.run, args=(stop,), name=name, daemon=True) for name, task in tasks.items()]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
-        distribution.close()
+        for thread, task in zip(threads, tasks.values(), strict=True):
+            thread.join(_LAST_S)
+            if not thread.is_alive():
+                task.close()

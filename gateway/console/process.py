@@ -17,13 +17,14 @@ from analytics.lake.place import Place
 from gateway.console.app import create_app
 from gateway.console.distribution import publishing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
+from gateway.console.queries import COPIES, Queries, warn_of_missing_walls
 from gateway.console.reports import Reports
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
 from gateway.settings.load import files_beside, load_checked
 from gateway.settings.logs import set_level
 from gateway.settings.problem import Problem, SettingsError
-from gateway.settings.schema import Configuration, Redis
+from gateway.settings.schema import Configuration, Redis, Sql
 from gateway.settings.secrets import SecretError
 from rollout.stores.ledger import LedgerError
 
@@ -43,10 +44,9 @@ def run(
     *,
     lake: Place | None = None,
     redis: Redis | None = None,
+    sql: Sql = Sql(),  # noqa: B008 - a frozen struct
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `lake` is where reports read, by default in the state directory.
-
-    With `redis` every snapshot goes to a fleet.
+    """Serve until SIGTERM or SIGINT; with `redis` every snapshot goes to a fleet.
 
     A configuration that is wrong at the start does not keep operators from rolling back: the console works with what
     was published last until the file is mended.
@@ -60,20 +60,27 @@ def run(
     set_level(in_force.logs.level)
     installation = open_installation(state_dir, in_force, environment)
     place = lake or Place(url=str(state_dir / "lake"))
-    reports = Reports(installation.control, place)
+    reports, queries = Reports(installation.control, place), _queries(sql, place, state_dir, installation)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
         elif definitions is not None:
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
-        app = create_app(installation.control, reports, lifespan=[watching])
-        published = publishing(installation, state_dir, place.directory, redis, environment) if redis else nullcontext()
+        app = create_app(installation.control, reports, queries, lifespan=[watching])
+        published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
     finally:
+        queries.close()
         reports.close()
         installation.close()
+
+
+def _queries(sql: Sql, lake: Place, state_dir: Path, installation: Installation) -> Queries:
+    """Return the analysts' queries; a console beside the ledger's writer has copies of its own."""
+    warn_of_missing_walls()
+    return Queries(sql, lake, state_dir / (f"{COPIES}-second" if installation.ledger.read_only else COPIES))
 
 
 def _server(app: Litestar) -> uvicorn.Server:

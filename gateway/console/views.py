@@ -20,7 +20,8 @@ class WorkerView(_View, frozen=True):
     """One worker as its status page shows it; `snapshot` reads `epoch.version`.
 
     `lost` counts frames that its journal will never hold. `ended_page` is the page's file when the worker is gone: such
-    a worker is shown for the trouble of its journal alone.
+    a worker is shown for the trouble of its journal alone. `told_at` is when a worker's host told this, if that is
+    another host than the console's; its name then is `HOST/WORKER`.
     """
 
     worker: str
@@ -31,6 +32,7 @@ class WorkerView(_View, frozen=True):
     lost: int = 0
     journal_trouble: Trouble = "none"
     ended_page: str | None = None
+    told_at: int | None = None
 
 
 class RolloutView(_View, frozen=True):
@@ -118,3 +120,21 @@ class StatusView(_View, frozen=True):
     read_only: bool
     workers: tuple[WorkerView, ...]
     warnings: tuple[str, ...]
+
+
+class ColumnView(_View, frozen=True):
+    """A column of an analyst's answer: its name, and its type in DuckDB's words."""
+
+    name: str
+    type: str
+
+
+class AnswerView(_View, frozen=True):
+    """An analyst's answer; `as_of` is when the copy was made that was asked. `landlock` is 0 where there is none."""
+
+    as_of: int
+    columns: tuple[ColumnView, ...]
+    rows: list[list[Any]]
+    row_count: int
+    landlock: int
+    empty_network: bool

@@ -7,12 +7,24 @@ from collections.abc import Iterator, Sequence
 from gateway.console.views import WorkerView
 
 _ANONYMOUS_SHARE = 0.5
+_ON_ITS_WAY_US = 10_000_000
+"""What another host told so soon after a change may have been true when it was told; clocks differ a little too."""
 
 
 def warnings_for(
-    workers: Sequence[WorkerView], snapshot: str, *, killed: bool, refused: Sequence[str] = ()
+    workers: Sequence[WorkerView],
+    snapshot: str,
+    *,
+    killed: bool,
+    refused: Sequence[str] = (),
+    silent: Sequence[str] = (),
+    compiled_at: int | None = None,
 ) -> Iterator[str]:
-    """Yield every warning; `refused` are the problems of a configuration file that was not taken up."""
+    """Yield every warning.
+
+    `refused` are the problems of a configuration file that was not taken up; `silent` are sentences about other hosts;
+    `compiled_at` (microseconds) is when there came to be this snapshot.
+    """
     if killed:
         yield "a force-base file lies in the state directory: every user gets base until it is removed"
     if refused:
@@ -20,10 +32,16 @@ def warnings_for(
         yield f"the configuration file was refused and the last good one stays in force: {refused[0]}{more}"
     living = [worker for worker in workers if worker.ended_page is None]
     yield from _journals(workers)
-    late = [worker.worker for worker in living if worker.snapshot != snapshot]
+    late = [one.worker for one in living if one.snapshot != snapshot and not _may_know(one, compiled_at)]
     if late:
         yield f"worker {', '.join(late)} does not decide by snapshot {snapshot} yet"
+    yield from silent
     yield from _anonymous(living)
+
+
+def _may_know(worker: WorkerView, compiled_at: int | None) -> bool:
+    """Tell whether a worker of another host may decide by a snapshot of which its host has had no time to tell."""
+    return worker.told_at is not None and compiled_at is not None and worker.told_at < compiled_at + _ON_ITS_WAY_US
 
 
 def _journals(workers: Sequence[WorkerView]) -> Iterator[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from analytics.journal.status import TROUBLES, Status, StatusError, read
+from analytics.journal.status import TROUBLES, Status, StatusError, is_alive, read
 from gateway.console.views import WorkerView
 
 STATUS_PATTERN = "*.status"
@@ -29,7 +28,7 @@ def _pages(directory: Path, pattern: str) -> Iterator[WorkerView]:
             status = read(path)
         except (OSError, StatusError):
             continue
-        has_ended = pattern == ENDED_PATTERN or not _lives(status.pid)
+        has_ended = pattern == ENDED_PATTERN or not is_alive(status)
         if not has_ended or status.lost or status.journal_trouble:
             yield _view(path, status, has_ended=has_ended)
 
@@ -45,13 +44,3 @@ def _view(path: Path, status: Status, *, has_ended: bool) -> WorkerView:
         journal_trouble=TROUBLES[status.journal_trouble],
         ended_page=str(path) if has_ended else None,
     )
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import get_args
 
 from analytics.record import Purpose
-from gateway.errors import BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
+from gateway.errors import BadRequestError, ForbiddenError, NotFoundError, ShedError, UnauthorizedError
 from gateway.proxy.snapshot import Caller, Decisions
 
 PURPOSE_HEADER = b"x-turnout-purpose"
@@ -32,7 +32,12 @@ def check_path(path: str) -> None:
 
 
 def admit(decisions: Decisions, headers: Mapping[bytes, bytes]) -> Caller:
-    """Return the application that calls; raises `UnauthorizedError` with the remedy."""
+    """Return the application that calls.
+
+    Raises:
+        UnauthorizedError: no key, or none that is known; the message has the remedy.
+        ShedError: it may be known to the console, from which nothing has been heard yet.
+    """
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     token = token.strip()
     if not token or scheme.lower() != "bearer":
@@ -42,6 +47,9 @@ def admit(decisions: Decisions, headers: Mapping[bytes, bytes]) -> Caller:
     if caller is None and "," in token:
         message = "More than one API key was sent; send the header 'authorization' once, with your application's key."
         raise UnauthorizedError(message)
+    if caller is None and decisions.awaits_keys(token):
+        message = "This gateway has not heard from its console yet and does not know the issued keys; try again."
+        raise ShedError(message, error_class="keys_unknown")
     if caller is None:
         message = (
             "The API key is no application's key that is known here, or it was revoked. "

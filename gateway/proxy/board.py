@@ -11,10 +11,13 @@ import hashlib
 import logging
 import mmap
 import os
+import select
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gateway.proxy.leased import LeasedSheet
 from gateway.proxy.limits import HELD, MOMENTARY, ROW_CELLS, Sheet
 
 FOLDER = "limits-1"
@@ -24,13 +27,18 @@ ROWS = 512
 _CELL_BYTES = 8
 _NAME_BYTES = 16
 _ROSTER = "roster"
+LESSEE = ROWS - 1
+"""The last row is no worker's: what the host leased of a fleet's limit."""
+_POKES = "pokes"
+_POKE, _POKES_AT_ONCE = b".", 65_536
+_LEASE_LOCK = "lease.lock"
 _SHEET_BYTES = ROWS * ROW_CELLS * _CELL_BYTES
 
 _log = logging.getLogger("turnout.proxy")
 
 
 class NoRowError(OSError):
-    """As many processes as there are rows share this host's limits."""
+    """As many processes as there are rows for workers share this host's limits."""
 
 
 class Board:
@@ -45,6 +53,7 @@ class Board:
         self._folder = folder
         self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._pages: dict[str, memoryview[int]] = {}
+        self._pokes: int | None = None
         self._roster = _mapped(folder / _ROSTER, (1 + ROWS) * _CELL_BYTES)
         with _one_at_a_time(folder):
             self.row, self._life = self._free_row()
@@ -54,14 +63,41 @@ class Board:
 
     def sheet(self, name: str) -> Sheet | None:
         """Return the sheet of the limit of this name; None when its file cannot be made, which is logged."""
-        digest = hashlib.blake2b(name.encode(), digest_size=_NAME_BYTES).hexdigest()
+        page = self._page_of(name)
+        return Sheet(page, self.row, self._roster) if page is not None else None
+
+    def leased(self, name: str) -> LeasedSheet | None:
+        """Return the sheet of a fleet's limit; None when its file cannot be made, which is logged."""
+        page = self._page_of(name)
+        return LeasedSheet(page, self.row, self._roster, LESSEE) if page is not None else None
+
+    def is_met(self, name: str) -> bool:
+        """Tell whether any worker of this host has met the limit of this name."""
+        return _file_name(name) in self._pages or (self._folder / _file_name(name)).exists()
+
+    def poke(self) -> None:
+        """Tell the host's lessee that more of some lease is wanted; it looks by itself twice a second."""
+        with suppress(OSError):
+            os.write(self._fifo(), _POKE)
+
+    def poked(self, within_s: float) -> None:
+        """Wait for a poke, or so long; the lessee's part."""
         try:
-            page = self._page(f"{digest}.limit")
-        except OSError as error:
-            reason = {"limit": name, "reason": str(error)}
-            _log.error("a limit is not shared: this worker keeps its part of it", extra=reason)
-            return None
-        return Sheet(page, self.row, self._roster)
+            fifo = self._fifo()
+        except OSError:
+            return time.sleep(within_s)
+        if select.select([fifo], [], [], within_s)[0]:
+            with suppress(BlockingIOError):
+                os.read(fifo, _POKES_AT_ONCE)
+        return None
+
+    def lessee(self) -> int | None:
+        """Become the host's lessee until the file that is returned is closed; None while another process is.
+
+        Raises:
+            OSError: the lock's file cannot be opened.
+        """
+        return _locked(self._folder / _LEASE_LOCK)
 
     def sweep(self) -> int:
         """Clear the rows of workers that are gone, and return how many slots that gave back.
@@ -81,6 +117,17 @@ class Board:
         self._roster[1 + self.row] = 0
         os.close(self._life)
         os.close(self._folder_fd)
+        if self._pokes is not None:
+            os.close(self._pokes)
+            self._pokes = None
+
+    def _fifo(self) -> int:
+        """Return the pipe that every worker of the host may write to and its lessee reads."""
+        if self._pokes is None:
+            with suppress(FileExistsError):
+                os.mkfifo(self._folder / _POKES, 0o600)
+            self._pokes = os.open(self._folder / _POKES, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        return self._pokes
 
     def _bury(self, row: int) -> int:
         # Neither a new file nor a new folder of that name: their locks say nothing of the worker that has the row here.
@@ -97,10 +144,10 @@ class Board:
         return freed
 
     def _free_row(self) -> tuple[int, int]:
-        for row in range(ROWS):
+        for row in range(LESSEE):
             if (life := _locked(self._folder / f"row-{row}")) is not None:
                 return row, life
-        message = f"all {ROWS} rows of {self._folder} are taken"
+        message = f"all {LESSEE} rows of {self._folder} are taken"
         raise NoRowError(message)
 
     def _clear(self, row: int) -> int:
@@ -113,10 +160,22 @@ class Board:
                 page[row * ROW_CELLS + cell] = 0
         return freed
 
+    def _page_of(self, name: str) -> memoryview[int] | None:
+        try:
+            return self._page(_file_name(name))
+        except OSError as error:
+            reason = {"limit": name, "reason": str(error)}
+            _log.error("a limit is not shared: this worker keeps its part of it", extra=reason)
+            return None
+
     def _page(self, name: str) -> memoryview[int]:
         if name not in self._pages:
             self._pages[name] = _mapped(self._folder / name, _SHEET_BYTES)
         return self._pages[name]
+
+
+def _file_name(limit: str) -> str:
+    return f"{hashlib.blake2b(limit.encode(), digest_size=_NAME_BYTES).hexdigest()}.limit"
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """How often a worker may send a request once more. Pure: the moment comes in as an argument, in monotonic seconds.
 
-Law: in any ten seconds, of the tries that came to nothing or are under way, no more than a fifth of the requests that
-came, or three for each second, whichever is more. So where everything fails, at most a fifth more is sent than callers
-sent; a try that brought an answer has cost nobody anything, and is given back.
+Law: in any ten seconds, the further tries that were not answered are no more than a fifth of the requests that came, or
+three for each second, whichever is more. So where everything fails, at most a fifth more is sent than the callers sent;
+and a base that answers may answer for a candidate every time, which sends nobody more than its callers did.
 """
 
 from __future__ import annotations
@@ -29,16 +29,14 @@ class Budget:
     def take(self, now: float) -> bool:
         """Spend one try more; False, and nothing spent, when there is none."""
         place = self._place(now)
-        if sum(self._again) >= max(SHARE * sum(self._asked), AT_LEAST_PER_S * WINDOW_S):
+        if sum(self._again) + 1 > max(SHARE * sum(self._asked), AT_LEAST_PER_S * WINDOW_S):
             return False
         self._again[place] += 1
         return True
 
-    def give_back(self, taken_at: float) -> None:
-        """Give back one try that brought an answer, by the moment at which it was taken."""
-        second = int(taken_at)
-        if self._second - second < WINDOW_S:
-            self._again[second % WINDOW_S] -= 1
+    def answered(self, now: float) -> None:
+        """Give back what a try cost that brought an answer; it counts for the ten seconds from its answer on."""
+        self._again[self._place(now)] -= 1
 
     def _place(self, now: float) -> int:
         """Return the present second's place, after emptying those that have passed unused."""

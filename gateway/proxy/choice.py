@@ -13,7 +13,7 @@ from gateway.proxy.exchange import Called
 from gateway.proxy.identity import User
 from gateway.proxy.snapshot import Deployment, Route, View
 from gateway.settings.schema import Exposed
-from rollout.assignment import Assignment, assign
+from rollout.assignment import UNDECIDED, Assignment, assign
 from rollout.flag import Flag, user_hash
 
 
@@ -72,7 +72,10 @@ def choose(view: View, route: Route, user: User) -> Choice:
     digest = user_hash(view.decisions.hash_key, user.key) if user.key is not None else None
     if route.flag is None or route.candidate is None:
         return Choice(deployment=route.base, user=user, digest=digest)
-    assignment = assign(route.flag, user.key, digest, fresh=view.fresh, killed=view.killed)
+    if view.source == "default" and not view.killed:
+        assignment = UNDECIDED
+    else:
+        assignment = assign(route.flag, user.key, digest, fresh=view.fresh, killed=view.killed)
     deployment = route.candidate if assignment.arm == "candidate" else route.base
     return Choice(deployment=deployment, user=user, digest=digest, flag=route.flag, assignment=assignment)
 

@@ -85,7 +85,7 @@ class Inference:
         caller = admitted(connection, view, entry)
         entry.tap = self._contents.tap(connection, caller, entry.request_id)
         if caller.is_limited:
-            self._throttle.count(caller, entry)
+            await self._throttle.allowances.count(caller, entry)
         if connection.repeated:
             check_repeated(caller, connection.repeated)
         exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))

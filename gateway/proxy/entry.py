@@ -16,9 +16,12 @@ from gateway.proxy.attempts import Failure
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
+from gateway.proxy.purse import Aside
 
 Ticket = asyncio.Future[None]
 """What a request waits for in line."""
+Held = Slots[Ticket] | Aside
+"""A part of a limit that a request has taken; it is given back once, when the request is recorded."""
 Clock = Callable[[], float]
 """Monotonic seconds."""
 
@@ -74,12 +77,12 @@ def new_request_id(now_us: int) -> str:
 
 
 class Entry:
-    """One request, from its head to its record; `held` are the slots that it has taken, `tap` keeps its content.
+    """One request, from its head to its record; `held` is what it has taken of limits, `tap` keeps its content.
 
-    `stands_in_at`: when base was asked in the candidate's place, on the budget for further tries.
+    `is_paid`: a further try of it was paid for.
     """
 
-    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "request_id", "stands_in_at", "tap")
+    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "is_paid", "request_id", "tap")
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
@@ -87,9 +90,9 @@ class Entry:
         self._tally = tally
         self._clock = clock
         self._total_s = 0.0
-        self.held: tuple[Slots[Ticket], ...] = ()
+        self.held: tuple[Held, ...] = ()
         self.tap: Tap | None = None
-        self.stands_in_at: float | None = None
+        self.is_paid = False
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())

@@ -91,7 +91,7 @@ class Feedbacks:
     async def _read(self, connection: Connection) -> tuple[Caller, Given]:
         view = self._holder.view
         caller = admit(view.decisions, connection.headers)
-        self._throttle.count_feedback(caller)
+        await self._throttle.allowances.count_feedback(caller)
         body = await connection.body(MAX_BODY_BYTES, self._throttle.room(view.decisions.snapshot.admission))
         if (now := self._holder.view) is not view:
             caller = admit(now.decisions, connection.headers)

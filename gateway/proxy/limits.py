@@ -23,7 +23,8 @@ MOMENTARY = (HELD, WAITING, ELDEST, BEAT)
 """What ends with its worker; what was spent stays spent."""
 STALE_NS = 100_000_000
 """A worker that did not look after its line for so long is stalled or gone, and no longer goes first."""
-_TRIES = 4
+TRIES = 4
+"""For the last place, of two that claim it in the same moment."""
 _MINUTE_NS = 60_000_000_000
 _SECOND_NS = 1e9
 
@@ -81,7 +82,7 @@ class Sheet:
 
     def claim(self, cell: int, mine: int, limit: int) -> bool:
         """Publish `mine + 1` there, unless all workers' values would be more than the limit with it."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if sum(self.column(cell)) >= limit:
                 return False
             self.write(cell, mine + 1)
@@ -98,11 +99,11 @@ class Slots(Generic[Ticket]):
     is seen by whoever calls `admit`. `now_ns` is the host's monotonic clock.
     """
 
-    __slots__ = ("_limit", "_line", "_sheet", "taken")
+    __slots__ = ("_limit", "_line", "sheet", "taken")
 
     def __init__(self, sheet: Sheet | None = None) -> None:
         self.taken = 0
-        self._sheet = sheet or Sheet.private()
+        self.sheet = sheet or Sheet.private()
         self._limit = 0
         self._line: dict[Ticket, int] = {}
 
@@ -113,19 +114,19 @@ class Slots(Generic[Ticket]):
 
     def take(self, limit: int, now_ns: int) -> bool:
         """Take a slot if one is free and nobody waits for it, here or at another worker."""
-        self._limit = self._sheet.part(limit)
-        if self._line or (any(self._sheet.column(WAITING)) and self._first_since(now_ns) is not None):
+        self._limit = self.sheet.part(limit)
+        if self._line or (any(self.sheet.column(WAITING)) and self._first_since(now_ns) is not None):
             return False
         return self._claim()
 
     def line_up(self, ticket: Ticket, room: int, now_ns: int) -> bool:
         """Wait in line, unless `room` others do so already."""
-        if not self._sheet.claim(WAITING, len(self._line), self._sheet.part(room)):
+        if not self.sheet.claim(WAITING, len(self._line), self.sheet.part(room)):
             return False
         self._line[ticket] = now_ns
         if len(self._line) == 1:
-            self._sheet.write(BEAT, now_ns)
-            self._sheet.write(ELDEST, now_ns)
+            self.sheet.write(BEAT, now_ns)
+            self.sheet.write(ELDEST, now_ns)
         return True
 
     def withdraw(self, ticket: Ticket) -> bool:
@@ -138,14 +139,14 @@ class Slots(Generic[Ticket]):
     def give_back(self, now_ns: int) -> list[Ticket]:
         """Give one slot back, and return those in line who have one now."""
         self.taken -= 1
-        self._sheet.write(HELD, self.taken)
+        self.sheet.write(HELD, self.taken)
         return self.admit(now_ns)
 
     def admit(self, now_ns: int) -> list[Ticket]:
         """Return those in line who have a slot now: as many as are free, unless another worker's have waited longer."""
         admitted: list[Ticket] = []
         if self._line:
-            self._sheet.write(BEAT, now_ns)
+            self.sheet.write(BEAT, now_ns)
         while self._line and self._is_first(now_ns) and self._claim():
             ticket = next(iter(self._line))
             self._leave(ticket)
@@ -153,15 +154,15 @@ class Slots(Generic[Ticket]):
         return admitted
 
     def _claim(self) -> bool:
-        if not self._sheet.claim(HELD, self.taken, self._limit):
+        if not self.sheet.claim(HELD, self.taken, self._limit):
             return False
         self.taken += 1
         return True
 
     def _leave(self, ticket: Ticket) -> None:
         del self._line[ticket]
-        self._sheet.write(ELDEST, next(iter(self._line.values()), 0))
-        self._sheet.write(WAITING, len(self._line))
+        self.sheet.write(ELDEST, next(iter(self._line.values()), 0))
+        self.sheet.write(WAITING, len(self._line))
 
     def _is_first(self, now_ns: int) -> bool:
         first_since = self._first_since(now_ns)
@@ -169,7 +170,7 @@ class Slots(Generic[Ticket]):
 
     def _first_since(self, now_ns: int) -> int | None:
         """Return since when the first of all waits, of all workers that look after their lines."""
-        beats = zip(self._sheet.column(ELDEST), self._sheet.column(BEAT), strict=False)
+        beats = zip(self.sheet.column(ELDEST), self.sheet.column(BEAT), strict=False)
         return min((eldest for eldest, beat in beats if eldest and abs(now_ns - beat) < STALE_NS), default=None)
 
 
@@ -182,30 +183,30 @@ class Bucket:
     may have spent (the generic cell rate algorithm, with one writer for each number).
     """
 
-    __slots__ = ("_floor", "_sheet", "_spent")
+    __slots__ = ("_floor", "_spent", "sheet")
 
     def __init__(self, sheet: Sheet | None = None) -> None:
-        self._sheet = sheet or Sheet.private()
-        self._spent = self._sheet.own(SPENT)
-        self._floor = self._sheet.own(FLOOR)
+        self.sheet = sheet or Sheet.private()
+        self._spent = self.sheet.own(SPENT)
+        self._floor = self.sheet.own(FLOOR)
 
     def take(self, rate: int, now_ns: int) -> float:
         """Take one token and return 0.0, or take none and return the seconds until there is one.
 
         `rate` is requests per minute; `now_ns` is the host's monotonic clock.
         """
-        rate = self._sheet.part(rate)
+        rate = self.sheet.part(rate)
         cost = -(-_MINUTE_NS // rate)
-        for _ in range(_TRIES):
-            spent = sum(self._sheet.column(SPENT))
+        for _ in range(TRIES):
+            spent = sum(self.sheet.column(SPENT))
             level = self._level(spent, now_ns, rate * cost)
             if level < cost:
                 return (cost - level) / _SECOND_NS
-            self._sheet.write(SPENT, self._spent + cost)
-            if sum(self._sheet.column(SPENT)) <= spent + level:
+            self.sheet.write(SPENT, self._spent + cost)
+            if sum(self.sheet.column(SPENT)) <= spent + level:
                 self._spent += cost
                 return 0.0
-            self._sheet.write(SPENT, self._spent)
+            self.sheet.write(SPENT, self._spent)
         return cost / _SECOND_NS
 
     def _level(self, spent: int, now_ns: int, full: int) -> int:
@@ -216,8 +217,8 @@ class Bucket:
         here = spent + full - now_ns
         if not self._floor or not -full <= self._floor + now_ns - spent <= full:
             self._floor = here or 1
-            self._sheet.write(FLOOR, self._floor)
-        known = (floor for floor in self._sheet.column(FLOOR) if floor and floor + now_ns - spent >= -full)
+            self.sheet.write(FLOOR, self._floor)
+        known = (floor for floor in self.sheet.column(FLOOR) if floor and floor + now_ns - spent >= -full)
         return min(here, *known) + now_ns - spent
 
 

@@ -51,7 +51,7 @@ class PassThrough(Inference):
     ) -> None:
         caller, _, _ = _granted(connection, view, entry)
         if caller.is_limited:
-            self._throttle.count(caller, entry)
+            await self._throttle.allowances.count(caller, entry, pays=False)
         _check_repeated(caller, connection)
         entry.exchange.learn(purpose=purpose(caller, connection.headers), tags=tags(connection.headers))
         admission = view.decisions.snapshot.admission

@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from gateway.errors import RateLimitedError, ShedError
+from gateway.errors import ShedError
+from gateway.proxy.allowances import Allowances
 from gateway.proxy.caller import Connection
 from gateway.proxy.entry import Clock, Entry, Ticket
-from gateway.proxy.limits import Bucket, Room, Sheet, Slots
-from gateway.proxy.snapshot import Caller, Deployment
+from gateway.proxy.leases import LeaseBoard, Leases
+from gateway.proxy.limits import Room, Sheet, Slots
+from gateway.proxy.snapshot import Deployment
 from gateway.settings.snapshot import Admission
 
 LOOK_S = 0.002
@@ -27,7 +29,7 @@ _SECOND_NS = 1e9
 _log = logging.getLogger("turnout.proxy")
 
 
-class Board(Protocol):
+class Board(LeaseBoard, Protocol):
     """Where the workers of a host share their limits."""
 
     def sheet(self, name: str) -> Sheet | None:
@@ -44,21 +46,32 @@ class Board(Protocol):
 
 
 class Throttle:
-    """One worker's slots, lines and buckets, on a board that all `workers` of this host share.
+    """One worker's slots and lines, on a board that all `workers` of this host share; and its applications' allowances.
 
-    What cannot be shared is divided: this worker then keeps its part of the limit, rounded up.
+    What cannot be shared is divided: this worker then keeps its part of the limit, rounded up. `today` gives seconds
+    since 1970, UTC. Of a fleet, `gateways` is how many hosts it has at most; its applications' limits are leased.
     """
 
-    def __init__(self, board: Board | None = None, workers: int = 1, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        board: Board | None = None,
+        workers: int = 1,
+        clock: Clock = time.monotonic,
+        today: Clock = time.time,
+        gateways: int = 0,
+    ) -> None:
         self._board = board
         self._workers = workers
         self._clock = clock
         self._slots: dict[str, Slots[Ticket]] = {}
-        self._buckets: dict[str, Bucket] = {}
         self._sheets: dict[str, Sheet] = {}
         self._lines: set[Slots[Ticket]] = set()
         self._looking: asyncio.TimerHandle | None = None
         self._room = Room()
+        leases = Leases(board, self._now_ns) if board is not None and gateways else None
+        sheet_of = self._part if gateways else self._sheet
+        self._gateways = gateways
+        self.allowances = Allowances(sheet_of, self._now_ns, today, leases)
 
     async def tend(self) -> None:
         """Give back what was held by workers that are gone, twice a second, until cancelled; say each trouble once."""
@@ -69,39 +82,6 @@ class Throttle:
                 _log.warning("could not look for workers that are gone", extra={"reason": reason})
             told = reason
             await asyncio.sleep(SWEEP_S)
-
-    def count(self, caller: Caller, entry: Entry) -> None:
-        """Hold an application to its own limits.
-
-        Raises:
-            RateLimitedError: it has sent too many in the last minute, or has too many under way.
-        """
-        application, name = caller.application, f"application:{caller.name}"
-        if (limit := application.max_concurrent) is not None:
-            slots = self._slots_of(name)
-            if not slots.take(limit, self._now_ns()):
-                message = f"The application {caller.name!r} may have {limit} requests under way at once; try again."
-                raise RateLimitedError(message, error_class="application_concurrency")
-            entry.held += (slots,)
-        if (rate := application.requests_per_minute) is not None:
-            wait_s = self._bucket_of(name).take(rate, self._now_ns())
-            if wait_s > 0:
-                message = f"The application {caller.name!r} may send {rate} requests per minute; this one is too many."
-                raise RateLimitedError(message, retry_after_s=wait_s)
-
-    def count_feedback(self, caller: Caller) -> None:
-        """Hold an application's feedback to the rate of its requests, counted apart: neither uses up the other's.
-
-        Raises:
-            RateLimitedError: it has sent too much in the last minute.
-        """
-        if (rate := caller.application.requests_per_minute) is not None:
-            wait_s = self._bucket_of(f"feedback:{caller.name}").take(rate, self._now_ns())
-            if wait_s > 0:
-                message = (
-                    f"The application {caller.name!r} may send feedback {rate} times per minute; this is too often."
-                )
-                raise RateLimitedError(message, retry_after_s=wait_s)
 
     def leave_room(self, connection: Connection) -> None:
         """Give back the room that a body took."""
@@ -136,8 +116,8 @@ class Throttle:
         self._room.give_back(connection.buffered_bytes)
         if entry.held:
             held, entry.held = entry.held, ()
-            for slots in held:
-                _let_in(slots.give_back(self._now_ns()))
+            for one in held:
+                _let_in(one.give_back(self._now_ns()))
 
     async def _take(self, name: str, limit: int, room: int, deadline_at: float, entry: Entry) -> None:
         slots = self._slots_of(name)
@@ -174,16 +154,16 @@ class Throttle:
             slots = self._slots[name] = Slots(self._sheet(name))
         return slots
 
-    def _bucket_of(self, name: str) -> Bucket:
-        if (bucket := self._buckets.get(name)) is None:
-            bucket = self._buckets[name] = Bucket(self._sheet(name))
-        return bucket
-
     def _sheet(self, name: str) -> Sheet:
         if name not in self._sheets:
             shared = self._board.sheet(name) if self._board is not None else None
             self._sheets[name] = shared or Sheet.private(self._workers)
         return self._sheets[name]
+
+    def _part(self, name: str) -> Sheet:
+        """Return a sheet of this worker's own part of a fleet's limit."""
+        _log.error("a limit is not leased: this worker keeps its part of it", extra={"limit": name})
+        return Sheet.private(self._workers * self._gateways)
 
     def _now_ns(self) -> int:
         return int(self._clock() * _SECOND_NS)

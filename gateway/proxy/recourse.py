@@ -1,7 +1,7 @@
 """What a worker does about a try that failed: once more, at base, at the arm that keeps the answer, or nothing.
 
 Law: a further try is made only while the caller is there and has nothing yet, and within the time that all tries share.
-Tries that a model server is sent are paid from one budget, which gets back those that base answers; a candidate whose
+What is sent to model servers is paid from one budget, and costs nothing once it brought an answer; a candidate whose
 circuit is open is not asked at all.
 """
 
@@ -81,7 +81,7 @@ class Recourse:
             return await upstream.send(call)
         except RefusedFault as fault:
             failure = Failure(outcome="upstream_error", error_class=fault.kind)
-            if not (failure.may_be_repeated and self._budget.take(entry.now())):
+            if not (failure.may_be_repeated and self._pay(entry)):
                 raise
             left_s = entry.again(failure, call.total_s)
         headers = {**call.headers, **entry.traced()}
@@ -89,12 +89,12 @@ class Recourse:
 
     def answered(self, connection: Connection, status: int, ways: Ways, entry: Entry) -> Choice | None:
         """Return whom to ask instead of handing this answer on; of one that is handed on, the breaker is told."""
-        if entry.stands_in_at is not None and refused(status) is None:
-            connection.on_start = partial(self._budget.give_back, entry.stands_in_at)
-        if ways.breaker is None or (status == _NOT_FOUND and entry.exchange.is_unlisted):
+        if ways.breaker is None and not entry.is_paid:
             return None
         if (failure := refused(status)) is None:
-            connection.on_start = partial(_answered, ways.breaker, entry)
+            connection.on_start = partial(self._began, ways.breaker, entry)
+            return None
+        if ways.breaker is None or (status == _NOT_FOUND and entry.exchange.is_unlisted):
             return None
         if not failure.opens_circuit:
             ways.breaker.answered(entry.now())
@@ -116,18 +116,28 @@ class Recourse:
         if ways.breaker is not None and failure.opens_circuit:
             ways.breaker.failed(now)
         is_hopeless = ways.is_passing or connection.gone or not failure.may_go_to_base
-        if is_hopeless or not entry.left_s(base.deployment.limits.total_timeout_s) or not self._budget.take(now):
+        if is_hopeless or not entry.left_s(base.deployment.limits.total_timeout_s) or not self._pay(entry):
             return None
         entry.gave_up(failure)
         entry.exchange.fallback_reason = failure.outcome
-        entry.stands_in_at = now
         return base
+
+    def _pay(self, entry: Entry) -> bool:
+        """Tell whether a further try may be made, and pay for it."""
+        if not self._budget.take(entry.now()):
+            return False
+        entry.is_paid = True
+        return True
+
+    def _began(self, breaker: Breaker | None, entry: Entry) -> None:
+        """Note that an answer is on its way to the caller, to the breaker and the budget that it matters to."""
+        now = entry.now()
+        if breaker is not None:
+            breaker.answered(now)
+        if entry.is_paid:
+            self._budget.answered(now)
 
     def _breaker(self, circuit: str) -> Breaker:
         if (breaker := self._breakers.get(circuit)) is None:
             breaker = self._breakers[circuit] = Breaker()
         return breaker
-
-
-def _answered(breaker: Breaker, entry: Entry) -> None:
-    breaker.answered(entry.now())

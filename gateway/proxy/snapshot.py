@@ -63,15 +63,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """An application whose key was believed."""
+    """An application whose key was believed. `is_limited`: it has limits of its own."""
 
     name: str
     application: Application
-
-    @property
-    def is_limited(self) -> bool:
-        """Tell whether the application has limits of its own."""
-        return self.application.requests_per_minute is not None or self.application.max_concurrent is not None
+    is_limited: bool = False
 
 
 class Decisions:
@@ -87,6 +83,7 @@ class Decisions:
         self.hash_key = derived.user_hash
         self._pepper = derived.pepper
         self._keys: dict[str, Key] = {key.id: key for key in snapshot.keys}
+        self._callers = {name: _caller(name, application) for name, application in snapshot.applications.items()}
         self._accepted = dict(_accepted(snapshot.applications, derived.pepper, environment))
         credentials = {name: _credential(upstream, environment) for name, upstream in snapshot.upstreams.items()}
         self._models = {name: _deploy(name, model, snapshot, credentials) for name, model in snapshot.models.items()}
@@ -103,8 +100,11 @@ class Decisions:
         else:
             key = self._keys.get(parts.id)
             name = key.application if matches(self._pepper, token, key) and key is not None else None
-        application = self.snapshot.applications.get(name) if name is not None else None
-        return Caller(name=name, application=application) if name is not None and application is not None else None
+        return self._callers.get(name) if name is not None else None
+
+    def awaits_keys(self, token: str) -> bool:
+        """Tell whether this may be an issued key that nobody has told this worker of yet."""
+        return self.snapshot.is_built_in and parse(token) is not None
 
     def route(self, model: str, *, live: bool) -> Route | None:
         """Return what a model name leads to; other purposes than live go past every rollout to the model itself."""
@@ -157,6 +157,11 @@ class Holder:
         """Swap the view for one with these fields changed."""
         with self._changing:
             self.view = msgspec.structs.replace(self.view, **changes)
+
+
+def _caller(name: str, application: Application) -> Caller:
+    limits = (application.requests_per_minute, application.max_concurrent, application.daily_cost_usd)
+    return Caller(name=name, application=application, is_limited=any(limits))
 
 
 def _accepted(

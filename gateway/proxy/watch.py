@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.proxy.beginning import Copies
 from gateway.proxy.snapshot import Decisions, Holder, Source
-from gateway.settings.last_good import LastGood
 from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import BadSnapshotError, Snapshot
 from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
 
-POLL_S = 0.1
+POLL_S = 0.05
 STALE_S = 5.0
 """A source that has not answered for this long makes assignments `stale`."""
 FORCE_BASE = "force-base"
@@ -36,7 +36,7 @@ class SnapshotWatch:
         holder: Holder,
         unseal: Callable[[bytes], Snapshot],
         decide: Callable[[Snapshot], Decisions],
-        last_good: LastGood,
+        copies: Copies,
         clock: Callable[[], float] = time.monotonic,
         name: Source = "ledger",
     ) -> None:
@@ -45,15 +45,22 @@ class SnapshotWatch:
         self._holder = holder
         self._unseal = unseal
         self._decide = decide
-        self._last_good = last_good
+        self._copies = copies
         self._clock = clock
         self._answered_at = clock()
         self._trouble: str | None = None
+        self._copy_trouble: str | None = None
         self._untaken: bytes | None = None
         self._refused: BadSnapshotError | None = None
 
     def tick(self) -> None:
-        """Ask once; what lacked a secret is tried again, since a secret's file may come later than its name.
+        """Ask once; while nobody knows what is in force, look for a copy too."""
+        self._ask()
+        if self._holder.view.source == "default":
+            self._take_copy()
+
+    def _ask(self) -> None:
+        """Ask the source; what lacked a secret is tried again, since a secret's file may come later than its name.
 
         What was refused stays refused, and in the way, until there is something else: nobody reads it twice.
         """
@@ -74,7 +81,7 @@ class SnapshotWatch:
             self._note(None)
 
     def run(self, stop: threading.Event) -> None:
-        """Ask every 100 ms until told to stop."""
+        """Ask every 50 ms until told to stop."""
         while not stop.wait(POLL_S):
             try:
                 self.tick()
@@ -89,9 +96,22 @@ class SnapshotWatch:
             raise BadSnapshotError(message)
         self._holder.change(decisions=self._decide(snapshot), source=self._name, fresh=True)
         try:
-            self._last_good.keep(sealed)
+            self._copies.keep(sealed)
         except OSError as error:
             _log.error("last good snapshot not kept", extra={"reason": str(error)})
+
+    def _take_copy(self) -> None:
+        trouble: str | None = None
+        try:
+            if (kept := self._copies.newest()) is not None:
+                snapshot, name = kept
+                self._holder.change(decisions=self._decide(snapshot), source=name, fresh=False)
+                _log.warning("a copy of the last good snapshot was found; it is in force", extra={"source": name})
+        except SecretError as error:
+            trouble = str(error)
+            if trouble != self._copy_trouble:
+                _log.error("a copy of the last good snapshot cannot be used", extra={"reason": trouble})
+        self._copy_trouble = trouble
 
     def _note(self, trouble: str | None) -> None:
         """Say once what is wrong, or that it is over; a source in trouble for long makes the view stale."""
@@ -130,7 +150,7 @@ class ForceBase:
             _log.warning("force-base is %s", "on: every user is served by base" if killed else "off")
 
     def run(self, stop: threading.Event) -> None:
-        """Look every 100 ms until told to stop."""
+        """Look every 50 ms until told to stop."""
         self.tick()
         while not stop.wait(POLL_S):
             self.tick()

@@ -24,13 +24,14 @@ from analytics.journal.syncer import Syncer
 from analytics.journal.writer import Writer
 from analytics.telemetry.known import tell_models
 from gateway.proxy.app import Surface, create_app
-from gateway.proxy.beginning import Channel, first_view
+from gateway.proxy.beginning import FIRST_SNAPSHOT_S, Channel, Copies, first_view
 from gateway.proxy.capture import Contents
 from gateway.proxy.connector import Http1Upstream
 from gateway.proxy.drain import DrainingServer
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
+from gateway.proxy.lessee import Lessee
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
@@ -60,13 +61,16 @@ _log = logging.getLogger("turnout.proxy")
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
-    `channel` is by what snapshots come; None: by the ledger's file in the state directory. `trace_share` is which
-    share of the traces that begin here is sampled; None: none begins. `on_ready` is called once requests are accepted.
+    `channel` is by what snapshots come; None: by the ledger's file in the state directory. A first one is waited for
+    for `patience_s`. `lessee` makes what speaks for a fleet's host about its limits. `trace_share` is which share of
+    the traces that begin here is sampled; None: none begins. `on_ready` is called once requests are accepted.
     """
 
     limits: Server
     throttle: Throttle
     channel: Channel | None = None
+    patience_s: float = FIRST_SNAPSHOT_S
+    lessee: Callable[[Holder], Lessee] | None = None
     trace_share: float | None = None
     on_ready: Callable[[], None] = lambda: None
 
@@ -77,7 +81,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     No other living process on this state directory has the same name: it names the status page and the last good copy.
 
     Raises:
-        NoSnapshotError: neither the source nor a copy of the last good one gave a snapshot within 30 s.
+        NoSnapshotError: neither the source nor a copy of the last good one gave a snapshot in time.
         SecretError: the master secret cannot be had.
     """
     keys = derived(load_master(state_dir, environment, secrets.token_bytes, create=False))
@@ -87,7 +91,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     tally = StatusTally(page_file.page)
     guard = Guard(place.limits, max_connections())
     try:
-        with Syncer(writer), _decided(name, state_dir, keys, environment, place.channel) as holder:
+        with Syncer(writer), _decided(name, state_dir, keys, environment, place) as holder:
             holder.change(trace_share=place.trace_share)
             lifespan = partial(
                 _running,
@@ -109,7 +113,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
 
 @contextmanager
 def _decided(
-    name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str], channel: Channel | None
+    name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str], place: Place
 ) -> Generator[Holder]:
     """Have a first snapshot, and threads that keep it up to date."""
     open_seal = partial(unseal, signing_key=keys.snapshot)
@@ -120,22 +124,28 @@ def _decided(
         return decisions
 
     last_good = LastGood(state_dir / "run", name, open_seal)
-    channel = channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
-    holder = Holder(first_view(channel, last_good, decide, open_seal))
+    channel = place.channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
+    holder = Holder(first_view(channel, last_good, decide, open_seal, place.patience_s))
+    copies = Copies(last_good, channel.lake, open_seal)
     stop = threading.Event()
-    watch = SnapshotWatch(channel.source(), holder, open_seal, decide, last_good, name=channel.name)
+    watch = SnapshotWatch(channel.source(), holder, open_seal, decide, copies, name=channel.name)
     kill = ForceBase(state_dir, holder)
     kill.tick()
     threads = [
         threading.Thread(target=watch.run, args=(stop,), name="snapshot-watch", daemon=True),
         threading.Thread(target=kill.run, args=(stop,), name="force-base-watch", daemon=True),
     ]
+    lessee = place.lessee(holder) if place.lessee is not None else None
+    if lessee is not None:
+        threads.append(threading.Thread(target=lessee.run, args=(stop,), name="lessee", daemon=True))
     for thread in threads:
         thread.start()
     try:
         yield holder
     finally:
         stop.set()
+        if lessee is not None:
+            lessee.end()
         for thread in threads:
             thread.join()
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import msgspec
 
 from analytics.lake.place import Place
+from gateway.console.installation import RUN
 from gateway.serve.running import Child
 from gateway.settings.environment import Role, child_environment
 from gateway.settings.lake_access import lake_variables
+from gateway.settings.last_good import LAKE_COPY
 from gateway.settings.schema import Configuration
 from gateway.settings.telemetry_access import pushing, telemetry_variables
 
@@ -44,6 +46,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         """Where on this host the lake lies; None when it lies elsewhere."""
         return Place(url=self.lake).directory
 
+    @property
+    def fetched(self) -> Path:
+        """Where what is needed of a lake in an object store is brought to, by the names that it has there."""
+        return self.state_dir / RUN / "lake"
+
     def workers(
         self, count: int | None, listener: socket.socket, taken: Collection[str] = (), *, is_fleet: bool = False
     ) -> list[Child]:
@@ -59,13 +66,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def _worker(self, name: str, total: int, listener: socket.socket, *, is_fleet: bool) -> Child:
         """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
-        words = ["--workers", str(total), "--server", server]
+        words = ["--workers", str(total), "--server", server, *self._redis()]
         if self.definitions.telemetry.otlp_url is not None:
             words += ["--trace-share", str(self.definitions.telemetry.sample)]
         role: Role = "fleet_worker" if is_fleet else "worker"
         if is_fleet:
-            words += self._redis()
-            words += ["--lake", str(self.lake_directory)] if self.lake_directory is not None else []
+            words += ["--lake", str(self.lake_directory or self.fetched), "--config", str(self.config)]
         return self._child(name, "gateway.proxy", words, role=role, turn=0, grace_s=_STREAM_GRACE_S, bound=listener)
 
     def _redis(self) -> list[str]:
@@ -73,12 +79,19 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         redis = self.definitions.redis
         return [] if redis.url is None else ["--redis", msgspec.json.encode(redis).decode()]
 
-    def shipper(self, lake: str, metrics: socket.socket | None) -> Child:
-        """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it."""
+    def shipper(self, lake: str, metrics: socket.socket | None, *, is_fleet: bool = False) -> Child:
+        """Return the shipper, which writes to this lake, and serves `/metrics` if there is a socket for it.
+
+        In a fleet it also leaves word of this host's workers there, and brings the copy of the snapshot from afar.
+        """
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
         if (pushed := pushing(self.definitions.telemetry)) is not None:
             words += ["--otlp", msgspec.json.encode(pushed).decode()]
+        if is_fleet:
+            words += ["--tell", str(self.state_dir / RUN)]
+        if is_fleet and self.lake_directory is None:
+            words += ["--fetch", LAKE_COPY, "--into", str(self.fetched)]
         return self._child(
             "shipper",
             "analytics.lake",
@@ -91,10 +104,19 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
-        words = ["--config", str(self.config), "--lake", lake, *self._redis()]
+        sql = msgspec.json.encode(self.definitions.sql).decode()
+        words = ["--config", str(self.config), "--lake", lake, "--sql", sql, *self._redis()]
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )
+
+    def fetch(self) -> Sequence[str]:
+        """Return the command that brings the copy of the snapshot once, to be run in the shipper's environment."""
+        return _python("analytics.lake.fetch", "--lake", self.lake, "--name", LAKE_COPY, "--into", str(self.fetched))
+
+    def shippers_environment(self) -> dict[str, str]:
+        """Return what the shipper may know."""
+        return {**child_environment(self.definitions, self.environment, role="shipper"), **self._opening("shipper")}
 
     def _opening(self, role: Role) -> dict[str, str]:
         """Return what opens the lake, and the backend of telemetry; neither is a worker's business."""

@@ -24,7 +24,7 @@ from gateway.console.keyring import FirstKeys
 from gateway.errors import ApiError
 from gateway.serve import demo
 from gateway.serve.children import Family
-from gateway.serve.fleet import Part, Ports, children_of, load_for, remember, require_fleet
+from gateway.serve.fleet import Part, Ports, children_of, clear_fetched, load_for, not_whole, remember, require_fleet
 from gateway.serve.handover import Estate, HandoverError, Inheritance, Offer, inherit, sign
 from gateway.serve.listeners import bound_ports, inherited_ports, with_metrics
 from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_demo, set_demo_aside
@@ -117,7 +117,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         require_fleet(options.role, definitions, state_dir, environment)
         inheritance = _inherited(state_dir, held) if options.takeover else None
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
-        trouble = None if options.role == "gateway" else _open(family, notes)
+        trouble = _open(options.role, family, notes)
         server = _overridden(definitions.server, options)
         ports = inherited_ports(inheritance, held) if inheritance else bound_ports(options.role, server, held)
         ports = with_metrics(ports, server, held, notes)
@@ -154,11 +154,7 @@ def _refuse_impossible(options: Options) -> None:
         message = "the demonstration is not handed over; stop it and start it again, without --takeover"
         raise StartError(message)
     if options.role != "all" and (options.demo or options.takeover):
-        message = (
-            f"--role {options.role} is for one host of a fleet, and --{'demo' if options.demo else 'takeover'} for a "
-            "host that is whole; leave one of them out"
-        )
-        raise StartError(message)
+        raise StartError(not_whole(options.role, is_demo=options.demo))
 
 
 def _announced(state_dir: Path, lake: Lake, ports: Ports, simulated: Sequence[socket.socket]) -> Addresses:
@@ -243,8 +239,13 @@ def _claimed(state_dir: Path, held: ExitStack, options: Options) -> tuple[int, l
     return _claim(state_dir, held), [moved]
 
 
-def _open(family: Family, notes: list[str]) -> str | None:
-    """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left."""
+def _open(role: Part, family: Family, notes: list[str]) -> str | None:
+    """Open the ledger and compile the first snapshot; returns what is wrong when only a last good snapshot is left.
+
+    A gateway of a fleet has neither.
+    """
+    if role == "gateway":
+        return clear_fetched(family)
     state_dir, environment = family.state_dir, family.environment
     was_missing = not (state_dir / LEDGER_FILE).exists()
     remember(family)

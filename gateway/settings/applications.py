@@ -14,6 +14,7 @@ def application_problems(configuration: Configuration) -> Iterator[Problem]:
     for name, application in configuration.applications.items():
         yield from _headers(name, application)
         yield from _sources(name, application)
+        yield from _costs(name, application)
         if not application.purposes:
             message = 'an empty list permits no request at all; write ["live"], or leave the key out'
             yield error_at(("applications", name, "purposes"), message)
@@ -40,6 +41,20 @@ def _sources(name: str, application: Application) -> Iterator[Problem]:
     if application.user_header is not None and "header" not in sources:
         message = f'user_header is set ({application.user_header}) but never read; add "header" to user_sources'
         yield warning_at(place, message)
+
+
+def _costs(name: str, application: Application) -> Iterator[Problem]:
+    """A cap needs to know what to take for a cost that nobody knows, and must leave room for one such request."""
+    cap, ceiling = application.daily_cost_usd, application.unknown_cost_usd
+    if cap is not None and ceiling is None:
+        message = "needs unknown_cost_usd beside it: what a request is charged whose cost nobody knows, such as 0.05"
+        yield error_at(("applications", name, "daily_cost_usd"), message)
+    if cap is None and ceiling is not None:
+        message = "has no meaning without daily_cost_usd; add that, or leave this out"
+        yield error_at(("applications", name, "unknown_cost_usd"), message)
+    if cap is not None and ceiling is not None and ceiling > cap:
+        message = f"{ceiling:g} is set aside for each request, more than daily_cost_usd ({cap:g}): none would pass"
+        yield error_at(("applications", name, "unknown_cost_usd"), message)
 
 
 def _shared_keys(configuration: Configuration) -> Iterator[Problem]:

@@ -11,6 +11,8 @@ from gateway.settings.snapshot import BadSnapshotError, Snapshot
 
 LAKE_FOLDER = "snapshots"
 """Where in a fleet's lake the console leaves a copy."""
+LAKE_COPY = f"{LAKE_FOLDER}/console.snapshot"
+"""The name of that copy, whatever store keeps the lake."""
 
 _log = logging.getLogger("turnout.settings")
 
@@ -22,6 +24,7 @@ class LastGood:
         self._directory = directory
         self._path = directory / f"{process}.snapshot"
         self._unseal = unseal
+        self._said: dict[Path, str] = {}
 
     def keep(self, sealed: bytes) -> None:
         """Replace this process's copy, durably and whole."""
@@ -56,5 +59,7 @@ class LastGood:
             sealed = path.read_bytes()
             return self._unseal(sealed), sealed
         except (OSError, BadSnapshotError) as error:
-            _log.warning("last good snapshot unusable", extra={"path": str(path), "reason": str(error)})
+            if self._said.get(path) != str(error):
+                self._said[path] = str(error)
+                _log.warning("last good snapshot unusable", extra={"path": str(path), "reason": str(error)})
             return None

@@ -11,7 +11,7 @@ from rollout.stores.redis_address import RedisAddress, parse_redis_url
 
 def redis_problems(redis: Redis) -> Iterator[Problem]:
     """Return what is wrong with the table, secrets aside."""
-    given = [key for key in redis.__struct_fields__ if key != "url" and getattr(redis, key) is not None]
+    given = [key for key in redis.__struct_fields__ if key != "url" and getattr(redis, key) != getattr(Redis(), key)]
     if redis.url is None:
         for key in given:
             yield error_at(("redis", key), 'is of no use without a url; add url = "redis://HOST:6379"')

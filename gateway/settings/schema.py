@@ -21,6 +21,7 @@ Header = Annotated[
     str, Meta(pattern=r"^[a-z0-9-]+\Z", max_length=64, description="a header's name in lower case, such as x-user-id")
 ]
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
+Usd = Annotated[float, Meta(gt=0, le=100_000_000)]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
@@ -92,6 +93,8 @@ class Redis(_Section, frozen=True, kw_only=True):
     sentinel_password: SecretRef | None = None
     ca_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     """Certificates that the server's must descend from. None: those of the system."""
+    gateways: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    """The largest number of gateway hosts: by so many a limit is divided while Redis is away."""
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""
@@ -115,6 +118,17 @@ class Telemetry(_Section, frozen=True, kw_only=True):
     sample: Annotated[float, Meta(ge=0, le=1)] = 0.01
     slow_s: Seconds = 10.0
     metrics_every_s: Seconds = 60.0
+
+
+class Sql(_Section, frozen=True, kw_only=True):
+    """What analysts may ask in SQL: the requests of how many days, at most so many, how old, and for how long."""
+
+    days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    max_rows: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 10_000_000
+    refresh_s: Annotated[float, Meta(ge=1, le=300)] = 300.0
+    timeout_s: Annotated[float, Meta(ge=1, le=300)] = 30.0
+    require_landlock: bool = False
+    """Whether nothing is answered on a kernel that cannot forbid a process all files."""
 
 
 class Upstream(_Section, frozen=True, kw_only=True):
@@ -180,6 +194,10 @@ class Application(_Section, frozen=True, kw_only=True):
     purposes: tuple[Purpose, ...] = ("live",)
     requests_per_minute: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     max_concurrent: AtOnce | None = None
+    daily_cost_usd: Usd | None = None
+    """Of a UTC day. None: no limit."""
+    unknown_cost_usd: Usd | None = None
+    """What a request is charged whose cost nobody knows, and what is set aside for each while it is under way."""
     passthrough: Annotated[tuple[str, ...], Meta(max_length=200)] = ()
     """Paths without a model that it may call: "GET /v1/files/{id}". They act on the company's account."""
     passthrough_upstream: str | None = None
@@ -197,6 +215,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     redis: Redis = Redis()
     logs: Logs = Logs()
     telemetry: Telemetry = Telemetry()
+    sql: Sql = Sql()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
     prices: Prices = Prices()

@@ -67,6 +67,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """Return what decides which of two snapshots is newer."""
         return (self.epoch, self.version)
 
+    @property
+    def is_built_in(self) -> bool:
+        """Tell whether no ledger has said this: see `built_in.py`."""
+        return self.order == (0, 0)
+
 
 def seal(snapshot: Snapshot, signing_key: bytes) -> bytes:
     """Return the snapshot as signed bytes: 32 bytes HMAC-SHA256, then JSON."""

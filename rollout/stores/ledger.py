@@ -105,7 +105,7 @@ class Ledger(Protocol):
 
 
 class SnapshotSource(Protocol):
-    """Where a worker gets snapshots from; called from one thread, every 100 ms or so."""
+    """Where a worker gets snapshots from; called from one thread, every 50 ms or so."""
 
     def poll(self) -> bytes | None:
         """Return the sealed snapshot when it is another than the last one returned, else None.

@@ -1,4 +1,4 @@
-"""The snapshot's way through Redis: the console writes one signed value, workers read it. The only home of `redis`.
+"""The snapshot's way through Redis: the console writes one signed value, workers read it.
 
 `turnout:snapshot` holds the sealed snapshot; its first 32 bytes, the signature, tell one from another. A message on
 `turnout:snapshot:hint` says "look now" and may be lost: looking every half second is what changes arrive by.
@@ -18,77 +18,26 @@ from functools import partial
 from itertools import islice
 from typing import Any, cast
 
-import msgspec
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_address import RedisAddress
+from rollout.stores.redis_client import TIMEOUT_S, Client, RedisAccess, close, connect, reported
 
 KEY = "turnout:snapshot"
 HINTS = "turnout:snapshot:hint"
 LARGEST_BYTES = 16 * 1024 * 1024
-TIMEOUT_S = 0.2
 POLL_S = 0.5
 SLOW_S = 0.1
 """An answer that took longer counts as a failure does: the store is left alone for a while."""
 REST_S = 1.0
 _MARK_BYTES = 32
 _MOST_HINTS = 100
-Client = Any
-"""A `Redis`, whose own types are known in part only."""
-
 _SUBSCRIBE_AGAIN_S = 5.0
 """Where the account may not subscribe, it asks again after this."""
 
 
-class RedisAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """A Redis and how to be let in. Its `repr` names the place alone."""
-
-    address: RedisAddress
-    username: str | None = None
-    password: str | None = None
-    sentinel_username: str | None = None
-    sentinel_password: str | None = None
-    ca_file: str | None = None
-    timeout_s: float = TIMEOUT_S
-
-    def __repr__(self) -> str:
-        """Name the place, without the passwords."""
-        return f"RedisAccess({str(self.address)!r})"
-
-
-def connect(access: RedisAccess) -> Client:
-    """Return a client; nothing is connected yet. Behind sentinels every new connection asks for the present master."""
-    address, shared = access.address, _options(access)
-    account: dict[str, Any] = {"username": access.username, "password": access.password, "db": address.db}
-    if address.path is not None:
-        return Redis(unix_socket_path=address.path, **account, **shared)
-    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": access.ca_file} if address.tls else {}
-    if address.sentinel_name is None:
-        host, port = address.hosts[0]
-        return Redis(host=host, port=port, **account, **tls, **shared)
-    watchers = {"username": access.sentinel_username, "password": access.sentinel_password, **tls, **shared}
-    sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs=watchers, **tls, **shared)
-    return sentinel.master_for(address.sentinel_name, **account)
-
-
-def _options(access: RedisAccess) -> dict[str, Any]:
-    """Speak RESP2: what a server may push unasked (maintenance notices, invalidations) is nothing to wait for."""
-    return {
-        "socket_timeout": access.timeout_s,
-        "socket_connect_timeout": access.timeout_s,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        "driver_info": None,
-    }
-
-
 class RedisSnapshots:
-    """A `SnapshotSource` on Redis: called every 100 ms or so, it asks every half second, and at once after a hint."""
+    """A `SnapshotSource` on Redis: called every 50 ms or so, it asks every half second, and at once after a hint."""
 
     def __init__(
         self,
@@ -115,7 +64,7 @@ class RedisSnapshots:
                 raise StoreUnavailableError(self._trouble)
             return None
         try:
-            with _reported(self._access):
+            with reported(self._access):
                 sealed = self._changed()
         except StoreUnavailableError as error:
             self.close()
@@ -132,7 +81,7 @@ class RedisSnapshots:
         self._forget_hints()
         self._subscribe_at = 0.0
         if client is not None:
-            _close(client)
+            close(client)
 
     def _wait(self, rest_s: float | None) -> None:
         """Ask again after about this long, or after the usual half second; never all workers at one moment."""
@@ -233,12 +182,12 @@ class RedisSnapshotStore:
         """Throw the connection away; a later call makes a new one."""
         client, self._client = self._client, None
         if client is not None:
-            _close(client)
+            close(client)
 
     @contextmanager
     def _asking(self) -> Generator[Client]:
         try:
-            with _reported(self._access):
+            with reported(self._access):
                 if self._client is None:
                     self._client = connect(self._access)
                 yield self._client
@@ -275,20 +224,3 @@ def _glance(client: Client) -> tuple[bytes, int]:
 
 def _value(client: Client) -> bytes:
     return cast("bytes", client.getrange(KEY, 0, LARGEST_BYTES))
-
-
-def _close(client: Client) -> None:
-    with suppress(RedisError, OSError):
-        client.close()
-        client.connection_pool.disconnect()
-
-
-@contextmanager
-def _reported(access: RedisAccess) -> Generator[None]:
-    """Say every failure of the store in one sentence with its place."""
-    try:
-        yield
-    except (RedisError, OSError, ValueError, UnicodeError) as error:
-        reason = str(error) or type(error).__name__
-        message = f"Redis at {access.address} cannot be used: {reason}"
-        raise StoreUnavailableError(message) from error

@@ -6,13 +6,18 @@ import json
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from typing import Any
 
+import duckdb
+
+from analytics.lake.objects import ObjectStore
+from analytics.lake.verify import NoLakeError, Verification, verify
 from tests.acceptance.harness import (
     APPLICATION,
     MODELS,
@@ -38,8 +43,8 @@ metrics_port = 0
 workers = 2
 
 [lake]
-url = "$lake"
-seal_every_s = 0.2
+seal_every_s = 0.5
+$lake
 
 [redis]
 url = "$redis"
@@ -48,14 +53,22 @@ url = "$redis"
 
 @dataclass(kw_only=True)
 class Fleet:
-    """A running fleet. Each host is an `Installation`; that of the console answers for all."""
+    """A running fleet. Each host is an `Installation`; that of the console answers for all.
+
+    `redis_url` is where hosts look for `redis`; `percents` has the percent of every version that a change has made.
+    """
 
     folder: Path
     redis: RedisServer
+    redis_url: str
+    lake: str
+    environment: Mapping[str, str]
     running: ExitStack
+    definitions: str
     simulated: dict[str, SimulatedServer]
     hosts: list[Installation] = field(default_factory=list[Installation])
     keys: dict[str, str] = field(default_factory=dict[str, str])
+    percents: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def console(self) -> Installation:
@@ -72,12 +85,12 @@ class Fleet:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         is_console = role == "console"
-        definitions = MODELS + SPLIT + APPLICATION if is_console else ""
+        definitions = self.definitions if is_console else ""
         places = {server: one.base_url for server, one in self.simulated.items()}
-        text = Template(PROCESS + definitions).substitute(places, lake=self.folder / "lake", redis=self.redis.url)
+        text = Template(PROCESS + definitions).substitute(places, lake=self.lake, redis=self.redis_url)
         (folder / "turnout.toml").write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
-        known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state")}
+        known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state"), **self.environment}
         (folder / "state/addresses.json").unlink(missing_ok=True)
         with (folder / "serve.log").open("ab") as log:
             words = command("serve", "--role", role)
@@ -118,6 +131,12 @@ class Fleet:
         for one in hosts:
             self._ended(one)
 
+    def lose(self, one: Installation) -> None:
+        """End a host at once, by SIGKILL, as a machine ends; what it had started ends with it."""
+        self.hosts.remove(one)
+        one.process.kill()
+        one.process.wait()
+
     def _ended(self, one: Installation) -> None:
         assert one.process.wait(PATIENCE_S) == 0
         assert_nothing_broke(one)
@@ -131,23 +150,67 @@ class Fleet:
         console = self.console
         body = {"percent": percent, "version": console.show()["version"]}
         view = console.ask("PUT", "rollouts/sales-companion/percent", body).raise_for_status().json()
+        self.percents[view["snapshot"]] = percent
         return view["snapshot"]
 
     def wait_for(self, version: str) -> float:
         """Wait until every worker decides by a version; return how long it took (s)."""
         return until(lambda: self.versions() == {version}, f"all workers decide by {version}", pause_s=0.002)
 
+    def settle(self, lake: Path | ObjectStore, records: int) -> Verification:
+        """Wait until what every gateway has recorded is in the lake, so much at least; return the count."""
+        seen: list[Verification] = []
+
+        def is_over() -> bool:
+            try:
+                seen[:] = [verify(lake, one.state_dir / "journal") for one in self.gateways]
+            except NoLakeError:
+                return False
+            return not any(one.waiting or one.open or one.records < records for one in seen)
+
+        until(is_over, "everything is in the lake", within_s=4 * PATIENCE_S, pause_s=0.2)
+        return seen[0]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return everything recorded so far, as soon as it is in the directory that is the lake."""
+        lake = self.folder / "lake"
+        self.settle(lake, 1)
+        with duckdb.connect() as connection:
+            answer = connection.read_parquet(str(lake / "incoming/*.parquet"))
+            return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
 
 @contextmanager
-def fleet(folder: Path, redis: RedisServer) -> Iterator[Fleet]:
-    """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block."""
+def fleet(
+    folder: Path,
+    redis: RedisServer,
+    *,
+    redis_url: str | None = None,
+    lake: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    definitions: str = MODELS + SPLIT + APPLICATION,
+    simulated: Mapping[str, str] = SIMULATED,
+) -> Iterator[Fleet]:
+    """Run an empty fleet, with the models behind it; hosts are added by the test, and end with the block.
+
+    `lake` are lines of `[lake]` in the place of a directory that all share; `definitions` are the console's alone.
+    """
     with ExitStack() as running:
 
         def simulate(name: str) -> SimulatedServer:
-            return running.enter_context(simulating(folder / f"{name}.toml", SIMULATED[name]))
+            return running.enter_context(simulating(folder / f"{name}.toml", simulated[name]))
 
         with ThreadPoolExecutor() as starting:
-            servers = dict(zip(SIMULATED, starting.map(simulate, SIMULATED), strict=True))
-        one = Fleet(folder=folder, redis=redis, running=running, simulated=servers)
+            servers = dict(zip(simulated, starting.map(simulate, simulated), strict=True))
+        one = Fleet(
+            folder=folder,
+            redis=redis,
+            redis_url=redis_url or redis.url,
+            lake=lake or f'url = "{folder / "lake"}"',
+            environment=environment or {},
+            running=running,
+            definitions=definitions,
+            simulated=servers,
+        )
         yield one
         one.end(*one.hosts)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +15,12 @@ from redis import Redis
 
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
-from rollout.stores.redis import KEY, RedisAccess, RedisSnapshots, RedisSnapshotStore
+from rollout.stores.redis import KEY, RedisSnapshots, RedisSnapshotStore
 from rollout.stores.redis_address import parse_redis_url
+from rollout.stores.redis_client import RedisAccess
 from rollout.stores.sqlite import open_ledger
 from tests.fakes.ledger import compiled, moving, ticking, with_rollout
-from tests.fakes.redis_server import redis_server
+from tests.fakes.redis_server import PROGRAMS, redis_server
 
 PATIENCE_S = 15.0
 
@@ -109,9 +111,9 @@ def _sqlite(folder: Path, running: ExitStack) -> Store:
     return SqliteStore(folder, running)
 
 
-def _valkey(folder: Path, running: ExitStack) -> Store:
+def _redis(folder: Path, running: ExitStack, *, program: str) -> Store:
     del folder
-    return RedisStore(running.enter_context(redis_server()).access, running)
+    return RedisStore(running.enter_context(redis_server(PROGRAMS[program]())).access, running)
 
 
 def _given(folder: Path, running: ExitStack) -> Store:
@@ -122,7 +124,11 @@ def _given(folder: Path, running: ExitStack) -> Store:
     return RedisStore(RedisAccess(address=parse_redis_url(url)), running)
 
 
-STORES: dict[str, Callable[[Path, ExitStack], Store]] = {"sqlite": _sqlite, "redis": _valkey, "redis-url": _given}
+STORES: dict[str, Callable[[Path, ExitStack], Store]] = {
+    "sqlite": _sqlite,
+    **{program: partial(_redis, program=program) for program in PROGRAMS},
+    "redis-url": _given,
+}
 
 
 @pytest.fixture(params=STORES)

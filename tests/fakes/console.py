@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,14 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from analytics.lake.place import Place
 from gateway.console.app import create_app
 from gateway.console.control import Control
 from gateway.console.keyring import FirstKeys
+from gateway.console.queries import Queries
 from gateway.console.reports import Reports
 from gateway.console.views import WorkerView
-from gateway.settings.schema import Configuration, Model, RolloutDefinition, Upstream
+from gateway.settings.schema import Configuration, Model, RolloutDefinition, Sql, Upstream
 from gateway.settings.secrets import Derived, derived, load_master
 from rollout.stores.sqlite import open_ledger
 from tests.fakes.plain import PLAIN
@@ -100,13 +103,18 @@ class RunningConsole:
 
 
 @contextlib.contextmanager
-def serving(control: Control, lake: Path = Path("/nowhere/lake")) -> Iterator[RunningConsole]:
-    """Serve a control's app on a free port until the block ends; its reports read a lake."""
+def serving(
+    control: Control, lake: Path = Path("/nowhere/lake"), *, sql: Sql | None = None
+) -> Iterator[RunningConsole]:
+    """Serve a control's app on a free port until the block ends; its reports and queries read a lake."""
     keys = control.keys.first_keys()
     assert keys is not None
     listener = socket.create_server(("127.0.0.1", 0))
     reports = Reports(control, lake)
-    config = uvicorn.Config(create_app(control, reports), log_config=None, lifespan="on", ws="none", access_log=False)
+    folder = tempfile.TemporaryDirectory()
+    queries = Queries(sql or Sql(timeout_s=60), Place(url=str(lake)), Path(folder.name, "sql"))
+    app = create_app(control, reports, queries)
+    config = uvicorn.Config(app, log_config=None, lifespan="on", ws="none", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -118,4 +126,6 @@ def serving(control: Control, lake: Path = Path("/nowhere/lake")) -> Iterator[Ru
         server.should_exit = True
         thread.join()
         listener.close()
+        queries.close()
         reports.close()
+        folder.cleanup()

@@ -9,12 +9,17 @@ import duckdb
 import msgspec
 
 from analytics.lake.columns import FEEDBACK_COLUMNS
+from analytics.lake.compaction import USUAL, Compacted, Compaction, Measures
 from analytics.lake.layout import FEEDBACK, Lake
+from analytics.lake.needed import needed_here
 from analytics.lake.parquet import ParquetWriter, row
+from analytics.lake.store import Store
 from analytics.record import Record, uuid7
 
 AT_US = 1_790_000_000_000_000
 """2026-09-21 14:13:20 UTC."""
+LATER_US = AT_US + 3 * 86_400_000_000
+NOWHERE = Path("/nonexistent")
 
 
 def record(number: int, **facts: object) -> Record:
@@ -22,6 +27,17 @@ def record(number: int, **facts: object) -> Record:
     at = AT_US + number * 1_000_000
     known = Record(request_id=uuid7(at, number.to_bytes(10)), seq=number, started_at=at, outcome="ok")
     return msgspec.structs.replace(known, **facts)
+
+
+def compact(
+    store: Store, scratch: Path, at_us: int = LATER_US, journal: Path = NOWHERE, measures: Measures = USUAL
+) -> Compacted:
+    """Compact a lake at a moment; its days are over by default."""
+    compaction = Compaction(store, scratch, lambda: at_us, needed_here(journal), measures)
+    try:
+        return compaction.run()
+    finally:
+        compaction.close()
 
 
 class HandmadeLake:
@@ -55,3 +71,6 @@ class HandmadeLake:
                 values = [piece.get(name) for name in FEEDBACK_COLUMNS]
                 connection.execute(f"INSERT INTO pieces VALUES ({marks})", values)
             connection.execute(f"COPY pieces TO '{folder}/w0-b1-{self._files}.parquet' (FORMAT parquet)")
+
+    def compact(self, at_us: int = LATER_US, journal: Path = NOWHERE, measures: Measures = USUAL) -> Compacted:
+        return compact(self.lake.store, self.root, at_us, journal, measures)

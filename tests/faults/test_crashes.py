@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from random import Random
 
@@ -27,18 +27,22 @@ RUN_S = 600.0
 
 
 def kill_workers(one: Installation, draw: Random, times: int, count: Callable[[], int], requests: int) -> None:
-    """Kill a worker at random moments, evenly spread over the requests; each worker in the middle of its work."""
+    """Kill a worker at random moments, evenly spread over the requests; each worker in the middle of its work.
+
+    What was killed may lie there for a moment as if it were at work: it is not killed once more.
+    """
+    killed: set[int] = set()
     for number in range(times):
         enough = requests * (number + draw.random()) / times
         until(lambda enough=enough: count() >= enough, "more answers come", within_s=RUN_S)
         worker = f"worker-{draw.randrange(WORKERS)}"
-        until(lambda worker=worker: is_busy(one, worker), f"{worker} has something to do")
-        one.kill(worker)
+        until(lambda worker=worker: is_busy(one, worker, killed), f"{worker} has something to do")
+        killed.add(one.kill(worker))
 
 
-def is_busy(one: Installation, worker: str) -> bool:
+def is_busy(one: Installation, worker: str, killed: Collection[int]) -> bool:
     page = one.pages().get(worker)
-    return page is not None and page.pid == one.pid(worker) and page.in_flight > 0
+    return page is not None and page.pid == one.pid(worker) and page.pid not in killed and page.in_flight > 0
 
 
 def sealed(one: Installation) -> int:

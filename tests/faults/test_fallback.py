@@ -1,7 +1,8 @@
 """A candidate that fails costs its users nothing, and its figures everything; nothing multiplies what fails.
 
-One installation with a rollout for each fault. Of the requests that reach a candidate, it fails the first, fourth and
-seventh of every ten; what it failed is counted where it happened, and held against the records and the report.
+One installation with two rollouts for each fault, of half and of all users. Of the requests that reach a candidate, it
+fails the first, fourth and seventh of every ten; what it failed is counted where it happened, and held against the
+records and the report.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,8 +29,10 @@ from tests.fakes.upstream import CHUNKED, Script, chunk, closed_port, hanging_li
 log = logging.getLogger("faults")
 FAILING = frozenset({0, 3, 6})
 """Of ten requests that reach a candidate."""
-PERCENT = 40
-REQUESTS = 120
+PERCENT = 50
+ALL = "all-"
+"""Begins the names of the rollouts in which every user is the candidate's."""
+REQUESTS, MANY_REQUESTS = 120, 600
 STALLING = frozenset({"timeout", "silent-stream", "mixed"})
 """Of these, half as many, since each stall is waited for."""
 ANSWER_S, CONNECT_S = 2.5, 0.3
@@ -83,18 +88,15 @@ MIXED = [script for scripts, _ in KINDS.values() for script in scripts]
 STREAMED = frozenset({"error-event", "silent-stream"})
 """What only streams do; of the others, every other request is streamed."""
 SCRIPTS: dict[str, Sequence[Script]] = {**{name: scripts for name, (scripts, _) in KINDS.items()}, "mixed": MIXED}
+ROLLOUTS = [*SCRIPTS, *(ALL + name for name in SCRIPTS)]
+BRIEF = [*SCRIPTS, f"{ALL}http-401", f"{ALL}http-404", f"{ALL}http-429"]
+"""What the short forms ask: of all users, what opens no circuit."""
 ALWAYS: dict[str, Script] = {
     "busy": refusing(b"429 Too Many Requests"),
     "broken": refusing(b"503 Service Unavailable"),
     "resets": resetting,
 }
 """Rollouts of which both arms fail, always."""
-REVOKED: dict[str, Script] = {
-    "revoked": refusing(b"401 Unauthorized"),
-    "deleted": refusing(b"404 Not Found"),
-    "throttled": refusing(b"429 Too Many Requests"),
-}
-"""Rollouts of which the candidate refuses everybody, which opens no circuit, while base is well."""
 
 
 @dataclass(kw_only=True)
@@ -118,11 +120,15 @@ class Servers:
             await (failing or healthy)(peer)
 
     def _failing(self, name: str, number: int) -> Script | None:
-        if name in SCRIPTS and number % 10 in FAILING:
-            return SCRIPTS[name][self.failed[name] % len(SCRIPTS[name])]
+        if (scripts := SCRIPTS.get(kind(name))) is not None and number % 10 in FAILING:
+            return scripts[self.failed[name] % len(scripts)]
         if name == "down" and self.is_down:
             return ALWAYS["broken"]
-        return ALWAYS.get(name.removesuffix("-base")) or REVOKED.get(name)
+        return ALWAYS.get(name.removesuffix("-base"))
+
+
+def kind(rollout: str) -> str:
+    return rollout.removeprefix(ALL)
 
 
 def configured(port: int, elsewhere: dict[str, int]) -> str:
@@ -130,11 +136,11 @@ def configured(port: int, elsewhere: dict[str, int]) -> str:
     text = "[server]\nport = 0\nconsole_port = 0\nmetrics_port = 0\nworkers = 1\n"
     text += "[lake]\nseal_every_s = 0.2\n[applications.default]\n"
     bases = {name: f"{name}-base" for name in ALWAYS}
-    for name in [*SCRIPTS, *ALWAYS, *REVOKED, "down", *elsewhere, BASE, *bases.values()]:
+    for name in [*ROLLOUTS, *ALWAYS, "down", *elsewhere, BASE, *bases.values()]:
         at = f"127.0.0.1:{elsewhere.get(name, port)}/{name}/v1"
         text += f'[upstreams."{name}"]\nbase_url = "http://{at}"\n[models."model-{name}"]\nupstream = "{name}"\n'
         text += "price = { input = 1.0, output = 2.0 }\n"
-        text += f"first_byte_timeout_s = {ANSWER_S}\nanswer_timeout_s = {ANSWER_S}\n" if name in STALLING else ""
+        text += f"first_byte_timeout_s = {ANSWER_S}\nanswer_timeout_s = {ANSWER_S}\n" if kind(name) in STALLING else ""
         text += f"connect_timeout_s = {CONNECT_S}\n" if name == "hanging" else ""
         if name not in (BASE, *bases.values()):
             text += f'[rollouts."{name}"]\nbase = "model-{bases.get(name, BASE)}"\ncandidate = "model-{name}"\n'
@@ -176,18 +182,25 @@ class Setting:
         return report["base"]["errors"], report["candidate"]["errors"]
 
 
-@pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+@contextmanager
+def running(folder: Path, *names: str) -> Iterator[Setting]:
+    """Run an installation; the percents of these rollouts are set."""
     servers = Servers()
     with serving(servers.serve) as fake, hanging_listener() as hanging:
         config = configured(fake.port, {"refusing": closed_port(), "hanging": hanging})
-        with installed(tmp_path_factory.mktemp("fallback"), config=config, simulated={}) as one:
-            for name in [*SCRIPTS, *ALWAYS, *REVOKED, "down", "refusing", "hanging"]:
+        with installed(folder, config=config, simulated={}) as one:
+            for name in names:
                 one.set_percent(PERCENT if name in SCRIPTS else 100, name)
             headers = {"authorization": f"Bearer {one.keys['application']}"}
             sent: dict[str, Any] = {"base_url": one.base_url, "headers": headers, "timeout": 30.0}
             with httpx.Client(**sent, trust_env=False, verify=PLAIN) as client:
                 yield Setting(one=one, servers=servers, client=client, storms=[])
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    with running(tmp_path_factory.mktemp("fallback"), *BRIEF, *ALWAYS, "down", "refusing", "hanging") as one:
+        yield one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,23 +211,31 @@ class Seen:
     rows: list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def seen(setting: Setting) -> dict[str, Seen]:
-    """Ask all rollouts of which the candidate fails now and then."""
+def asked(setting: Setting, names: Sequence[str], requests: int) -> dict[str, Seen]:
+    """Ask rollouts of which the candidate fails now and then."""
     setting.wait_for_budget()
     answers: dict[str, list[httpx.Response]] = {}
-    for name in SCRIPTS:
-        streams = [True] if name in STREAMED else [False, True]
-        answers[name] = setting.ask_many(name, REQUESTS // (1 + (name in STALLING)), streams=streams)
+    for name in names:
+        streams = [True] if kind(name) in STREAMED else [False, True]
+        answers[name] = setting.ask_many(name, requests // (1 + (kind(name) in STALLING)), streams=streams)
     rows = setting.one.lake()
-    return {name: Seen(answers=answers[name], rows=[row for row in rows if row["rollout"] == name]) for name in SCRIPTS}
+    return {name: Seen(answers=answers[name], rows=[row for row in rows if row["rollout"] == name]) for name in names}
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.fixture(scope="module")
+def seen(setting: Setting) -> dict[str, Seen]:
+    return asked(setting, BRIEF, REQUESTS)
+
+
+@pytest.mark.parametrize("name", BRIEF)
 def test_callers_see_no_error_and_the_candidates_are_recorded_exactly(
     setting: Setting, seen: dict[str, Seen], name: str
 ):
-    answers, rows = seen[name].answers, seen[name].rows
+    assert_rescued(setting, name, seen[name])
+
+
+def assert_rescued(setting: Setting, name: str, seen: Seen) -> None:
+    answers, rows = seen.answers, seen.rows
 
     assert {answer.status_code for answer in answers} == {200}
     assert not [answer.text for answer in answers if "error" in answer.text or "word" not in answer.text]
@@ -224,14 +245,18 @@ def test_callers_see_no_error_and_the_candidates_are_recorded_exactly(
     assert (len(rows), len(candidates)) == (len(answers), setting.servers.seen[name])
     assert 0 < len(rescued) == setting.servers.failed[name] < len(candidates)
     reasons = {row["fallback_reason"] for row in rescued}
-    assert reasons == ({KINDS[name][1]} if name in KINDS else {"upstream_error", "timeout"})
+    assert reasons == ({KINDS[kind(name)][1]} if kind(name) in KINDS else {"upstream_error", "timeout"})
     served = {answer.headers["x-request-id"]: answer.headers["x-turnout-arm"] for answer in answers}
     assert all(served[str(row["request_id"])] == row["arm_served"] for row in rows)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", BRIEF)
 def test_both_tries_are_recorded_with_their_time_and_their_cost(seen: dict[str, Seen], name: str):
-    rescued = [row for row in seen[name].rows if row["fallback_reason"] is not None]
+    assert_both_tries_are_recorded(seen[name])
+
+
+def assert_both_tries_are_recorded(seen: Seen) -> None:
+    rescued = [row for row in seen.rows if row["fallback_reason"] is not None]
 
     assert rescued
     for row in rescued:
@@ -246,6 +271,17 @@ def test_both_tries_are_recorded_with_their_time_and_their_cost(seen: dict[str, 
 def test_the_report_counts_them_as_the_candidates_errors(setting: Setting, seen: dict[str, Seen]):
     assert seen["mixed"].rows
     assert setting.errors("mixed") == (0, setting.servers.failed["mixed"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ROLLOUTS)
+def test_no_caller_of_many_sees_an_error_whatever_the_percent(name: str, tmp_path: Path):
+    with running(tmp_path, name) as alone:
+        seen = asked(alone, [name], MANY_REQUESTS)[name]
+        assert_rescued(alone, name, seen)
+        assert_both_tries_are_recorded(seen)
+        assert alone.errors(name) == (0, alone.servers.failed[name])
 
 
 def test_a_candidate_that_is_down_is_left_alone_and_comes_back_when_it_is_well(setting: Setting):
@@ -277,15 +313,27 @@ def test_a_candidate_that_is_down_is_left_alone_and_comes_back_when_it_is_well(s
     assert setting.errors("down") == (0, len(rows) - 2)
 
 
-@pytest.mark.parametrize("name", REVOKED)
-def test_a_candidate_that_refuses_everybody_costs_nobody_an_answer(setting: Setting, name: str):
-    setting.wait_for_budget()
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_candidate_that_stays_down_is_asked_once_in_five_seconds(tmp_path: Path):
+    with running(tmp_path, "down") as alone:
+        alone.servers.is_down = True
+        began, count = time.monotonic(), 0
+        while time.monotonic() - began < 31:
+            assert {answer.status_code for answer in alone.ask_many("down", 60)} == {200}
+            count += 60
+        took_s = time.monotonic() - began
+        tried = alone.servers.seen["down"]
+        rows = alone.records("down")
 
-    answers = setting.ask_many(name, 200, streams=[False, True])
-
-    assert {(answer.status_code, answer.headers["x-turnout-arm"]) for answer in answers} == {(200, "base")}
-    assert {row["fallback_reason"] for row in setting.records(name)} == {"upstream_error"}
-    assert setting.errors(name) == (0, 200)
+        log.info("of %d requests in %.0f s it was asked %d", count, took_s, tried)
+        assert 10 + 5 <= tried <= 10 + AT_ONCE + took_s / 5
+        assert Counter(row["fallback_reason"] for row in rows) == {
+            "upstream_error": tried,
+            "circuit_open": count - tried,
+        }
+        assert {row["arm_assigned"] for row in rows} == {"candidate"}
+        assert alone.errors("down") == (0, count)
 
 
 @pytest.mark.parametrize(
@@ -312,18 +360,32 @@ def test_a_candidate_that_cannot_be_reached_is_waited_for_as_long_as_connecting_
         assert name == "refusing" or row["latency_ms"] >= CONNECT_S * 1000
 
 
-@pytest.mark.parametrize("name", ALWAYS)
-def test_when_everything_fails_no_storm_comes_of_it_and_nothing_is_sent_to_an_arm_twice(setting: Setting, name: str):
+def assert_no_storm(setting: Setting, name: str, count: int) -> None:
+    """Ask so often where both arms fail; no more than a fifth is sent on top, and no body to an arm twice."""
     began = time.monotonic()
     before = sum(setting.servers.seen.values())
 
-    answers = setting.ask_many(name, 400)
+    answers = setting.ask_many(name, count)
 
     took_s = time.monotonic() - began
     setting.storms.append(time.monotonic())
     sent = setting.servers.seen[name] + setting.servers.seen[f"{name}-base"]
-    log.info("%s: %d requests became %d (%.2f) in %.1f s", name, 400, sent, sent / 400, took_s)
-    assert 400 <= sent <= 400 + max(0.2 * (400 + before), 3 * (took_s + 10))
+    log.info("%s: %d requests became %d (%.2f) in %.1f s", name, count, sent, sent / count, took_s)
+    windows = took_s / 10 + 1
+    assert count <= sent <= count + max(0.2 * (count + before), 30 * windows) + windows
     assert not {answer.status_code for answer in answers} & {200}
     arms = {name, f"{name}-base"}
     assert {times for (at, _), times in setting.servers.bodies.items() if at in arms} == {1}
+
+
+@pytest.mark.parametrize("name", ALWAYS)
+def test_when_everything_fails_no_storm_comes_of_it_and_nothing_is_sent_to_an_arm_twice(setting: Setting, name: str):
+    assert_no_storm(setting, name, 400)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ALWAYS)
+def test_when_everything_fails_for_long_a_fifth_more_is_sent_at_most(name: str, tmp_path: Path):
+    with running(tmp_path, name) as alone:
+        assert_no_storm(alone, name, 5_000)

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Iterator
 import httpx
 import pytest
 
+from gateway.proxy.purse import DAY_S
 from tests.acceptance.harness import PATIENCE_S, SERVER, Installation, installed, until
 
 log = logging.getLogger("faults")
@@ -21,6 +22,8 @@ WORKERS = 2
 QUICK_S = 0.01
 ANSWER_S = 0.15
 LONG_S = 30.0
+AFFORDABLE = 49
+"""Answers of 0.002 USD, for each of which 0.004 are set aside, on a day of 0.1."""
 FREE_WITHIN_S = 5.0
 CONFIG = (
     SERVER
@@ -41,6 +44,14 @@ max_concurrent = 1
 [models.slow]
 upstream = "slow"
 
+[models.priced]
+upstream = "fast"
+price = {{ input = 0, output = 500 }}
+
+[applications.thrifty]
+daily_cost_usd = 0.1
+unknown_cost_usd = 0.004
+
 [applications.metered]
 requests_per_minute = {PER_MINUTE}
 
@@ -55,7 +66,8 @@ def behaviour(answer_s: float) -> str:
 
 
 SIMULATED = {
-    "fast": f"[models.fast]\n{behaviour(QUICK_S)}[models.single]\n{behaviour(ANSWER_S)}",
+    "fast": f"[models.fast]\n{behaviour(QUICK_S)}[models.single]\n{behaviour(ANSWER_S)}"
+    f"[models.priced]\n{behaviour(QUICK_S)}output_sigma = 0\n",
     "slow": f"[models.slow]\n{behaviour(LONG_S)}",
 }
 
@@ -109,6 +121,24 @@ def test_as_many_are_under_way_as_the_limit_says_wherever_their_connections_lead
         return counts
 
     assert asyncio.run(play()) == [{429: 10}, {429: 10}]
+
+
+def test_a_day_costs_what_it_may_wherever_the_requests_of_an_application_lead(one: Installation):
+    async def play() -> tuple[Counter[int], Counter[int]]:
+        async with caller(one, "thrifty") as client:
+            first = await together(client, 2 * AFFORDABLE, "priced")
+            async with caller(one, "thrifty") as other:
+                then = Counter([await ask(each, "priced") for _ in range(AFFORDABLE) for each in (client, other)])
+        return first, then
+
+    while time.time() % DAY_S > DAY_S - PATIENCE_S:
+        time.sleep(1)
+    first, then = asyncio.run(play())
+    assert first[200] <= AFFORDABLE
+    assert first[200] + then[200] == AFFORDABLE
+    assert first + then == {200: AFFORDABLE, 429: 3 * AFFORDABLE}
+    (spent,) = one.lake("SELECT sum(cost_usd) AS usd FROM records WHERE application = 'thrifty'")
+    assert spent["usd"] == pytest.approx(0.098)
 
 
 def test_who_waits_at_either_worker_is_let_in_one_after_the_other(one: Installation):

@@ -238,9 +238,27 @@ def test_a_gateway_of_a_fleet_gets_no_definitions_and_no_name_but_its_own():
         "url": "rediss://redis.stores:6380/0",
         "username": "tn-gateway",
         "password": {"env": "REDIS_PASSWORD"},
+        "gateways": 2,
         "ca_file": "/run/secrets/redis-ca/ca.crt",
     }
     assert definitions(found)["redis"]["username"] == "tn-console"
+
+
+@pytest.mark.parametrize(
+    ("changes", "gateways"),
+    [
+        ([], 2),
+        (["gateway.replicas=5"], 5),
+        (["gateway.autoscaling.enabled=true"], 10),
+        (["config.redis.gateways=7", "gateway.replicas=5"], 7),
+    ],
+)
+def test_a_fleet_knows_how_many_gateways_it_may_have(changes: list[str], gateways: int):
+    words = tuple(word for each in changes for word in ("--set", each))
+    found = manifests(MINIMAL.with_name("external.yaml"), words=words)
+
+    written = tomllib.loads(one(found, "ConfigMap", "demo-turnout-gateway")["data"]["turnout.toml"])
+    assert written["redis"]["gateways"] == gateways
 
 
 def test_gateways_are_replaced_one_by_one_and_the_console_never_runs_twice():

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
+from rollout.lease import Ask
+from rollout.stores.redis_address import parse_redis_url
+from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_limits import RedisLeases
 from tests.acceptance.harness import SIMULATED, simulating, until
 from tests.fakes.plain import PLAIN
 from tests.fakes.redis_server import valkey
@@ -53,6 +57,11 @@ def client(port: int, part: str) -> Iterator[Redis]:
     password = SECRETS[f"{part}-password"]
     with Redis(host="127.0.0.1", port=port, username=part, password=password, protocol=2) as connected:
         yield connected
+
+
+def patient(port: int, part: str) -> RedisAccess:
+    address = parse_redis_url(f"redis://127.0.0.1:{port}")
+    return RedisAccess(address=address, username=part, password=SECRETS[f"{part}-password"], timeout_s=15.0)
 
 
 def is_up(port: int) -> bool:
@@ -110,7 +119,9 @@ def test_in_the_bundled_redis_a_gateway_reads_snapshots_and_writes_limits_alone(
         with client(port, "console") as console:
             console.set("turnout:snapshot", b"sealed")
         assert gateway.get("turnout:snapshot") == b"sealed"
-        gateway.set("turnout:limit:web", 1)
+        leases = RedisLeases(patient(port, "gateway"))
+        with closing(leases):
+            assert leases.settle("a", [Ask(kind="slots", name="web", limit=5, has=2)]).answers[0].granted == 2
         for forbidden in (
             ("SET", "turnout:snapshot", "forged"),
             ("DEL", "turnout:snapshot"),

@@ -1,8 +1,9 @@
 -- question: how do the two arms of a rollout compare?
 -- grain: one row per arm, base first, also for an arm without requests; the columns after `left_out_*` are sums over users
 -- parameters: rollout, generation, step (or NULL: all), endpoint (or NULL: all), since (inclusive or NULL), until (exclusive or NULL)
--- reads the views `requests` and `ratings`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
-WITH asked AS (
+-- reads the views `requests` and `verdicts`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
+-- nothing is materialized but small tables: reading a few columns of the files again is cheaper than keeping them all
+WITH asked AS NOT MATERIALIZED (
     SELECT *,
         purpose = 'live' AS is_live,
         reason IN ('split', 'stale') AND bucket IS NOT NULL AND user_hash IS NOT NULL AS is_split
@@ -13,10 +14,10 @@ WITH asked AS (
         AND ($since::TIMESTAMP IS NULL OR started_at >= $since::TIMESTAMP)
         AND ($until::TIMESTAMP IS NULL OR started_at < $until::TIMESTAMP)
 ),
-counted AS (
+counted AS NOT MATERIALIZED (
     SELECT
-        arm_assigned AS arm, user_hash, started_at, step, percent, endpoint,
-        CASE WHEN arm_served = arm_assigned THEN model_served END AS model,
+        arm_assigned AS arm, user_hash, request_id, application, started_at,
+        outcome = 'ok' AS is_ok,
         CASE
             WHEN fallback_reason IS NOT NULL OR error_class = 'circuit_open'
                 OR outcome IN ('upstream_error', 'timeout', 'malformed', 'interrupted') THEN 1
@@ -28,50 +29,103 @@ counted AS (
             WHEN outcome = 'ok' AND (output_tokens > 0 OR endpoint IN ('chat.completions', 'completions', 'responses'))
                 THEN output_tokens
         END AS output_tokens,
-        cost_usd,
-        cost_usd IS NULL AND outcome NOT IN ('client_error', 'rejected', 'shed') AS is_cost_unknown,
-        ratings.positive AS satisfaction,
-        CASE WHEN outcome = 'ok' THEN (ratings.request_id IS NOT NULL)::INTEGER END AS response_rate
-    FROM asked LEFT JOIN ratings USING (request_id)
+        cost_usd
+    FROM asked
     WHERE is_live AND is_split
+),
+fitting AS MATERIALIZED (
+    SELECT arm, user_hash, is_ok, request_id, received_at, feedback_id, positive
+    FROM counted JOIN verdicts USING (request_id)
+    -- behind the join, so that it compares nothing but ids
+    WHERE CASE WHEN verdicts.application IS NOT DISTINCT FROM counted.application
+        THEN received_at <= started_at + INTERVAL 48 HOUR END
+),
+often AS MATERIALIZED (SELECT request_id FROM fitting GROUP BY request_id HAVING count(*) > 1),
+rated AS NOT MATERIALIZED (
+    SELECT arm, user_hash, is_ok, positive FROM fitting ANTI JOIN often USING (request_id)
+    UNION ALL
+    SELECT any_value(arm), any_value(user_hash), any_value(is_ok), arg_max(positive, (received_at, feedback_id))
+    FROM fitting SEMI JOIN often USING (request_id)
+    GROUP BY request_id
+),
+facts AS MATERIALIZED (
+    SELECT
+        arm_assigned AS arm, is_live, is_split, reason, endpoint, step, percent,
+        CASE WHEN arm_served = arm_assigned THEN model_served END AS model,
+        count(*) AS requests,
+        count(*) FILTER (WHERE cost_usd IS NULL AND outcome NOT IN ('client_error', 'rejected', 'shed')) AS cost_unknown,
+        min(started_at) AS first_at,
+        max(started_at) AS last_at
+    FROM asked
+    GROUP BY ALL
 ),
 per_arm AS (
     SELECT
         arm,
-        mode(model) AS model,
-        count(*) AS requests,
-        count(*) FILTER (WHERE error_rate = 1) AS errors,
-        quantile_cont(latency_ms, 0.5) AS latency_p50_ms,
-        quantile_cont(latency_ms, 0.99) AS latency_p99_ms,
-        count(latency_ms) AS latencies,
-        quantile_cont(ttft_ms, 0.5) AS ttft_p50_ms,
-        count(ttft_ms) AS ttfts,
-        sum(cost_usd) AS total_cost_usd,
-        count(*) FILTER (WHERE is_cost_unknown) AS cost_unknown,
-        count(satisfaction) AS ratings,
-        min(started_at) AS first_at,
-        max(started_at) AS last_at,
+        sum(requests)::BIGINT AS requests,
+        sum(cost_unknown)::BIGINT AS cost_unknown,
+        min(first_at) AS first_at,
+        max(last_at) AS last_at,
         min(step) AS first_step,
         max(step) AS last_step,
         min(percent) AS percent_low,
         max(percent) AS percent_high
+    FROM facts
+    WHERE is_live AND is_split
+    GROUP BY arm
+),
+models AS (
+    SELECT arm, arg_max(model, (requests, model)) AS model
+    FROM (
+        SELECT arm, model, sum(requests) AS requests FROM facts
+        WHERE is_live AND is_split AND model IS NOT NULL
+        GROUP BY arm, model
+    )
+    GROUP BY arm
+),
+waits AS (
+    SELECT
+        arm,
+        quantile_cont(latency_ms, [0.5, 0.99]) AS latency_ms,
+        count(latency_ms) AS latencies,
+        quantile_cont(ttft_ms, 0.5) AS ttft_p50_ms,
+        count(ttft_ms) AS ttfts
     FROM counted
     GROUP BY arm
 ),
 endpoints AS (
     SELECT list({'endpoint': endpoint, 'requests': requests} ORDER BY requests DESC, endpoint) AS endpoints
-    FROM (SELECT endpoint, count(*) AS requests FROM counted WHERE endpoint IS NOT NULL GROUP BY endpoint)
+    FROM (
+        SELECT endpoint, sum(requests)::BIGINT AS requests FROM facts
+        WHERE is_live AND is_split AND endpoint IS NOT NULL
+        GROUP BY endpoint
+    )
 ),
-per_user AS (
+served AS (
     SELECT
         arm, user_hash,
         count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate)::DOUBLE AS error_rate_x,
         count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens)::DOUBLE AS output_tokens_x,
         count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd)::DOUBLE AS cost_usd_x,
-        count(satisfaction)::DOUBLE AS satisfaction_n, sum(satisfaction)::DOUBLE AS satisfaction_x,
-        count(response_rate)::DOUBLE AS response_rate_n, sum(response_rate)::DOUBLE AS response_rate_x
+        count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_n
     FROM counted
     GROUP BY arm, user_hash
+),
+heard AS (
+    SELECT
+        arm, user_hash,
+        count(*)::DOUBLE AS satisfaction_n, sum(positive)::DOUBLE AS satisfaction_x,
+        count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_x
+    FROM rated
+    GROUP BY arm, user_hash
+),
+per_user AS MATERIALIZED (
+    SELECT
+        served.*,
+        coalesce(satisfaction_n, 0.0) AS satisfaction_n,
+        satisfaction_x,
+        CASE WHEN response_rate_n > 0 THEN coalesce(response_rate_x, 0.0) END AS response_rate_x
+    FROM served LEFT JOIN heard USING (arm, user_hash)
 ),
 sums AS (
     SELECT
@@ -92,26 +146,33 @@ sums AS (
 ),
 left_out AS (
     SELECT
-        count(*) FILTER (WHERE NOT is_live) AS left_out_not_live,
-        count(*) FILTER (WHERE is_live AND reason = 'targeting_match') AS left_out_forced,
-        count(*) FILTER (WHERE is_live AND NOT is_split AND reason <> 'targeting_match') AS left_out_without_user
-    FROM asked
+        coalesce(sum(requests) FILTER (WHERE NOT is_live), 0)::BIGINT AS left_out_not_live,
+        coalesce(sum(requests) FILTER (WHERE is_live AND reason = 'targeting_match'), 0)::BIGINT AS left_out_forced,
+        coalesce(sum(requests) FILTER (WHERE is_live AND NOT is_split AND reason <> 'targeting_match'), 0)::BIGINT
+            AS left_out_without_user
+    FROM facts
 )
 SELECT
     arms.arm,
-    per_arm.* EXCLUDE (arm) REPLACE (
-        coalesce(per_arm.requests, 0) AS requests,
-        coalesce(per_arm.errors, 0) AS errors,
-        coalesce(per_arm.latencies, 0) AS latencies,
-        coalesce(per_arm.ttfts, 0) AS ttfts,
-        coalesce(per_arm.cost_unknown, 0) AS cost_unknown,
-        coalesce(per_arm.ratings, 0) AS ratings
-    ),
+    models.model,
+    coalesce(per_arm.requests, 0) AS requests,
+    coalesce(sums.error_rate_x, 0)::BIGINT AS errors,
+    waits.latency_ms[1] AS latency_p50_ms,
+    waits.latency_ms[2] AS latency_p99_ms,
+    coalesce(waits.latencies, 0) AS latencies,
+    waits.ttft_p50_ms,
+    coalesce(waits.ttfts, 0) AS ttfts,
+    sums.cost_usd_x AS total_cost_usd,
+    coalesce(per_arm.cost_unknown, 0) AS cost_unknown,
+    coalesce(sums.satisfaction_n, 0)::BIGINT AS ratings,
+    per_arm.* EXCLUDE (arm, requests, cost_unknown),
     left_out.*,
     endpoints.endpoints,
     sums.* EXCLUDE (arm) REPLACE (coalesce(sums.users, 0) AS users)
 FROM (VALUES (1, 'base'), (2, 'candidate')) AS arms(place, arm)
 LEFT JOIN per_arm USING (arm)
+LEFT JOIN models USING (arm)
+LEFT JOIN waits USING (arm)
 LEFT JOIN sums USING (arm)
 CROSS JOIN left_out
 CROSS JOIN endpoints

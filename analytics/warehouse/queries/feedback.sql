@@ -12,10 +12,10 @@
 --   joined      it counts
 WITH named AS (
     SELECT feedback_id, requests.request_id, requests.application, requests.started_at
-    FROM feedback JOIN requests ON requests.request_id = feedback.request_id
+    FROM requests JOIN feedback ON requests.request_id = feedback.request_id
     UNION ALL
     SELECT feedback_id, requests.request_id, requests.application, requests.started_at
-    FROM feedback JOIN requests ON requests.response_id = feedback.response_id
+    FROM requests JOIN feedback ON requests.response_id = feedback.response_id
 ),
 found AS (
     SELECT

@@ -14,6 +14,9 @@
 {{- with $user.username }}{{ $_ := set $table "username" . }}{{ end -}}
 {{- $_ := set $table "password" (dict "env" "REDIS_PASSWORD") -}}
 {{- end -}}
+{{- $own := .root.Values.gateway -}}
+{{- $gateways := ternary $own.autoscaling.maxReplicas $own.replicas $own.autoscaling.enabled -}}
+{{- $_ := set $table "gateways" ((.root.Values.config.redis | default dict).gateways | default $gateways) -}}
 {{- toJson (merge $table (.root.Values.config.redis | default dict)) -}}
 {{- end -}}
 
@@ -29,7 +32,7 @@ esac
 umask 077
 {
   echo "user default off"
-  echo "user {{ .Values.redis.users.gateway.username }} on >$GATEWAY_PASSWORD %R~turnout:snapshot* ~turnout:limit* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction -@dangerous"
+  echo "user {{ .Values.redis.users.gateway.username }} on >$GATEWAY_PASSWORD %R~turnout:snapshot* ~turnout:limit* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@scripting +@transaction +time -@dangerous"
   echo "user {{ .Values.redis.users.console.username }} on >$CONSOLE_PASSWORD ~turnout:snapshot* resetchannels &turnout:* -@all +@read +@write +@connection +@pubsub +@transaction -@dangerous"
 } > /data/users.acl
 unset GATEWAY_PASSWORD CONSOLE_PASSWORD

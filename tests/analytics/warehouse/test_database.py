@@ -9,10 +9,9 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from analytics.lake.columns import COLUMNS
+from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS
 from analytics.lake.directory import Directory
 from analytics.warehouse.database import (
-    FEEDBACK_COLUMNS,
     QuestionLimitError,
     UnreadableLakeError,
     Warehouse,

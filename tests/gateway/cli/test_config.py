@@ -140,3 +140,45 @@ def test_wrong_usage_is_exit_code_2():
         run("chekc")
 
     assert caught.value.code == 2
+
+
+REDIS = '[redis]\nurl = "redis://127.0.0.1:6379"\n'
+ACCEPT = '[applications.shop]\naccept = [{ env = "THEIR_KEY" }]\n'
+
+
+@pytest.mark.parametrize("role", ["gateway", "console"])
+def test_a_part_of_a_fleet_needs_redis(tmp_path: Path, capsys: pytest.CaptureFixture[str], role: str):
+    path = written(tmp_path, GOOD)
+
+    assert run("check", path, "--role", role) == 1
+    assert f"{path}: redis.url: is missing; --role {role} works through Redis" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "this gateway would not be ready: upstreams: no upstream is configured"),
+        (GOOD, "this gateway would not be ready: no application of the file has `accept`"),
+        (GOOD + '[models.gpt]\nupstream = "nobody"\n', 'this gateway would not be ready: models."gpt".upstream'),
+        (GOOD + ACCEPT, None),
+    ],
+)
+def test_a_gateway_is_told_whether_it_could_serve_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str | None
+):
+    path = written(tmp_path, text + REDIS)
+
+    assert run("check", path, "--role", "gateway") == 0
+    *warned, last = capsys.readouterr().out.splitlines()
+    assert [said is not None and said in line for line in warned] == ([True] if said else [])
+    assert last == f"{path}: ok: what a gateway reads of it"
+    assert run("check", path, "--role", "gateway", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["counts"] is None
+
+
+def test_a_console_is_judged_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = written(tmp_path, REDIS)
+
+    assert run("check", path, "--role", "console") == 1
+    assert "no upstream is configured" in capsys.readouterr().out
+    assert run("check", written(tmp_path, GOOD + REDIS), "--role", "console") == 0

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from analytics.journal.writer import Writer
+from analytics.lake import compact
 from analytics.lake.shipper import Shipper
 from analytics.record import Record
-from gateway.cli import lake
+from gateway.cli import Abort, lake
 
 
-def run(*arguments: str) -> int:
+def run(*arguments: str, action: str = "verify") -> int:
     import argparse  # noqa: PLC0415 - a parser with this command alone: the others are not under test
 
     parser = argparse.ArgumentParser()
     lake.add_parser(parser.add_subparsers())
-    parsed = parser.parse_args(["lake", "verify", *arguments])
+    parsed = parser.parse_args(["lake", action, *arguments])
     return parsed.run(parsed)
 
 
@@ -60,3 +61,22 @@ def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_lake_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"there is no lake in .*lake: name it with --lake"):
         run("--state-dir", str(tmp_path))
+
+
+def test_a_lake_is_compacted_and_sound_afterwards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ship(tmp_path, 1, 2)
+
+    assert run("--state-dir", str(tmp_path), action="compact") == 0
+    assert ["rows", "written", "2"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert len(list((tmp_path / "lake/requests/date=1970-01-01").glob("*.parquet"))) == 1
+    assert run("--state-dir", str(tmp_path), "--json", action="compact") == 0
+    assert json.loads(capsys.readouterr().out) == {"rows": 0, "files": 0, "replaced": 0, "removed": 0}
+    assert run("--state-dir", str(tmp_path)) == 0
+
+
+def test_what_cannot_be_compacted_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Abort, match="no lake"):
+        run("--state-dir", str(tmp_path), action="compact")
+    ship(tmp_path, 1, 2)
+    with compact.alone(tmp_path / "lake" / "merged"), pytest.raises(Abort, match="compacted already"):
+        run("--state-dir", str(tmp_path), action="compact")

@@ -9,10 +9,13 @@ import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from analytics.lake.place import Place
 from gateway.console.app import create_app
 from gateway.console.auth import actor
 from gateway.console.control import Control
+from gateway.console.queries import Queries
 from gateway.console.reports import Reports
+from gateway.settings.schema import Sql
 from rollout.keys import ROLES, Key
 from tests.fakes.console import SALES, RunningConsole
 
@@ -33,7 +36,9 @@ def routes(app: Litestar) -> set[str]:
 
 
 def test_every_route_stands_in_the_matrix_and_every_line_of_it_is_a_route(control: Control, tmp_path: Path):
-    assert routes(create_app(control, Reports(control, tmp_path))) == set(MATRIX)
+    queries = Queries(Sql(), Place(url=str(tmp_path)), tmp_path / "sql")
+
+    assert routes(create_app(control, Reports(control, tmp_path), queries)) == set(MATRIX)
 
 
 def test_the_matrix_lets_in_exactly_whom_it_names(console: RunningConsole):
@@ -43,7 +48,9 @@ def test_the_matrix_lets_in_exactly_whom_it_names(console: RunningConsole):
         method, path = line.split()
         for who in WHO:
             with console.client(keys[who]) as client:
-                status = client.request(method, path.format(name=SALES, key_id="nothing", path="x.json")).status_code
+                status = client.request(
+                    method, path.format(name=SALES, key_id="nothing", path="x.json", query_id="nothing")
+                ).status_code
             assert (status == 401) == (who == "none" and "none" not in permitted)
             if status not in {401, 403}:
                 found.setdefault(line, []).append(who)
@@ -98,7 +105,9 @@ def test_no_answer_for_an_analyst_contains_the_salt(console: RunningConsole):
     assert salt is not None
     with console.client(console.key("analyst")) as client:
         answers = [
-            client.get(line.split()[1].format(name=SALES, path="x")) for line in MATRIX if line.startswith("GET")
+            client.get(line.split()[1].format(name=SALES, path="x", query_id="x"))
+            for line in MATRIX
+            if line.startswith("GET")
         ]
 
     assert not [answer.url for answer in answers if salt in answer.text]

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway.console.distribution import CHECK_S, FLEET_COPY, Distribution, lake_copy, remember_fleet
-from gateway.settings.last_good import LAKE_FOLDER, LastGood
+from gateway.console.distribution import CHECK_S, FLEET_COPY, Distribution, remember_fleet
+from gateway.settings.last_good import LastGood
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis import KEY, RedisAccess, RedisSnapshotStore
+from rollout.stores.redis import KEY, RedisSnapshotStore
+from rollout.stores.redis_client import RedisAccess
 from tests.fakes.proxy import SECRETS, snapshot
 from tests.fakes.redis_server import RedisServer, redis_server
 
@@ -48,17 +49,14 @@ def shared() -> Iterator[RedisServer]:
 class Console:
     """A distribution with a clock that the test moves, over a real Redis."""
 
-    def __init__(self, redis: RedisServer, lake: Path) -> None:
+    def __init__(self, redis: RedisServer) -> None:
         redis.ask("FLUSHALL")
         self.redis = redis
         self.now = 100.0
         self.ledger = Ledger()
         self.store = RedisSnapshotStore(RedisAccess(address=redis.access.address, timeout_s=15))
         self.raised: list[Snapshot] = []
-        copy = lake_copy(lake, open_seal)
-        self.distribution = Distribution(
-            self.ledger, self.store, copy, open_seal, self.raised.append, clock=lambda: self.now
-        )
+        self.distribution = Distribution(self.ledger, self.store, open_seal, self.raised.append, clock=lambda: self.now)
 
     def tick(self, given: bytes | None = None, *, after_s: float = 0.0) -> bytes | None:
         self.now += after_s
@@ -68,21 +66,17 @@ class Console:
 
 
 @pytest.fixture
-def console(shared: RedisServer, tmp_path: Path) -> Iterator[Console]:
-    made = Console(shared, tmp_path)
+def console(shared: RedisServer) -> Iterator[Console]:
+    made = Console(shared)
     yield made
     made.distribution.close()
 
 
-def test_each_new_snapshot_goes_to_redis_at_once_and_into_the_lake(console: Console, tmp_path: Path):
+def test_each_new_snapshot_goes_to_redis_at_once(console: Console):
     assert console.tick() is None
 
     assert console.tick(sealed(version=8)) == sealed(version=8)
     assert console.tick(sealed(version=9)) == sealed(version=9)
-
-    newest = LastGood(tmp_path / LAKE_FOLDER, "anybody", open_seal).newest()
-    assert newest is not None
-    assert newest.order == (1, 9)
 
 
 FOREIGN = hmac.digest(b"another key", b"{}", "sha256") + b"{}"
@@ -123,9 +117,9 @@ def test_what_the_fleet_has_seen_later_is_not_overwritten_but_caught_up_with_onc
     assert "another console writes to the same Redis" in caplog.text
 
 
-def test_while_redis_is_away_it_says_so_once_and_delivers_afterwards(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_while_redis_is_away_it_says_so_once_and_delivers_afterwards(caplog: pytest.LogCaptureFixture):
     with redis_server() as own:
-        console = Console(own, tmp_path)
+        console = Console(own)
         console.tick(sealed(version=8))
         own.end()
 
@@ -141,15 +135,9 @@ def test_while_redis_is_away_it_says_so_once_and_delivers_afterwards(tmp_path: P
         console.distribution.close()
 
 
-def test_a_lake_that_cannot_be_written_keeps_nothing_from_redis(
-    console: Console, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    (tmp_path / LAKE_FOLDER).rmdir()
-
-    with caplog.at_level(logging.ERROR):
-        assert console.tick(sealed(version=8)) == sealed(version=8)
-
-    assert "no copy of the snapshot in the lake" in caplog.text
+def left(folder: Path, snapshot: bytes) -> None:
+    (folder / "lake").mkdir()
+    LastGood(folder / "lake", "console", open_seal).keep(snapshot)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +147,12 @@ def test_a_lake_that_cannot_be_written_keeps_nothing_from_redis(
 def test_a_starting_console_keeps_what_its_fleet_has_seen_last(
     console: Console, tmp_path: Path, in_redis: int | None, in_lake: int | None, kept: tuple[int, int] | None
 ):
-    copy = lake_copy(tmp_path / "lake", open_seal)
     if in_redis is not None:
         console.redis.ask("SET", KEY, sealed(version=in_redis))
     if in_lake is not None:
-        copy.keep(sealed(version=in_lake))
+        left(tmp_path, sealed(version=in_lake))
 
-    remember_fleet(tmp_path / "run", console.store, copy, open_seal)
+    remember_fleet(tmp_path / "run", console.store, tmp_path / "lake", open_seal)
 
     newest = LastGood(tmp_path / "run", "console", open_seal).newest()
     assert (newest.order if newest is not None else None) == kept
@@ -189,9 +176,8 @@ class Away(RedisSnapshotStore):
 
 
 def test_without_redis_the_lake_is_believed(shared: RedisServer, tmp_path: Path):
-    copy = lake_copy(tmp_path / "lake", open_seal)
-    copy.keep(sealed(version=8))
+    left(tmp_path, sealed(version=8))
 
-    remember_fleet(tmp_path / "run", Away(shared.access), copy, open_seal)
+    remember_fleet(tmp_path / "run", Away(shared.access), tmp_path / "lake", open_seal)
 
     assert (tmp_path / "run" / f"{FLEET_COPY}.snapshot").exists()

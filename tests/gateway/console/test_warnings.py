@@ -28,6 +28,24 @@ def test_a_single_problem_is_told_whole():
     assert refused.endswith("stays in force: rollouts.a: unknown key")
 
 
+TOLD_US = 60_000_000
+
+
+@pytest.mark.parametrize(("compiled_s", "is_late"), [(10, True), (49, True), (51, False), (90, False)])
+def test_a_worker_elsewhere_is_late_once_its_host_has_had_time_to_tell_of_a_change(compiled_s: int, *, is_late: bool):
+    one = worker("north/worker-0", snapshot="1.6", told_at=TOLD_US)
+
+    said = list(warnings_for([one], "1.7", killed=False, compiled_at=compiled_s * 1_000_000))
+
+    assert said == (["worker north/worker-0 does not decide by snapshot 1.7 yet"] if is_late else [])
+
+
+def test_a_silent_host_is_told():
+    assert list(warnings_for([], "1.7", killed=False, silent=["host north has told nothing"])) == [
+        "host north has told nothing"
+    ]
+
+
 @pytest.mark.parametrize(
     ("trouble", "lost", "words"),
     [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import ApiError, BadRequestError, ForbiddenError, UnauthorizedError
+from gateway.errors import ApiError, BadRequestError, ForbiddenError, ShedError, UnauthorizedError
 from gateway.proxy.admission import admit, check_path, check_repeated, purpose, tags
 from gateway.proxy.snapshot import Caller
 from gateway.settings.schema import Application
@@ -62,6 +62,17 @@ def test_an_unknown_key_is_refused_and_not_repeated(token: bytes):
         admit(decisions(), {b"authorization": b"Bearer " + token})
     assert (refused.value.status, refused.value.code) == (401, "invalid_api_key")
     assert "canary" not in refused.value.message
+
+
+def test_an_issued_key_is_asked_to_come_again_while_nobody_has_told_of_keys():
+    unaware = decisions(epoch=0, version=0, keys=())
+
+    with pytest.raises(ShedError, match="does not know the issued keys") as refused:
+        admit(unaware, {b"authorization": b"Bearer " + KEY.encode()})
+    assert (refused.value.status, refused.value.error_class) == (503, "keys_unknown")
+    assert any(name == b"retry-after" for name, _ in refused.value.headers)
+    with pytest.raises(UnauthorizedError):
+        admit(unaware, {b"authorization": b"Bearer sk-canary"})
 
 
 def test_every_request_is_live_until_it_says_something_else():

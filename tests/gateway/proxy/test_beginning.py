@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.proxy.beginning import Channel, NoSnapshotError, first_view
 from gateway.proxy.snapshot import Decisions
 from gateway.proxy.snapshot import Source as Name
+from gateway.settings.built_in import NoBaseError
 from gateway.settings.last_good import LAKE_FOLDER, LastGood
+from gateway.settings.problem import SettingsError
 from gateway.settings.schema import SecretRef, Upstream
 from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import Snapshot, seal, unseal
@@ -128,3 +133,54 @@ def test_without_redis_the_newest_copy_serves_be_it_in_the_lake(
     view = first_view(fleet(Source(UNAVAILABLE), tmp_path), last_good, decide, open_seal)
 
     assert (view.decisions.label, view.source, view.fresh) == (expected, name, False)
+
+
+def base() -> Snapshot:
+    return snapshot(epoch=0, version=0, keys=())
+
+
+def refused() -> Snapshot:
+    message = "no application has accept"
+    raise NoBaseError(message)
+
+
+def unlike_any() -> Snapshot:
+    file = "turnout.toml"
+    raise SettingsError(file, ())
+
+
+def test_base_is_served_when_nothing_else_was_found_in_time_and_no_sooner(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    channel = replace(fleet(Source(UNAVAILABLE), tmp_path), built_in=base)
+    last_good = LastGood(tmp_path, "worker-0", open_seal)
+    began = time.monotonic()
+
+    view = first_view(channel, last_good, decide, open_seal, patience_s=0.3)
+
+    assert time.monotonic() - began >= 0.3
+    assert (view.decisions.label, view.source, view.fresh) == ("0.0", "default", False)
+    assert "everybody is served by base" in caplog.text
+
+
+def test_a_snapshot_within_that_time_is_taken_instead(tmp_path: Path):
+    channel = replace(fleet(Source(UNAVAILABLE, None, sealed()), tmp_path), built_in=base)
+
+    view = first_view(channel, LastGood(tmp_path, "worker-0", open_seal), decide, open_seal)
+
+    assert (view.decisions.label, view.source) == ("1.7", "redis")
+
+
+@pytest.mark.parametrize(
+    ("built_in", "said"),
+    [
+        (refused, "ledger is locked; and no base without one: no application has accept"),
+        (unlike_any, "and no base without one"),
+        (lambda: snapshot(upstreams=UNRESOLVABLE), "and no base without one: .*MISSING is not set"),
+    ],
+)
+def test_without_a_base_it_is_said_why(tmp_path: Path, built_in: Callable[[], Snapshot], said: str):
+    channel = replace(fleet(Source(UNAVAILABLE), tmp_path), built_in=built_in)
+
+    with pytest.raises(NoSnapshotError, match=said):
+        first_view(channel, LastGood(tmp_path, "worker-0", open_seal), decide, open_seal, patience_s=0.01)

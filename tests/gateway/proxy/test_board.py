@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy.board import ROWS, Board, NoRowError
+from gateway.proxy.board import LESSEE, Board, NoRowError
+from gateway.proxy.leased import GRANTED
 from gateway.proxy.limits import HELD, WAITING, Bucket, Sheet, Slots
+from gateway.proxy.purse import Purse
 
 HOLDS = """
 import sys, time
@@ -27,6 +30,17 @@ for _ in range(3):
 slots.line_up("late", 9, time.monotonic_ns())
 print(board.row, flush=True)
 sys.stdin.read()
+"""
+
+DAY = 20_000
+SPENDS = f"""
+import os, sys
+from pathlib import Path
+from gateway.proxy.board import Board
+from gateway.proxy.purse import Purse
+purse = Purse(Board(Path(sys.argv[1])).sheet("host"))
+print([purse.set_aside(40, 100, {DAY}) for _ in range(2)], flush=True)
+os._exit(1)
 """
 
 
@@ -84,6 +98,66 @@ def test_what_a_killed_worker_held_is_given_back(one: Board, tmp_path: Path, cap
     assert one.sweep() == 0
 
 
+def test_what_a_killed_workers_requests_had_set_aside_is_charged(one: Board, tmp_path: Path):
+    words = [sys.executable, "-c", SPENDS, str(tmp_path / "limits")]
+    spent = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60).stdout
+    purse = Purse(sheet(one))
+    assert one.sweep() == 0
+
+    assert spent == "[True, True]\n"
+    assert purse.charged(DAY) == 80
+    assert not purse.may_come_back(30, 100, DAY)
+    assert not purse.set_aside(30, 100, DAY)
+
+
+def test_a_lease_stands_beyond_the_rows_of_all_workers(one: Board, tmp_path: Path):
+    assert not one.is_met("fleet slots shop")
+    lease = one.leased("fleet slots shop")
+    assert lease is not None
+    lease.write_lease(GRANTED, 3)
+
+    with closing(Board(tmp_path / "limits")) as other:
+        assert other.is_met("fleet slots shop")
+        seen = other.leased("fleet slots shop")
+        assert seen is not None
+        assert seen.part(9) == 3
+        assert sum(seen.column(HELD)) == 0
+    (tmp_path / "limits").rename(tmp_path / "away")
+    assert one.leased("fleet rate shop") is None
+    (tmp_path / "away").rename(tmp_path / "limits")
+
+
+def test_a_poke_ends_the_wait_of_whoever_speaks_for_the_host(one: Board, tmp_path: Path):
+    with closing(Board(tmp_path / "limits")) as other:
+        one.poked(0.01)
+        for _ in range(100_000):
+            other.poke()
+        began = time.monotonic()
+        one.poked(20.0)
+        one.poked(0.01)
+        assert time.monotonic() - began < 15
+
+
+def test_without_a_pipe_the_wait_lasts_its_time(tmp_path: Path):
+    with closing(Board(tmp_path / "limits")) as board:
+        (tmp_path / "limits").rename(tmp_path / "away")
+        began = time.monotonic()
+        board.poke()
+        board.poked(0.05)
+        assert time.monotonic() - began >= 0.05
+
+
+def test_one_at_a_time_speaks_for_the_host(one: Board, tmp_path: Path):
+    with closing(Board(tmp_path / "limits")) as other:
+        lock = one.lessee()
+        assert lock is not None
+        assert other.lessee() is None
+        os.close(lock)
+        lock = other.lessee()
+        assert lock is not None
+        os.close(lock)
+
+
 def test_a_worker_that_lives_keeps_its_row(one: Board, tmp_path: Path):
     with closing(Board(tmp_path / "limits")) as other:
         Slots[str](sheet(other)).take(3, 1)
@@ -116,8 +190,8 @@ def test_with_all_rows_taken_the_next_worker_is_told(tmp_path: Path):
     folder = tmp_path / "limits"
     boards = [Board(folder)]
     try:
-        boards.extend(Board(folder) for _ in range(ROWS - 1))
-        with pytest.raises(NoRowError, match=f"all {ROWS} rows"):
+        boards.extend(Board(folder) for _ in range(LESSEE - 1))
+        with pytest.raises(NoRowError, match=f"all {LESSEE} rows"):
             Board(folder)
     finally:
         for board in boards:

@@ -53,6 +53,20 @@ def test_an_anonymous_request_gets_base():
     assert choice.facts()["bucket"] is None
 
 
+@pytest.mark.parametrize("user", [User(b"ann", "user"), ANONYMOUS])
+@pytest.mark.parametrize(("killed", "reason"), [(False, "default"), (True, "disabled")])
+def test_while_no_flag_was_ever_seen_everybody_gets_base_by_default(user: User, *, killed: bool, reason: str):
+    known = decisions(epoch=0, version=0)
+    route = known.route(SALES, live=True)
+    assert route is not None
+
+    choice = choose(View(decisions=known, source="default", fresh=False, killed=killed), route, user)
+
+    assert choice.deployment.model == BASE
+    facts = choice.facts()
+    assert (facts["arm_assigned"], facts["reason"], facts["bucket"]) == ("base", reason, None)
+
+
 def test_force_base_sends_everybody_to_base():
     choice = chosen(User(b"ann", "user"), killed=True, percent=100.0)
 

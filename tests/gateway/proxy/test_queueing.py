@@ -116,7 +116,7 @@ class Crowd:
     def is_empty(self) -> bool:
         """Tell whether nobody holds or waits for anything."""
         throttle: Any = self.throttle
-        slots = throttle._slots.values()  # noqa: SLF001 - what must be 0 is not shown to anybody
+        slots = [*throttle._slots.values(), *throttle.allowances._slots.values()]  # noqa: SLF001 - what must be 0 is not shown to anybody
         return all(one.taken == one.waiting == 0 for one in slots) and throttle._room.held_bytes == 0  # noqa: SLF001 - as above
 
 
@@ -290,6 +290,69 @@ async def test_an_application_over_its_concurrency_is_refused_at_once():
     assert crowd.is_empty()
 
 
+COSTLY = Application(daily_cost_usd=0.25, unknown_cost_usd=0.1)
+COST_USD = 0.009
+"""Of one answer, at the fakes' price."""
+
+
+async def test_an_application_spends_its_day_and_is_told_when_the_next_begins():
+    now = 20_000 * 86_400 + 86_300.5
+    crowd = Crowd(Throttle(today=lambda: now), rollouts={}, applications={"shop": COSTLY})
+    affordable = int((0.25 - 0.1) / COST_USD) + 1
+    for _ in range(affordable + 2):
+        await crowd.come(body=AT_BASE)
+        await crowd.let_go()
+
+    assert crowd.endings == {("ok", None): affordable, ("rejected", "daily_cost_reached"): 2}
+    late = crowd.callers[-1]
+    assert (late.status, late.headers["retry-after"], late.headers["x-should-retry"]) == (429, "100", "false")
+    assert (late.error["type"], late.error["code"]) == ("insufficient_quota", "daily_cost_reached")
+    assert "daily_cost_usd of 0.25" in late.error["message"]
+    now += 100
+    await crowd.come(body=AT_BASE)
+    await crowd.let_go()
+    assert crowd.callers[-1].status == 200
+
+
+async def test_what_requests_under_way_may_cost_is_set_aside_and_comes_back_with_their_cost():
+    crowd = Crowd(rollouts={}, applications={"shop": COSTLY})
+    await crowd.come(3, body=AT_BASE)
+
+    assert crowd.upstream.at_once == 2
+    soon = crowd.callers[-1]
+    assert (soon.status, soon.headers["retry-after"], soon.error["code"]) == (429, "1", "daily_cost_reached")
+    assert "x-should-retry" not in soon.headers
+    await crowd.let_go()
+    await crowd.come(body=AT_BASE)
+    assert crowd.upstream.at_once == 2
+    await crowd.finish()
+
+
+async def test_a_cost_that_nobody_knows_is_charged_at_the_ceiling_and_what_was_never_sent_costs_nothing():
+    crowd = Crowd(rollouts={}, applications={"shop": COSTLY})
+    for _ in range(3):
+        await crowd.come(body=b"{")
+    assert crowd.endings == {("rejected", "invalid_json"): 3}
+
+    for _ in range(3):
+        await crowd.come(body=AT_BASE)
+        await crowd.let_go(fault=BrokenFault("connection_lost"))
+    assert crowd.endings["rejected", "daily_cost_reached"] == 1
+    assert crowd.callers[-1].headers["x-should-retry"] == "false"
+
+
+async def test_a_request_that_is_refused_for_its_cost_uses_up_no_rate():
+    both = msgspec.structs.replace(COSTLY, requests_per_minute=3)
+    crowd = Crowd(Throttle(clock=lambda: 5.0), rollouts={}, applications={"shop": both})
+    await crowd.come(4, body=AT_BASE)
+    await crowd.let_go(2)
+    await crowd.come(2, body=AT_BASE)
+
+    assert crowd.endings["rejected", "daily_cost_reached"] == 2
+    assert crowd.endings["rejected", "rate_limit_exceeded"] == 1
+    await crowd.finish()
+
+
 class Broken:
     """A board of a host whose disk refuses."""
 
@@ -298,6 +361,12 @@ class Broken:
 
     def sheet(self, name: str) -> None:
         del name
+
+    def leased(self, name: str) -> None:
+        del name
+
+    def poke(self) -> None:
+        """Nobody listens."""
 
     def sweep(self) -> int:
         self.swept += 1

@@ -327,23 +327,29 @@ async def test_when_everything_fails_a_fifth_more_is_sent():
     assert 1190 <= len(one.upstream.calls) <= 1200
 
 
-@pytest.mark.parametrize("failing", [429, 401, 404])
-async def test_while_base_answers_everybody_is_answered(failing: int):
-    one = stage(failing)
-    for _ in range(200):
+@pytest.mark.parametrize("failing", [401, 404, 429, RefusedFault("connect_refused")])
+async def test_a_base_that_answers_answers_every_time(failing: Any):
+    one = stage(*[failing, failing, failing, Stage([]).answering(WHOLE)] * 100)
+    for _ in range(100):
         await one.ask()
         assert one.caller.status == 200
 
-    assert one.upstream.hosts.count("tuned") == 200
 
-
-async def test_a_base_that_begins_with_an_error_has_not_answered():
-    one = stage(429)
-    one.upstream.scripts["base"] = [one.answering(ERROR, headers=[EVENTS])]
+async def test_when_only_streams_fail_by_their_first_events_a_fifth_more_is_sent():
+    one = streaming(ERROR)
+    one.upstream.scripts["base"] = one.upstream.scripts["tuned"]
     for _ in range(1000):
         await one.ask(stream=True)
+        assert one.caller.status != 200
 
-    assert 1190 <= len(one.upstream.calls) <= 1200
+    assert 1000 < len(one.upstream.calls) <= 1200
+
+
+async def test_a_connection_that_is_refused_now_and_then_is_tried_again_every_time():
+    one = stage(*[RefusedFault("connect_refused"), Stage([]).answering(WHOLE)] * 100, percent=100.0, fallback=False)
+    for _ in range(100):
+        await one.ask()
+        assert one.caller.status == 200
 
 
 async def test_a_candidate_that_keeps_failing_is_left_alone():

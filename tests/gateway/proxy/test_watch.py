@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.proxy.beginning import Copies
 from gateway.proxy.snapshot import Decisions, Holder, View
 from gateway.proxy.watch import STALE_S, ForceBase, SnapshotWatch
-from gateway.settings.last_good import LastGood
+from gateway.settings.last_good import LAKE_FOLDER, LastGood
 from gateway.settings.schema import SecretRef, Upstream
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import LEDGER_FILE, StoreUnavailableError
@@ -47,7 +48,8 @@ class Watched:
         self.now = 100.0
         self.holder = Holder(View(decisions=decisions(), source="last_good", fresh=False))
         self.last_good = LastGood(folder, "worker-0", open_seal)
-        self.watch = SnapshotWatch(self.source, self.holder, open_seal, decided, self.last_good, lambda: self.now)
+        self.copies = Copies(self.last_good, folder / "lake", open_seal)
+        self.watch = SnapshotWatch(self.source, self.holder, open_seal, decided, self.copies, lambda: self.now)
 
     def tick(self, given: bytes | Exception | None = None, *, after_s: float = 0.1) -> View:
         self.now += after_s
@@ -145,7 +147,7 @@ def test_a_refused_snapshot_is_read_once_however_long_it_stands_there(watched: W
         return open_seal(given)
 
     watched.watch = SnapshotWatch(
-        watched.source, watched.holder, reading, decided, watched.last_good, lambda: watched.now, name="redis"
+        watched.source, watched.holder, reading, decided, watched.copies, lambda: watched.now, name="redis"
     )
     watched.tick(b"poison" * 20)
     for _ in range(5):
@@ -247,7 +249,9 @@ def test_a_change_in_a_real_ledger_is_seen_and_its_loss_survived(tmp_path: Path)
     holder = Holder(View(decisions=decisions(epoch=0), source="last_good", fresh=False))
     last_good = LastGood(tmp_path, "worker-0", unsealed)
     reader = SnapshotReader(tmp_path / LEDGER_FILE)
-    watch = SnapshotWatch(reader, holder, unsealed, lambda taken: Decisions(taken, keys, {}), last_good)
+    watch = SnapshotWatch(
+        reader, holder, unsealed, lambda taken: Decisions(taken, keys, {}), Copies(last_good, None, unsealed)
+    )
     with opened(tmp_path) as control:
         watch.tick()
         assert holder.view.decisions.snapshot.rollouts[SALES].flag.percent == 0.0
@@ -281,7 +285,7 @@ def test_a_ledger_that_was_replaced_by_an_older_one_turns_no_time_back(
         holder,
         lambda given: unseal(given, keys.snapshot),
         lambda taken: Decisions(taken, keys, {}),
-        LastGood(tmp_path, "worker-0", lambda given: unseal(given, keys.snapshot)),
+        Copies(LastGood(tmp_path, "worker-0", open_seal), None, open_seal),
     )
     watch.tick()
 
@@ -311,7 +315,7 @@ def test_a_ledger_without_a_snapshot_leaves_everything_as_it_is(tmp_path: Path):
     watched = Watched(tmp_path)
     reader = SnapshotReader(tmp_path / LEDGER_FILE)
 
-    SnapshotWatch(reader, watched.holder, open_seal, decided, watched.last_good).tick()
+    SnapshotWatch(reader, watched.holder, open_seal, decided, watched.copies).tick()
 
     reader.close()
     assert watched.holder.view.decisions.label == "1.7"
@@ -374,3 +378,50 @@ def test_force_base_acts_while_the_snapshot_source_hangs(tmp_path: Path, watched
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "turnout.proxy")
+
+
+def at_base(watched: Watched) -> None:
+    watched.holder.change(decisions=decisions(epoch=0, version=0, keys=()), source="default", fresh=False)
+
+
+def leave(folder: Path, **changes: Any) -> None:
+    (folder / "lake" / LAKE_FOLDER).mkdir(parents=True)
+    LastGood(folder / "lake" / LAKE_FOLDER, "console", open_seal).keep(sealed(**changes))
+
+
+def test_whatever_snapshot_comes_takes_the_place_of_the_built_in_base(watched: Watched):
+    at_base(watched)
+
+    view = watched.tick(sealed(version=1))
+
+    assert (view.decisions.label, view.source) == ("1.1", "ledger")
+
+
+def test_a_copy_that_turns_up_does_so_while_the_source_is_still_away(
+    watched: Watched, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    at_base(watched)
+    assert watched.tick(UNAVAILABLE).source == "default"
+
+    leave(tmp_path, version=8)
+    view = watched.tick(UNAVAILABLE)
+
+    assert (view.decisions.label, view.source, view.fresh) == ("1.8", "lake", False)
+    assert "a copy of the last good snapshot was found; it is in force" in events(caplog)
+    assert watched.tick(sealed(version=9)).source == "ledger"
+
+
+def test_a_copy_that_lacks_a_secret_is_said_once_and_base_stays(
+    watched: Watched, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    at_base(watched)
+    leave(tmp_path, upstreams={"one": Upstream(base_url="http://x/v1", api_key=SecretRef(env="MISSING"))})
+
+    assert [watched.tick(UNAVAILABLE).source for _ in range(3)] == ["default"] * 3
+    assert events(caplog).count("a copy of the last good snapshot cannot be used") == 1
+
+
+def test_where_a_snapshot_is_in_force_no_copy_is_looked_for(watched: Watched, tmp_path: Path):
+    leave(tmp_path, version=99)
+
+    assert watched.tick(UNAVAILABLE).decisions.label == "1.7"

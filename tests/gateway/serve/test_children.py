@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gateway.serve.children import Family, cores
 from gateway.serve.running import Child
-from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Telemetry, Upstream
+from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Sql, Telemetry, Upstream
 
 DEFINITIONS = Configuration(
     lake=Lake(seal_every_s=0.5),
@@ -106,7 +106,8 @@ def test_the_console_knows_the_configuration_file_and_the_lake(listener: socket.
     console = family().console(listener, "/lake")
 
     places = "--state-dir /state --config /etc/turnout.toml --lake /lake"
-    assert words(console) == f"gateway.console {places} --fd {listener.fileno()}"
+    sql = msgspec.json.encode(Sql()).decode()
+    assert words(console) == f"gateway.console {places} --sql {sql} --fd {listener.fileno()}"
     assert console.sockets == [listener.fileno()]
 
 

@@ -44,6 +44,25 @@ def test_no_source_makes_every_request_anonymous():
     )
 
 
+def test_a_daily_cost_knows_what_to_take_for_a_cost_that_nobody_knows():
+    assert found(web=Application(daily_cost_usd=5.0, unknown_cost_usd=0.05)) == []
+    assert found(web=Application(daily_cost_usd=5.0)) == [
+        (
+            "applications.web.daily_cost_usd: needs unknown_cost_usd beside it: what a request is charged whose cost "
+            "nobody knows, such as 0.05"
+        )
+    ]
+    assert found(web=Application(unknown_cost_usd=0.05)) == [
+        "applications.web.unknown_cost_usd: has no meaning without daily_cost_usd; add that, or leave this out"
+    ]
+    assert found(web=Application(daily_cost_usd=0.5, unknown_cost_usd=1.0)) == [
+        (
+            "applications.web.unknown_cost_usd: 1 is set aside for each request, more than daily_cost_usd (0.5): "
+            "none would pass"
+        )
+    ]
+
+
 def test_a_source_is_tried_once():
     assert found(web=Application(user_sources=("user", "user"))) == [
         "applications.web.user_sources: names a source twice; the order is the order in which they are tried"

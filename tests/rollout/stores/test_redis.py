@@ -6,9 +6,10 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import Any
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rollout.stores.ledger import StoreUnavailableError
 from rollout.stores.redis import (
@@ -16,21 +17,26 @@ from rollout.stores.redis import (
     LARGEST_BYTES,
     POLL_S,
     REST_S,
-    RedisAccess,
     RedisSnapshots,
     RedisSnapshotStore,
-    connect,
 )
 from rollout.stores.redis_address import RedisAddress, parse_redis_url
-from tests.fakes.redis_server import RedisServer, redis_server
+from rollout.stores.redis_client import RedisAccess
+from tests.fakes.redis_server import PROGRAMS, RedisServer, redis_server, require_tls
+from tests.fakes.upstream import CERTIFICATE
 
 FIRST, SECOND = b"1" * 40, b"2" * 40
 PATIENCE_S = 15.0
 
 
+@pytest.fixture(scope="module", params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> Path:
+    return PROGRAMS[request.param]()
+
+
 @pytest.fixture(scope="module")
-def shared() -> Iterator[RedisServer]:
-    with redis_server() as server:
+def shared(program: Path) -> Iterator[RedisServer]:
+    with redis_server(program) as server:
         yield server
 
 
@@ -59,7 +65,7 @@ class Reader:
 
 def patient(server: RedisServer, **account: str) -> RedisAccess:
     """Return an access that does not mind a busy machine."""
-    return RedisAccess(address=server.access.address, timeout_s=PATIENCE_S, **account)
+    return replace(server.access, timeout_s=PATIENCE_S, **account)
 
 
 @pytest.fixture
@@ -215,26 +221,9 @@ def test_more_than_workers_would_take_is_not_put(store: RedisSnapshotStore):
         store.put(b"x" * (LARGEST_BYTES + 1))
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("redis://cache:7000/3", {"host": "cache", "port": 7000, "db": 3}),
-        ("unix:///run/redis.sock", {"path": "/run/redis.sock", "db": 0}),
-        ("rediss://cache", {"host": "cache", "ssl_ca_certs": "/ca.pem"}),
-    ],
-)
-def test_every_connection_has_short_timeouts_and_no_retries(url: str, expected: dict[str, Any]):
-    address = parse_redis_url(url)
-    client = connect(RedisAccess(address=address, ca_file="/ca.pem" if address.tls else None))
-
-    asked = client.connection_pool.connection_kwargs
-    assert (asked["socket_timeout"], asked["retry"].get_retries()) == (0.2, 0)
-    assert {key: asked.get(key) for key in expected} == expected
-
-
-def test_sentinels_are_asked_for_the_master(server: RedisServer):
+def test_sentinels_are_asked_for_the_master(program: Path, server: RedisServer):
     """A sentinel is a server in another mode: it watches the test's own server, and tells where that is."""
-    with redis_server(sentinel_of=server) as sentinel:
+    with redis_server(program, sentinel_of=server) as sentinel:
         address = RedisAddress(hosts=[("127.0.0.1", sentinel.port)], sentinel_name="main")
         with closing(RedisSnapshotStore(RedisAccess(address=address, timeout_s=PATIENCE_S))) as store:
             until = time.monotonic() + PATIENCE_S
@@ -246,3 +235,40 @@ def test_sentinels_are_asked_for_the_master(server: RedisServer):
                     time.sleep(0.1)
 
     assert server.ask("GET", KEY) == FIRST
+
+
+@pytest.fixture(scope="module")
+def encrypted(program: Path) -> Iterator[RedisServer]:
+    with redis_server(require_tls(program), tls=True) as server:
+        yield server
+
+
+def test_an_encrypted_server_is_trusted_by_its_authoritys_file_and_its_hints_are_heard(encrypted: RedisServer):
+    reader = Reader(patient(encrypted))
+    with closing(reader.source), closing(RedisSnapshotStore(patient(encrypted))) as store:
+        assert reader.after(0) is None
+        store.put(FIRST)
+
+        assert FIRST in [reader.after(0) for _ in range(500) if time.sleep(0.002) is None]
+
+        store.put(SECOND)
+        assert reader.after(POLL_S) == SECOND
+
+
+@pytest.mark.parametrize(
+    ("place", "ca_file"),
+    [("127.0.0.1", None), ("localhost", str(CERTIFICATE))],
+    ids=["unknown-authority", "other-name"],
+)
+def test_an_encrypted_server_is_not_believed_for_nothing(encrypted: RedisServer, place: str, ca_file: str | None):
+    address = parse_redis_url(f"rediss://{place}:{encrypted.port}")
+
+    trouble = Reader(RedisAccess(address=address, ca_file=ca_file, timeout_s=PATIENCE_S)).trouble_after(0)
+
+    assert "CERTIFICATE_VERIFY_FAILED" in trouble
+
+
+def test_an_encrypted_server_answers_nobody_who_speaks_plainly(encrypted: RedisServer):
+    address = parse_redis_url(f"redis://127.0.0.1:{encrypted.port}")
+
+    assert "cannot be used" in Reader(RedisAccess(address=address, timeout_s=PATIENCE_S)).trouble_after(0)

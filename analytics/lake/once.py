@@ -1,0 +1,119 @@
+"""Each row of a lake once, as a view in DuckDB. Owns how rows are told apart, and which of two with one id counts.
+
+Compacted files have no row in common, hence only the loose ones are looked through for doubles, and of the compacted
+ones those alone in which such an id can be. A compacted row stands; of loose ones the settled row counts. Doubles
+are rare: only they are sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from analytics.lake.columns import FEEDBACK as FEEDBACK_ROWS
+from analytics.lake.columns import REQUESTS, Dataset, quoted
+from analytics.lake.layout import FEEDBACK, INCOMING
+from analytics.lake.manifest import Part
+from analytics.lake.store import Store
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of rows: their view's `name`, what tells them apart (`key`), and the column whose day they belong to.
+
+    Of doubles the first by `doubles` counts; in a compacted file rows lie by `order`.
+    """
+
+    name: str
+    dataset: Dataset
+    key: str
+    at: str
+    doubles: str
+    order: str
+
+
+KINDS = {
+    INCOMING: Kind(
+        name="requests",
+        dataset=REQUESTS,
+        key="request_id",
+        at="started_at",
+        doubles="outcome = 'interrupted', worker",
+        order="rollout, started_at",
+    ),
+    FEEDBACK: Kind(
+        name="feedback",
+        dataset=FEEDBACK_ROWS,
+        key="feedback_id",
+        at="received_at",
+        doubles="received_at",
+        order="received_at",
+    ),
+}
+"""By the folder where rows come in."""
+
+_EXTENT = "SELECT min({key})::VARCHAR, max({key})::VARCHAR FROM {name}_ids"
+_ANY_DOUBLED = "SELECT count(*) > 0 FROM {name}_doubled"
+_IDS = "CREATE OR REPLACE TEMP TABLE {name}_ids AS SELECT {key} FROM ({loose})"
+_DOUBLED = """
+CREATE OR REPLACE TEMP TABLE {name}_doubled AS
+WITH known AS (SELECT {key} FROM {name}_ids SEMI JOIN ({near}) USING ({key}))
+SELECT DISTINCT {key}, true AS is_known FROM known
+UNION ALL
+SELECT {key}, false FROM {name}_ids ANTI JOIN known USING ({key}) GROUP BY {key} HAVING count(*) > 1
+"""
+_ROWS = """
+(SELECT {empty} LIMIT 0)
+UNION ALL BY NAME
+SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)
+"""
+_VIEW = """
+CREATE OR REPLACE TEMP VIEW {name} AS
+SELECT * FROM ({parts})
+UNION ALL BY NAME
+SELECT * FROM ({loose})
+"""
+_VIEW_OF_DOUBLES = """
+CREATE OR REPLACE TEMP VIEW {name} AS
+SELECT * FROM ({parts})
+UNION ALL BY NAME
+SELECT * FROM ({loose}) ANTI JOIN {name}_doubled USING ({key})
+UNION ALL BY NAME
+SELECT * FROM ({loose}) SEMI JOIN (FROM {name}_doubled WHERE NOT is_known) USING ({key})
+QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {doubles}) = 1
+"""
+
+
+def view_once(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    kind: Kind,
+    *,
+    parts: Sequence[Part],
+    loose: Sequence[str],
+    known: Sequence[Part] = (),
+) -> None:
+    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has."""
+    words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(store, kind, loose)}
+    is_doubled = False
+    if loose:
+        connection.execute(_IDS.format(**words))
+        [(low, high)] = connection.execute(_EXTENT.format(**words)).fetchall()
+        close = [one.name for one in (*parts, *known) if low and one.first_id <= high and low <= one.last_id]
+        connection.execute(_DOUBLED.format(**words, near=rows_of(store, kind, close)))
+        [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
+    view = _VIEW_OF_DOUBLES if is_doubled else _VIEW
+    connection.execute(view.format(**words, parts=rows_of(store, kind, [part.name for part in parts])))
+
+
+def rows_of(store: Store, kind: Kind, names: Sequence[str]) -> str:
+    """Return the SQL that gives the rows of some files; columns that older files lack are NULL."""
+    empty = ", ".join(f"NULL::{what} AS {column}" for column, what in kind.dataset.columns.items())
+    if not names:
+        return f"SELECT {empty} LIMIT 0"
+    files = ", ".join(quoted(store.address(name)) for name in names)
+    return _ROWS.format(empty=empty, files=files)

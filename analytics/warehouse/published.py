@@ -1,0 +1,129 @@
+"""The published copy that analysts ask: one DuckDB file of what they may see. Owns what is in it, and how it is made.
+
+`python -m analytics.warehouse.published` makes one, of the `Edition` on its standard input: in a process of its own,
+for it reads the whole lake. Keys, the audit and content are not in what it reads, and so not in the copy.
+
+    requests   one row a request of the last days
+    feedback   one row a piece of feedback received in these days
+    judged     the same, with what became of it, found out with the whole lake in view
+    ratings    one row a request that was rated in these days
+    hours      figures by the hour, of all time
+    copy       one row: as of when, since when, how many requests
+
+It is made beside its place and renamed: it is there whole, or the former one still is. Its time of modification is its
+`as_of`. docs/sql.md tells analysts of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from analytics.lake.columns import quoted
+from analytics.lake.directory import UNFINISHED_SUFFIX, place
+from analytics.lake.place import MissingPackageError
+from analytics.warehouse.database import Warehouse, WarehouseError
+from analytics.warehouse.edition import Edition
+
+LIMIT_S = 600.0
+_NICE = 10
+"""Requests and reports come first."""
+_QUERIES = Path(__file__).with_name("queries")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_MINUTES = """
+SELECT date_trunc('minute', started_at) AS minute, count(*) AS requests
+FROM requests
+WHERE started_at >= $since AND ($applications IS NULL OR list_contains($applications, application))
+GROUP BY minute
+ORDER BY minute DESC
+"""
+_TABLES = {"requests": "started_at", "feedback": "received_at", "judged": "received_at"}
+"""What is copied as it is, and when its rows are from."""
+_COPY = """
+CREATE TABLE copy.{name} AS
+SELECT * FROM {name}
+WHERE {time} >= $since AND ($applications IS NULL OR list_contains($applications, application))
+"""
+_HOURS = """
+CREATE TABLE copy.hours AS
+SELECT * FROM ({hours})
+WHERE $applications IS NULL OR list_contains($applications, application)
+ORDER BY hour
+"""
+
+
+def publish(edition: Edition, *, limit_s: float = LIMIT_S) -> None:
+    """Make a copy and put it in its place.
+
+    Raises:
+        WarehouseError: the lake gives no answer.
+        MissingPackageError: see `Place`.
+        OSError: the disk refuses.
+    """
+    warehouse = Warehouse(edition.lake.open(), limit_s=limit_s)
+    try:
+        target = Path(edition.target)
+        for left in target.parent.glob(f"{target.name}{UNFINISHED_SUFFIX}*"):
+            left.unlink()
+        place(target, lambda unfinished: _fill(warehouse, unfinished, edition))
+    finally:
+        warehouse.close()
+
+
+def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
+    applications = None if edition.applications is None else list(edition.applications)
+    as_of = _EPOCH + timedelta(microseconds=edition.as_of)
+    with warehouse.connection() as connection:
+        named = {"since": as_of - timedelta(days=edition.days), "applications": applications}
+        named["since"] = _since(connection.execute(_MINUTES, named).fetchall(), edition.max_rows, as_of)
+        connection.execute(f"ATTACH {quoted(str(unfinished))} AS copy")
+        for name, time in _TABLES.items():
+            connection.execute(_COPY.format(name=name, time=time), named)
+        hours = _question("hours")
+        connection.execute(_HOURS.format(hours=hours), {"applications": applications})
+        counted = (
+            "SELECT $as_of::TIMESTAMP AS as_of, $since::TIMESTAMP AS since, count(*) AS requests FROM copy.requests"
+        )
+        connection.execute(f"CREATE TABLE copy.copy AS {counted}", {"as_of": as_of, "since": named["since"]})
+        connection.execute("DETACH copy")
+    with duckdb.connect(str(unfinished)) as copy:
+        copy.execute(f"CREATE VIEW ratings AS {_question('ratings')}")
+    unfinished.chmod(0o600)
+    os.utime(unfinished, ns=(edition.as_of * 1000, edition.as_of * 1000))
+
+
+def _since(minutes: Sequence[tuple[datetime, int]], max_rows: int, as_of: datetime) -> datetime:
+    """Return from when on requests are copied: whole minutes, the newest first, as many as fit, and at least one."""
+    since, left = as_of, max_rows
+    for at, (minute, requests) in enumerate(minutes):
+        left -= requests
+        if left < 0 and at:
+            break
+        since = minute
+    return since
+
+
+def _question(name: str) -> str:
+    return (_QUERIES / f"{name}.sql").read_text()
+
+
+def main() -> int:
+    """Make the copy that is asked for; 0 when it lies in its place, else 1 with a sentence on standard error."""
+    edition = msgspec.json.decode(sys.stdin.buffer.read(), type=Edition)
+    os.nice(_NICE)
+    try:
+        publish(edition)
+    except (WarehouseError, MissingPackageError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""`turnout sql`: one SELECT of an analyst's, as a table for people or as CSV, JSON or Parquet for programs.
+
+Ctrl-C ends the query where it runs, not only here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.cli import Abort
+from gateway.cli.client import Console, add_reach_options, reach
+from gateway.cli.lakes import HELP
+from gateway.cli.table import write_table
+from gateway.console.views import AnswerView
+from rollout.change import moment
+
+_FORMATS = ("table", "csv", "json", "parquet")
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+_NAMED = {"true": True, "false": False, "null": None}
+
+
+def add_parser(commands: Any) -> None:
+    """Add `sql`."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "sql",
+        help="ask one SELECT of what was recorded",
+        description="One SELECT over requests, feedback, ratings and hours. docs/sql.md says what they hold.",
+    )
+    add = command.add_argument
+    add("query", metavar="QUERY", help="one SELECT; - reads it from standard input")
+    add(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="the value of $NAME in the query; repeatable"
+    )
+    add("--format", choices=_FORMATS, help="default: table, or by the name of the output file")
+    add("--output", type=Path, metavar="FILE", help="write the answer to a file")
+    add("--lake", metavar="PLACE", help=f"with --direct: {HELP}")
+    add_reach_options(command)
+    command.set_defaults(run=run_sql)
+
+
+def run_sql(arguments: argparse.Namespace) -> int:
+    """Ask, and write the answer."""
+    form = _format(arguments)
+    query = sys.stdin.read() if arguments.query == "-" else arguments.query
+    parameters = dict(_parameter(text) for text in arguments.param)
+    with reach(arguments) as console:
+        text = _asked(console, query, parameters, "json" if form == "table" else form)
+    if form == "table":
+        answer = msgspec.json.decode(text, type=AnswerView)
+        _write_answer(answer)
+    elif arguments.output is None:
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
+    else:
+        _write_file(arguments.output, text)
+    return 0
+
+
+def _asked(console: Console, query: str, parameters: dict[str, object], form: str) -> bytes:
+    query_id = secrets.token_hex(8)
+    try:
+        return console.ask(query, parameters, form, query_id)
+    except KeyboardInterrupt:
+        console.cancel_query(query_id)
+        raise
+
+
+def _format(arguments: argparse.Namespace) -> str:
+    """Return the format that was asked for.
+
+    Raises:
+        Abort: it does not go with where the answer is to be written.
+    """
+    output: Path | None = arguments.output
+    ending = output.suffix.removeprefix(".") if output is not None else ""
+    form: str = arguments.format or ("json" if arguments.json else ending if ending in _FORMATS else "table")
+    if form == "parquet" and output is None:
+        message = "Parquet is no text for a terminal; name a file with --output FILE"
+        raise Abort(message, exit_code=2)
+    if form == "table" and output is not None:
+        message = f"{output} has no ending that tells a format; add --format csv, json or parquet"
+        raise Abort(message, exit_code=2)
+    return form
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    """Return name and value: a whole number, a number, true, false, null, or else text; quotes keep it text.
+
+    Raises:
+        Abort: it is no NAME=VALUE.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        message = f"{text!r} is no parameter; write --param NAME=VALUE, such as --param since=2026-11-22"
+        raise Abort(message, exit_code=2)
+    if value in _NAMED:
+        return name, _NAMED[value]
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return name, value[1:-1]
+    try:
+        return name, int(value) if value.lstrip("-").isdigit() else float(value)
+    except ValueError:
+        return name, value
+
+
+def _write_answer(answer: AnswerView) -> None:
+    numbers = [at for at, column in enumerate(answer.columns) if column.type.startswith(_NUMBERS)]
+    rows = [[_cell(value) for value in row] for row in answer.rows]
+    write_table([_cell(column.name) or "" for column in answer.columns], rows, figures=numbers)
+    rows_said = "1 row" if answer.row_count == 1 else f"{answer.row_count:,} rows"
+    sys.stdout.write(f"\n{rows_said}, as of {moment(answer.as_of)}\n")
+
+
+def _cell(value: Any) -> str | None:
+    """Return a value as one line in which nothing commands the terminal."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _write_file(path: Path, text: bytes) -> None:
+    try:
+        path.write_bytes(text)
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}"
+        raise Abort(message) from error

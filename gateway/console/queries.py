@@ -1,0 +1,248 @@
+"""What analysts ask in SQL, for the API and for `turnout sql --direct` alike: who, of which copy, within what limits.
+
+It owns the published copies and the statements that run; the walls around these are those of
+`analytics/warehouse/sandbox.py`. Each statement is logged with who asked it. A statement blocks its caller; handlers
+ask in threads of their own number.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+import anyio
+import msgspec
+
+from analytics.lake.place import Place
+from analytics.warehouse.copies import Copies, CopyRules, NoCopyError
+from analytics.warehouse.order import Form, Scalar
+from analytics.warehouse.sandbox import (
+    Answer,
+    Cancellation,
+    CancelledQueryError,
+    QueryLimitError,
+    QueryLimits,
+    RefusedQueryError,
+    SandboxError,
+    run,
+)
+from analytics.warehouse.walls import landlock_version
+from gateway.console.views import ColumnView
+from gateway.errors import ApiError, BadRequestError, NotFoundError
+from gateway.settings.schema import Sql
+from rollout.keys import Role
+
+COPIES = "sql"
+"""The folder of the copies in the state directory."""
+
+AT_ONCE = 2
+"""Statements that run at the same time; the others wait for their turn."""
+MOST_WAITING = 20
+
+Format = Literal["json", "csv", "parquet"]
+
+_FORMS: Mapping[Format, Form] = {"json": "json", "csv": "csv", "parquet": "text"}
+_MEMORY_LIMIT_MIB: Mapping[Role, int] = {"analyst": 256, "ops": 1024, "admin": 1024}
+_LOGGED_CHARACTERS = 4000
+_log = logging.getLogger("turnout.console")
+
+
+class NoAnswerError(ApiError):
+    """The statement cannot be run now: no copy, no process, or too many who wait."""
+
+    status = 503
+    code = "no_answer"
+
+
+class CancelledError(ApiError):
+    """Somebody cancelled the statement."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "query_cancelled"
+
+
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: the key, how the log names its holder, and of which applications alone (None: all)."""
+
+    key: str
+    name: str
+    role: Role
+    applications: tuple[str, ...] | None = None
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement, its parameters, and the name by which it can be cancelled."""
+
+    query: str
+    parameters: Mapping[str, Scalar] = {}
+    id: str | None = None
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """A statement that runs or waits."""
+
+    asker: str
+    cancellation: Cancellation
+
+
+class Queries:
+    """Analysts' SQL over a lake, whose copies lie in `folder`. May be called from any thread. Close it in the end.
+
+    `turns` is for handlers: who takes one first never waits inside a thread.
+    """
+
+    def __init__(self, settings: Sql, lake: Place, folder: Path) -> None:
+        self._settings = settings
+        self._copies = Copies(folder, lake, lambda: time.time_ns() // 1000)
+        self._rules = CopyRules(days=settings.days, max_rows=settings.max_rows, refresh_s=settings.refresh_s)
+        self._lock = Lock()
+        self._running: dict[str, _Running] = {}
+        self._unnamed = 0
+        self.turns = anyio.CapacityLimiter(AT_ONCE)
+
+    @contextmanager
+    def registered(self, query_id: str | None, asker: Asker) -> Generator[Cancellation]:
+        """Let a statement be cancelled by this name from now until the block ends, also while it waits for its turn.
+
+        Raises:
+            ApiError: the name is taken, or too many wait already.
+        """
+        if self.turns.statistics().tasks_waiting >= MOST_WAITING:
+            message = f"{MOST_WAITING} queries wait already; ask again later"
+            raise NoAnswerError(message)
+        cancellation = Cancellation()
+        with self._lock:
+            self._unnamed += 1
+            name = query_id or f" {self._unnamed}"
+            if name in self._running:
+                message = f"a query {query_id!r} runs already; give each an id of its own"
+                raise BadRequestError(message, param="id")
+            self._running[name] = _Running(asker.key, cancellation)
+        try:
+            yield cancellation
+        finally:
+            with self._lock:
+                del self._running[name]
+
+    def answer(self, question: Question, form: Format, asker: Asker, cancellation: Cancellation) -> Answer:
+        """Return a statement's answer; its text is JSON lines or CSV, or for `parquet` the file.
+
+        Raises:
+            ApiError: it is refused, cancelled, needs more than there is, or cannot be run.
+        """
+        began_s, outcome, rows = time.monotonic(), "failed", 0
+        try:
+            found = self._run(question, form, asker, cancellation)
+            outcome, rows = "ok", found.rows
+            return found
+        except ApiError as error:
+            outcome = error.code or outcome
+            raise
+        finally:
+            took_ms = round((time.monotonic() - began_s) * 1000, 1)
+            told = {"by": asker.name, "query": question.query[:_LOGGED_CHARACTERS], "length": len(question.query)}
+            _log.info("a query was asked", extra={**told, "outcome": outcome, "rows": rows, "took_ms": took_ms})
+
+    def cancel(self, query_id: str, asker: Asker) -> None:
+        """End a statement that runs or waits; analysts theirs alone.
+
+        Raises:
+            NotFoundError: there is none of this name, or it is somebody else's.
+        """
+        with self._lock:
+            running = self._running.get(query_id)
+        if running is None or (asker.role == "analyst" and running.asker != asker.key):
+            message = f"no query {query_id!r} runs; it may have ended"
+            raise NotFoundError(message, param="id", code="query_not_found")
+        running.cancellation.cancel()
+
+    def close(self) -> None:
+        """End what runs, and remove the copies."""
+        with self._lock:
+            running = list(self._running.values())
+        for one in running:
+            one.cancellation.cancel()
+        self._copies.close()
+
+    def _run(self, question: Question, form: Format, asker: Asker, cancellation: Cancellation) -> Answer:
+        limits = QueryLimits(
+            time_s=self._settings.timeout_s,
+            memory_limit_mib=_MEMORY_LIMIT_MIB[asker.role],
+            require_landlock=self._settings.require_landlock,
+        )
+        try:
+            if cancellation.is_set:
+                raise CancelledQueryError
+            copy = self._copies.fresh(self._rules, asker.applications)
+            found = run(
+                question.query,
+                copy,
+                limits,
+                parameters=question.parameters,
+                form=_FORMS[form],
+                cancellation=cancellation,
+            )
+        except (SandboxError, NoCopyError) as error:
+            raise _answered(error) from error
+        return _as_parquet(found) if form == "parquet" else found
+
+
+def known_format(name: str) -> Format:
+    """Return the format of this name.
+
+    Raises:
+        BadRequestError: there is none.
+    """
+    found: Format | None = next((one for one in _FORMS if one == name), None)
+    if found is None:
+        message = f"there is no format {name!r}; there are {', '.join(_FORMS)}"
+        raise BadRequestError(message, param="format")
+    return found
+
+
+def body(found: Answer, form: Format) -> bytes:
+    """Return an answer as callers get it; JSON as one object (`AnswerView`), its rows as the sandbox wrote them."""
+    if form != "json":
+        return found.text
+    head = {
+        "as_of": found.as_of,
+        "row_count": found.rows,
+        "landlock": found.walls.landlock,
+        "empty_network": found.walls.empty_network,
+        "columns": [ColumnView(name=name, type=kind) for name, kind in found.columns],
+    }
+    rows = b",\n".join(found.text.split(b"\n")[:-1])
+    return msgspec.json.encode(head)[:-1] + b',"rows":[\n' + rows + b"\n]}\n"
+
+
+def warn_of_missing_walls() -> None:
+    """Say in the log when this kernel cannot forbid a process all files."""
+    if not landlock_version():
+        _log.warning("this kernel has no Landlock: analysts' SQL is held by DuckDB's settings and process limits alone")
+
+
+def _as_parquet(answer: Answer) -> Answer:
+    # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for such files should pay.
+    from analytics.warehouse.columnar import NoParquetError, parquet  # noqa: PLC0415 - see above
+
+    try:
+        return msgspec.structs.replace(answer, text=parquet(answer))
+    except NoParquetError as error:
+        raise BadRequestError(str(error), param="query", code="invalid_query") from error
+
+
+def _answered(error: SandboxError | NoCopyError) -> ApiError:
+    """Turn what the warehouse raises into what a caller of the console may see."""
+    if isinstance(error, RefusedQueryError):
+        return BadRequestError(str(error), param="query", code="invalid_query")
+    if isinstance(error, QueryLimitError):
+        return BadRequestError(str(error), param="query", code="query_limit")
+    if isinstance(error, CancelledQueryError):
+        return CancelledError("the query was cancelled")
+    return NoAnswerError(str(error))

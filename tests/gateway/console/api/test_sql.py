@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import httpx
+import pytest
+
+from analytics.warehouse.walls import landlock_version
+from gateway.console.control import Control
+from gateway.settings.schema import Sql
+from tests.fakes.console import opened, serving
+from tests.fakes.handmade_lake import HandmadeLake, record
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> HandmadeLake:
+    made = HandmadeLake(tmp_path_factory.mktemp("lake"))
+    now_us = time.time_ns() // 1000
+    made.put([record(n, started_at=now_us, application="sales", tags={"team": "a,b"}) for n in range(1, 4)])
+    return made
+
+
+@pytest.fixture(scope="module")
+def analyst(tmp_path_factory: pytest.TempPathFactory, lake: HandmadeLake) -> Iterator[httpx.Client]:
+    with (
+        opened(tmp_path_factory.mktemp("state")) as control,
+        serving(control, lake.root) as console,
+        console.client(console.key("analyst")) as client,
+    ):
+        client.timeout = 90
+        yield client
+
+
+def test_a_select_is_answered_with_columns_rows_and_the_age_of_the_copy(analyst: httpx.Client):
+    query = "SELECT application, count(*) AS n, sum(cost_usd) AS cost FROM requests GROUP BY ALL HAVING n > $least"
+    answer = analyst.post("/api/v1/sql", json={"query": query, "parameters": {"least": 2}})
+
+    found = answer.json()
+    assert answer.status_code == 200
+    assert found["rows"] == [["sales", 3, None]]
+    assert [column["type"] for column in found["columns"]] == ["VARCHAR", "BIGINT", "DOUBLE"]
+    assert (found["row_count"], found["landlock"]) == (1, landlock_version())
+    assert abs(time.time() - found["as_of"] / 1_000_000) < 300
+    assert answer.headers["x-turnout-as-of"] == str(found["as_of"])
+
+
+def test_an_answer_without_rows_is_one(analyst: httpx.Client):
+    assert analyst.post("/api/v1/sql", json={"query": "FROM feedback"}).json()["rows"] == []
+
+
+def test_csv_and_parquet_are_files(analyst: httpx.Client, tmp_path: Path):
+    asked = {"query": "SELECT application, tags['team'] AS team FROM requests"}
+    text = analyst.post("/api/v1/sql?format=csv", json=asked)
+    file = analyst.post("/api/v1/sql?format=parquet", json=asked)
+    (tmp_path / "a.parquet").write_bytes(file.content)
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"FROM '{tmp_path}/a.parquet'").fetchall()
+
+    assert text.headers["content-type"].startswith("text/csv")
+    assert list(csv.reader(io.StringIO(text.text))) == [["application", "team"], *[["sales", "a,b"]] * 3]
+    assert rows == [("sales", "a,b")] * 3
+    assert file.headers["x-turnout-rows"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"query": "SELECT 1; SELECT 2"}, 400, "invalid_query"),
+        ({"query": "COPY requests TO '/tmp/out.csv'"}, 400, "invalid_query"),
+        ({"query": "SELECT * FROM read_text('/etc/hostname')"}, 400, "invalid_query"),
+        ({"query": "SELECT $x"}, 400, "invalid_query"),
+        ({"query": "SELECT list(repeat('x', 1000) || range) FROM range(100000000)"}, 400, "query_limit"),
+        ({"query": ""}, 400, "invalid_request"),
+        ({"query": "SELECT 1", "id": "no good"}, 400, "invalid_request"),
+        ({"query": "SELECT $x", "parameters": {"x": [1]}}, 400, "invalid_request"),
+        ({"sql": "SELECT 1"}, 400, "invalid_request"),
+    ],
+)
+def test_what_is_refused_says_why(analyst: httpx.Client, body: dict[str, object], status: int, code: str):
+    answer = analyst.post("/api/v1/sql", json=body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_format_that_there_is_not_is_refused(analyst: httpx.Client):
+    assert analyst.post("/api/v1/sql?format=xlsx", json={"query": "SELECT 1"}).status_code == 400
+
+
+def test_a_query_that_does_not_run_cannot_be_cancelled(analyst: httpx.Client):
+    answer = analyst.delete("/api/v1/sql/nothing")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "query_not_found")
+
+
+def test_where_landlock_is_required_and_missing_nothing_is_answered(control: Control, lake: HandmadeLake):
+    required = Sql(timeout_s=60, require_landlock=True)
+    with serving(control, lake.root, sql=required) as console, console.client(console.key("analyst")) as client:
+        status = client.post("/api/v1/sql", json={"query": "SELECT 1"}, timeout=90).status_code
+
+    assert status == (200 if landlock_version() else 503)
