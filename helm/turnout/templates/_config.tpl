@@ -15,6 +15,8 @@
 {{- $values := .root.Values -}}
 {{- $server := dict "host" $values.bindAddress "port" 8080 "console_host" $values.bindAddress "console_port" 8081 -}}
 {{- $_ := set $server "workers" $values.gateway.workers -}}
+{{- $_ := set $server "metrics_port" 9464 -}}
+{{- $_ := set $server "metrics_host" (ternary $values.bindAddress "127.0.0.1" $values.metrics.enabled) -}}
 {{- $_ := set $server "hosts" (include "turnout.hosts" .root | fromJsonArray) -}}
 {{- $config := deepCopy $values.config -}}
 {{- $_ := set $config "server" (merge $server ($config.server | default dict)) -}}
@@ -67,6 +69,9 @@
 {{- $ports := list -}}
 {{- if ne .part "console" -}}
 {{- range $config.upstreams }}{{ $ports = append $ports (include "turnout.port" .base_url | int) }}{{ end -}}
+{{- end -}}
+{{- if ne .part "console" -}}
+{{- with ($config.telemetry | default dict).otlp_url }}{{ $ports = append $ports (include "turnout.port" . | int) }}{{ end -}}
 {{- end -}}
 {{- with $config.lake -}}
 {{- if hasPrefix "s3://" (.url | default "") -}}
