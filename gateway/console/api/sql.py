@@ -37,7 +37,7 @@ class AskQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] | None = None
 
 
-@post("/sql", opt=permits("ops", "analyst", "admin"), status_code=200)
+@post("/sql", opt=permits("ops", "analyst", "admin", scoped=True), status_code=200)
 async def ask(
     request: Asked, queries: NamedDependency[Queries], data: JSONBody[AskQuery], form: Form = "json"
 ) -> Response[bytes]:
@@ -51,11 +51,15 @@ async def ask(
     return Response(body(found, form), media_type=_TYPES[form], headers=headers)
 
 
-@delete("/sql/{query_id:str}", opt=permits("ops", "analyst", "admin"), status_code=204, sync_to_thread=True)
+@delete(
+    "/sql/{query_id:str}", opt=permits("ops", "analyst", "admin", scoped=True), status_code=204, sync_to_thread=True
+)
 def cancel(request: Asked, queries: NamedDependency[Queries], query_id: FromPath[str]) -> None:
     """End a query that runs or waits; an analyst's key ends its own alone."""
     queries.cancel(query_id, _asker(request))
 
 
 def _asker(request: Asked) -> Asker:
-    return Asker(key=request.auth.id, name=actor(request.auth), role=request.auth.role)
+    key = request.auth
+    scope = (key.application,) if key.role == "analyst" and key.application is not None else None
+    return Asker(key=key.id, name=actor(key), role=key.role, applications=scope)
