@@ -100,6 +100,25 @@ def test_a_query_that_does_not_run_cannot_be_cancelled(analyst: httpx.Client):
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "query_not_found")
 
 
+def test_a_query_is_saved_asked_with_other_values_and_removed(analyst: httpx.Client):
+    kept = {"query": "SELECT $a + $b AS total", "parameters": {"a": 1, "b": 2}, "description": "adds"}
+    saved = analyst.put("/api/v1/sql/queries/adding", json=kept).json()
+    answers = [
+        analyst.post("/api/v1/sql", json={"saved": "adding", **given}).json()["rows"]
+        for given in ({}, {"parameters": {"b": 40}})
+    ]
+    both = analyst.post("/api/v1/sql", json={"saved": "adding", "query": "SELECT 1"})
+    listed = analyst.get("/api/v1/sql/queries").json()
+    removed = analyst.delete("/api/v1/sql/queries/adding").status_code
+
+    assert answers == [[[3]], [[41]]]
+    assert listed == [saved]
+    assert saved["by"].startswith("analyst key")
+    assert (both.status_code, removed) == (400, 204)
+    assert analyst.post("/api/v1/sql", json={"saved": "adding"}).json()["error"]["code"] == "query_not_found"
+    assert analyst.post("/api/v1/sql", json={}).status_code == 400
+
+
 def test_an_analyst_of_one_application_sees_its_rows_and_nothing_else(control: Control, lake: HandmadeLake):
     lake.put([record(77, started_at=time.time_ns() // 1000, application="default")])
     with serving(control, lake.root) as console:
