@@ -21,16 +21,29 @@ from tests.acceptance.callers import quantile
 from tests.acceptance.harness import ROLLOUT, Installation
 
 _PATIENCE_S = 20.0
+_IDLE_S = 5.0
+"""A connection that was idle for longer is replaced before a round: the gateway closes it after twenty seconds."""
 
 
 @dataclass(kw_only=True)
 class Line:
     """One connection, and the question that it asks again and again, once at a time."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    host: str
+    port: int
     question: bytes
+    reader: asyncio.StreamReader = field(init=False)
+    writer: asyncio.StreamWriter = field(init=False)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    used_at: float = 0.0
+
+    async def renew(self) -> None:
+        """Connect, if there is no connection that was used lately."""
+        if time.perf_counter() - self.used_at > _IDLE_S:
+            if self.used_at:
+                self.writer.transport.abort()
+            self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
+            self.used_at = time.perf_counter()
 
     async def ask(self, due_at: float) -> tuple[float, bytes]:
         """Return the wait in milliseconds, and the head of the answer."""
@@ -39,7 +52,8 @@ class Line:
             head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
             await self.reader.readexactly(int(length))
-            return (time.perf_counter() - due_at) * 1000, head
+            self.used_at = time.perf_counter()
+            return (self.used_at - due_at) * 1000, head
 
 
 class Beat:
@@ -50,23 +64,24 @@ class Beat:
         self._portal = portal
         self._lines: list[Line] = []
 
-    async def open(self, one: Installation, user: str, model: str) -> None:
-        """Open one more line."""
+    def open(self, one: Installation, user: str, model: str) -> None:
+        """Have one more line."""
         target = urlsplit(one.gateway)
-        reader, writer = await asyncio.open_connection(target.hostname, target.port)
         body = json.dumps({"model": model, "user": user, "messages": [{"role": "user", "content": "Hello"}]})
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: {target.netloc}\r\n"
             f"authorization: Bearer {one.keys['application']}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         )
-        self._lines.append(Line(reader=reader, writer=writer, question=(head + body).encode()))
+        self._lines.append(Line(host=target.hostname or "", port=target.port or 0, question=(head + body).encode()))
 
     def round(self, seconds: float, per_s: float) -> list[float]:
         """Ask so often for so long, all lines in turn; return the waits in milliseconds."""
         return self._portal.call(self._round, seconds, per_s)
 
     async def _round(self, seconds: float, per_s: float) -> list[float]:
+        for line in self._lines:
+            await line.renew()
         began = time.perf_counter()
         asked: list[asyncio.Task[tuple[float, bytes]]] = []
         for number, line in zip(range(round(seconds * per_s)), itertools.cycle(self._lines), strict=False):
@@ -80,7 +95,8 @@ class Beat:
     async def close(self) -> None:
         """Hang up."""
         for line in self._lines:
-            line.writer.transport.abort()
+            if line.used_at:
+                line.writer.transport.abort()
         await asyncio.sleep(0.01)
 
 
@@ -90,7 +106,7 @@ def beating(hosts: Sequence[Installation], users: Sequence[str], *, model: str =
     with start_blocking_portal("asyncio") as portal:
         beat = Beat(portal)
         for user, host in zip(users, itertools.cycle(hosts), strict=False):
-            portal.call(beat.open, host, user, model)
+            beat.open(host, user, model)
         yield beat
         portal.call(beat.close)
 

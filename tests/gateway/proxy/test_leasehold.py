@@ -6,7 +6,7 @@ import pytest
 
 from gateway.proxy.leased import GRANTED, OF_DAY, RETRY_NS, ROUND, WANTED, LeasedSheet
 from gateway.proxy.leasehold import BUSY_S, Leasehold
-from gateway.proxy.limits import HELD, ROW_CELLS
+from gateway.proxy.limits import HELD, ROW_CELLS, SPENT
 from rollout.holding import Fleet, Holding
 from rollout.lease import Answer, Kind
 
@@ -17,8 +17,8 @@ NOW_NS = 5_000_000_000
 MS_NS = 1_000_000
 
 
-def met(kind: Kind = "slots", limit: int = 64, **known: int) -> Leasehold:
-    one = Leasehold(Holding(kind=kind, name="shop", limit=limit, free=limit, **known))
+def met(kind: Kind = "slots", limit: int = 64) -> Leasehold:
+    one = Leasehold(Holding(kind=kind, name="shop", limit=limit, free=limit))
     one.meet(LeasedSheet([0] * (2 * ROW_CELLS), 0, [1], 1))
     return one
 
@@ -77,6 +77,23 @@ def test_a_host_without_the_store_goes_by_its_part_and_one_that_ends_keeps_what_
     rate.take(Answer(granted=5, free=9), NOW_S, NOW_NS)
     rate.give_back()
     assert rate.sheet.lease(GRANTED) == 5
+
+
+@pytest.mark.parametrize("is_young", [False, True])
+def test_tokens_that_a_host_gave_itself_and_did_not_use_are_the_buckets_when_the_store_answers(*, is_young: bool):
+    one = met("rate", 120)
+    one.go_alone(FLEET, NOW_S, NOW_NS, is_young=is_young)
+    assert (one.sheet.lease(GRANTED), one.holding.owed) == (60, 60)
+    one.sheet.write(SPENT, 10)
+    said = one.ask(FLEET, NOW_S + 0.5)
+    assert (said.has, said.owed) == (2, 12)
+    one.go_alone(FLEET, NOW_S + 0.5, NOW_NS, is_young=is_young)
+    assert one.sheet.lease(GRANTED) == 60
+    assert one.holding.owed == (48 if is_young else 60)
+
+    one.ask(FLEET, NOW_S + 1)
+    one.take(Answer(granted=0, free=108), NOW_S + 1, NOW_NS)
+    assert (one.sheet.lease(GRANTED), one.holding.owed) == (12, 0)
 
 
 def test_of_what_was_kept_and_what_workers_go_by_the_newer_counts():
