@@ -76,6 +76,7 @@ def main() -> int:
 def opened(path: str, memory_limit_mib: int) -> duckdb.DuckDBPyConnection:
     """Open a published copy for reading, with everything else switched off for good."""
     connection = duckdb.connect(path, config={**_SETTINGS, "memory_limit": f"{memory_limit_mib}MiB"})
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
