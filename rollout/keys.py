@@ -17,7 +17,11 @@ _ABSENT = bytes(32)
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as it is kept: public id, role, application (role `app` only), and `fingerprint` (64 hex digits)."""
+    """A key as it is kept: public id, role, and `fingerprint` (64 hex digits).
+
+    `application` is the one that a key of role `app` calls for; of role `analyst` the one whose rows alone it may ask,
+    None: all. No other role has one.
+    """
 
     id: str
     role: Role

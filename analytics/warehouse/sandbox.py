@@ -58,7 +58,10 @@ class NoSandboxError(SandboxError):
 
 
 class QueryLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one statement may use and give. The address space bounds what DuckDB's own limit does not see."""
+    """How much one statement may use and give. The address space bounds what DuckDB's own limit does not see.
+
+    `nice` is the process's, from its first moment: requests come first.
+    """
 
     time_s: float = 30.0
     memory_limit_mib: int = 256
@@ -66,6 +69,7 @@ class QueryLimits(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 100_000
     answer_bytes: int = 32 * MIB
     require_landlock: bool = False
+    nice: int = 10
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +163,8 @@ class _Statement:
                 process_group=0,
             ) as process:
                 try:
+                    with suppress(OSError):
+                        os.setpriority(os.PRIO_PROCESS, process.pid, self._limits.nice)
                     self._stop.follow(process)
                     written, is_late = self._read(process, began_s + self._limits.time_s)
                 finally:

@@ -9,7 +9,6 @@ DuckDB is told to open nothing either, but that is the second wall: the first ar
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -21,8 +20,6 @@ from analytics.warehouse.answer import expressions, json_line
 from analytics.warehouse.order import Head, Order, Tail
 from analytics.warehouse.walls import Walls, close_in, confine
 
-_NICE = 10
-"""Requests come first."""
 _AT_ONCE = 512
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": "",
@@ -55,7 +52,6 @@ def main() -> int:
     """Run the one statement; return 0 even when it is refused, for that is told."""
     out = sys.stdout.buffer
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-    os.nice(_NICE)
     try:
         empty_network = confine(order.bounds)
         connection = opened(f"/dev/fd/{sys.argv[1]}", order.memory_limit_mib)
@@ -76,6 +72,7 @@ def main() -> int:
 def opened(path: str, memory_limit_mib: int) -> duckdb.DuckDBPyConnection:
     """Open a published copy for reading, with everything else switched off for good."""
     connection = duckdb.connect(path, config={**_SETTINGS, "memory_limit": f"{memory_limit_mib}MiB"})
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -19,11 +19,10 @@ import msgspec
 from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
-from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
+from gateway.cli.found import found_key, found_url
+from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
 
-ADDRESSES_FILE = "addresses.json"
-FIRST_KEYS_FILE = "first-keys"
 _TIMEOUT_S = 10.0
 _REPORT_TIMEOUT_S = 60.0
 """A report may wait for others, and is broken off by the console itself."""
@@ -71,8 +70,20 @@ class Console(Protocol):
         """Return a rollout's head-to-head table; `asked`: `generation`, `step`, `endpoint`, `since`, `until`."""
         ...
 
-    def ask(self, query: str, parameters: Mapping[str, Any], form: str, query_id: str) -> bytes:
-        """Return the answer to one SELECT as `json` (an `AnswerView`), `csv` or `parquet`."""
+    def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
+        """Return the answer to what `POST /api/v1/sql` takes, as `json` (`AnswerView`), `csv` or `parquet`."""
+        ...
+
+    def saved_queries(self) -> list[SavedView]:
+        """Return the saved queries."""
+        ...
+
+    def save_query(self, name: str, kept: Mapping[str, Any]) -> SavedView:
+        """Save a query, as `PUT /api/v1/sql/queries/{name}` takes it."""
+        ...
+
+    def forget_query(self, name: str) -> None:
+        """Remove a saved query."""
         ...
 
     def cancel_query(self, query_id: str) -> None:
@@ -142,10 +153,21 @@ class HttpConsole:
         query = dict(asked) if name is None else {"rollout": name, **asked}
         return self._ask("GET", "reports/compare", Comparison, query=query, timeout_s=_REPORT_TIMEOUT_S)
 
-    def ask(self, query: str, parameters: Mapping[str, Any], form: str, query_id: str) -> bytes:
+    def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
-        body = {"query": query, "parameters": dict(parameters), "id": query_id}
-        return self._answer("POST", "sql", body, {"format": form}, _QUERY_TIMEOUT_S).content
+        return self._answer("POST", "sql", dict(asked), {"format": form}, _QUERY_TIMEOUT_S).content
+
+    def saved_queries(self) -> list[SavedView]:
+        """Return the saved queries."""
+        return self._ask("GET", "sql/queries", list[SavedView])
+
+    def save_query(self, name: str, kept: Mapping[str, Any]) -> SavedView:
+        """Save a query."""
+        return self._ask("PUT", f"sql/queries/{_segment(name)}", SavedView, dict(kept))
+
+    def forget_query(self, name: str) -> None:
+        """Remove a saved query."""
+        self._answer("DELETE", f"sql/queries/{_segment(name)}", None, None, _TIMEOUT_S)
 
     def cancel_query(self, query_id: str) -> None:
         """End a query; one that has ended is no error."""
@@ -219,9 +241,9 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
     if url and not key:
         message = f"{URL_VARIABLE} is set without {KEY_VARIABLE}; a key found on this machine is not sent elsewhere"
         raise Abort(message)
-    headers = {"authorization": f"Bearer {key or _found_key(directory)}"}
+    headers = {"authorization": f"Bearer {key or found_key(directory)}"}
     with httpx.Client(
-        base_url=url or _found_url(directory), headers=headers, timeout=_TIMEOUT_S, trust_env=False
+        base_url=url or found_url(directory), headers=headers, timeout=_TIMEOUT_S, trust_env=False
     ) as client:
         yield HttpConsole(client)
 
@@ -254,28 +276,3 @@ def _refusal(answer: httpx.Response) -> str:
         return str(msgspec.json.decode(answer.content)["error"]["message"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         return f"{answer.request.url.copy_with(query=None)} answered {answer.status_code} without a Turnout error"
-
-
-def _found_url(directory: Path) -> str:
-    path = directory / ADDRESSES_FILE
-    try:
-        return str(msgspec.json.decode(path.read_bytes())["console"])
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
-        message = (
-            f"no console is known: {path} does not tell its address; start `turnout serve`, or set {URL_VARIABLE} and "
-            f"{KEY_VARIABLE} (a stopped installation's files: --direct)"
-        )
-        raise Abort(message) from error
-
-
-def _found_key(directory: Path) -> str:
-    path = directory / FIRST_KEYS_FILE
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError):
-        lines = []
-    for words in lines:
-        if words[:1] == ["admin"] and len(words) == 2:
-            return words[1]
-    message = f"no key is known: {path} has no admin key that can be read; set {KEY_VARIABLE} to an ops or admin key"
-    raise Abort(message)

@@ -20,9 +20,10 @@ from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
 from gateway.console.control import Control
-from gateway.console.queries import COPIES, Asker, Queries, Question, body, known_format
+from gateway.console.queries import COPIES, Asker, Queries, body, known_format
 from gateway.console.reports import Reports
-from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, WhoisView
+from gateway.console.saved import Saved
+from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
 from gateway.settings.schema import Sql
@@ -80,12 +81,25 @@ class DirectConsole:
         since, until = asked.get("since"), asked.get("until")
         return self._reports.compare(name, **numbers, endpoint=asked.get("endpoint"), since=since, until=until)
 
-    def ask(self, query: str, parameters: Mapping[str, Any], form: str, query_id: str) -> bytes:
+    def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
         asker = Asker(key="", name=self._actor, role="ops")
-        question = Question(query=query, parameters=parameters, id=query_id)
-        with self._queries.registered(query_id, asker) as cancellation:
+        question = self._queries.question(asked.get("query"), asked.get("saved"), asked["parameters"], asked["id"])
+        with self._queries.registered(question.id, asker) as cancellation:
             return body(self._queries.answer(question, known_format(form), asker, cancellation), known_format(form))
+
+    def saved_queries(self) -> list[SavedView]:
+        """Return the saved queries."""
+        return self._queries.saved.list_queries()
+
+    def save_query(self, name: str, kept: Mapping[str, Any]) -> SavedView:
+        """Save a query."""
+        saved = Saved(by=self._actor, key="", saved_at=time.time_ns() // 1000, **kept)
+        return self._queries.saved.save(name, saved, "ops")
+
+    def forget_query(self, name: str) -> None:
+        """Remove a saved query."""
+        self._queries.saved.forget(name, "", "ops")
 
     def cancel_query(self, query_id: str) -> None:
         """Do nothing: it ended with the wait for it."""

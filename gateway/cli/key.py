@@ -21,7 +21,11 @@ def add_parser(commands: Any) -> None:
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = _add(actions, "create", "make a key and print it, once", _create)
     create.add_argument("--role", choices=ROLES, required=True, help="what the key may do")
-    create.add_argument("--application", metavar="NAME", help="the application it calls for (role app alone)")
+    create.add_argument(
+        "--application",
+        metavar="NAME",
+        help="the application it calls for (role app), or whose rows alone it may ask (role analyst)",
+    )
     create.add_argument("--label", metavar="TEXT", default="", help="what it is for, shown in lists and in the audit")
     _add(actions, "list", "list every key, without its text", _list)
     revoke = _add(actions, "revoke", "revoke a key for ever", _revoke)

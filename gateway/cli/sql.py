@@ -16,7 +16,7 @@ import msgspec
 from gateway.cli import Abort
 from gateway.cli.client import Console, add_reach_options, reach
 from gateway.cli.lakes import HELP
-from gateway.cli.table import write_table
+from gateway.cli.table import write_json, write_table
 from gateway.console.views import AnswerView
 from rollout.change import moment
 
@@ -33,7 +33,12 @@ def add_parser(commands: Any) -> None:
         description="One SELECT over requests, feedback, ratings and hours. docs/sql.md says what they hold.",
     )
     add = command.add_argument
-    add("query", metavar="QUERY", help="one SELECT; - reads it from standard input")
+    add("query", metavar="QUERY", nargs="?", help="one SELECT; - reads it from standard input")
+    add("--saved", metavar="NAME", help="ask a saved query")
+    add("--save", metavar="NAME", help="save the query, with the given parameters as its usual ones, and do not ask it")
+    add("--description", metavar="TEXT", default="", help="with --save: what it tells")
+    add("--list", action="store_true", help="list the saved queries")
+    add("--forget", metavar="NAME", help="remove a saved query")
     add(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="the value of $NAME in the query; repeatable"
     )
@@ -46,11 +51,14 @@ def add_parser(commands: Any) -> None:
 
 def run_sql(arguments: argparse.Namespace) -> int:
     """Ask, and write the answer."""
+    _require_one_act(arguments)
     form = _format(arguments)
-    query = sys.stdin.read() if arguments.query == "-" else arguments.query
     parameters = dict(_parameter(text) for text in arguments.param)
     with reach(arguments) as console:
-        text = _asked(console, query, parameters, "json" if form == "table" else form)
+        if arguments.list or arguments.save or arguments.forget:
+            return _keep(console, arguments, parameters)
+        asked = {"saved": arguments.saved} if arguments.saved else {"query": _query(arguments)}
+        text = _asked(console, {**asked, "parameters": parameters}, "json" if form == "table" else form)
     if form == "table":
         answer = msgspec.json.decode(text, type=AnswerView)
         _write_answer(answer)
@@ -62,10 +70,41 @@ def run_sql(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(console: Console, query: str, parameters: dict[str, object], form: str) -> bytes:
+def _require_one_act(arguments: argparse.Namespace) -> None:
+    acts = (arguments.saved, arguments.forget, arguments.list or None, arguments.query)
+    if sum(act is not None for act in acts) != 1 or (arguments.save and arguments.query is None):
+        message = "name one: a QUERY (also with --save NAME), --saved NAME, --list, or --forget NAME"
+        raise Abort(message, exit_code=2)
+
+
+def _query(arguments: argparse.Namespace) -> str:
+    return sys.stdin.read() if arguments.query == "-" else arguments.query
+
+
+def _keep(console: Console, arguments: argparse.Namespace, parameters: dict[str, object]) -> int:
+    """List, save or forget."""
+    if arguments.forget:
+        console.forget_query(arguments.forget)
+        return 0
+    if arguments.save:
+        kept = {"query": _query(arguments), "description": arguments.description, "parameters": parameters}
+        console.save_query(arguments.save, kept)
+        return 0
+    saved = console.saved_queries()
+    if arguments.json:
+        write_json(saved)
+        return 0
+    rows = [
+        (one.name, _cell(one.description) or None, _cell(one.parameters), one.by, moment(one.saved_at)) for one in saved
+    ]
+    write_table(("NAME", "DESCRIPTION", "PARAMETERS", "BY", "SAVED"), rows)
+    return 0
+
+
+def _asked(console: Console, asked: dict[str, object], form: str) -> bytes:
     query_id = secrets.token_hex(8)
     try:
-        return console.ask(query, parameters, form, query_id)
+        return console.ask({**asked, "id": query_id}, form)
     except KeyboardInterrupt:
         console.cancel_query(query_id)
         raise

@@ -16,6 +16,7 @@ from gateway.errors import ForbiddenError, UnauthorizedError
 from rollout.keys import Key, Role
 
 ROLES = "roles"
+SCOPED = "scoped"
 OPEN = {"open": True}
 """The `opt` of a route that asks for no key."""
 
@@ -27,9 +28,9 @@ Asked = Request[None, Key, State]
 _SALT_ROLES: frozenset[Role] = frozenset({"ops", "admin"})
 
 
-def permits(*roles: Role) -> dict[str, Any]:
-    """Return the `opt` of a route for these roles."""
-    return {ROLES: frozenset(roles)}
+def permits(*roles: Role, scoped: bool = False) -> dict[str, Any]:
+    """Return the `opt` of a route for these roles; only a `scoped` one is for analysts of one application too."""
+    return {ROLES: frozenset(roles), SCOPED: scoped}
 
 
 def sees_salt(request: Asked) -> bool:
@@ -55,6 +56,9 @@ def guard(keyring: Keyring) -> Guard:
         roles: frozenset[Role] = handler.opt.get(ROLES, frozenset())
         if key.role not in roles:
             message = f"a key of role {key.role} may not do this; it is for: {', '.join(sorted(roles)) or 'nobody'}"
+            raise ForbiddenError(message)
+        if key.role == "analyst" and key.application is not None and not handler.opt.get(SCOPED):
+            message = f"this key may ask in SQL about the application {key.application!r}, and nothing else"
             raise ForbiddenError(message)
         connection.scope["auth"] = key
 

@@ -56,7 +56,7 @@ class Keyring:
         """Make a key and return its text, which is nowhere kept.
 
         Raises:
-            ApiError: an unknown role; an application missing, unknown, or given to another role than `app`.
+            ApiError: an unknown role; an application missing, unknown, or given to a role that has none.
         """
         plain_words(label, "label")
         known = self._role(role, application)
@@ -120,11 +120,11 @@ class Keyring:
         if known is None:
             message = f"there is no role {role!r}; the roles are {', '.join(ROLES)}"
             raise BadRequestError(message, param="role")
-        if known != "app" and application is not None:
+        if known not in {"app", "analyst"} and application is not None:
             message = f"a key of role {role} belongs to no application; leave the application out"
             raise BadRequestError(message, param="application")
         names = applications(self._publication.definitions)
-        if known == "app" and application not in names:
+        if application not in names and (known == "app" or application is not None):
             named = (
                 "a key of role app needs an application" if application is None else f"no application {application!r}"
             )

@@ -32,6 +32,7 @@ from analytics.warehouse.sandbox import (
     run,
 )
 from analytics.warehouse.walls import landlock_version
+from gateway.console.saved import SAVED, SavedQueries
 from gateway.console.views import ColumnView
 from gateway.errors import ApiError, BadRequestError, NotFoundError
 from gateway.settings.schema import Sql
@@ -92,19 +93,38 @@ class _Running(msgspec.Struct, frozen=True):
 
 
 class Queries:
-    """Analysts' SQL over a lake, whose copies lie in `folder`. May be called from any thread. Close it in the end.
+    """Analysts' SQL over a lake, whose copies lie in `folder`; `saved` are kept beside it. Close it in the end.
+
+    May be called from any thread.
 
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
     def __init__(self, settings: Sql, lake: Place, folder: Path) -> None:
         self._settings = settings
+        self.saved = SavedQueries(folder.with_name(SAVED))
         self._copies = Copies(folder, lake, lambda: time.time_ns() // 1000)
         self._rules = CopyRules(days=settings.days, max_rows=settings.max_rows, refresh_s=settings.refresh_s)
         self._lock = Lock()
         self._running: dict[str, _Running] = {}
         self._unnamed = 0
         self.turns = anyio.CapacityLimiter(AT_ONCE)
+
+    def question(
+        self, query: str | None, saved: str | None, parameters: Mapping[str, Scalar], query_id: str | None
+    ) -> Question:
+        """Return what is asked by a query or by a saved one's name, whose values hold unless others are given.
+
+        Raises:
+            ApiError: it is neither, or both, or none is saved by this name.
+        """
+        if query is not None and saved is None:
+            return Question(query=query, parameters=parameters, id=query_id)
+        if query is not None or saved is None:
+            message = "send either a query or the name of a saved one"
+            raise BadRequestError(message, param="query")
+        known = self.saved.get(saved)
+        return Question(query=known.query, parameters={**known.parameters, **parameters}, id=query_id)
 
     @contextmanager
     def registered(self, query_id: str | None, asker: Asker) -> Generator[Cancellation]:

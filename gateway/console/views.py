@@ -138,3 +138,14 @@ class AnswerView(_View, frozen=True):
     row_count: int
     landlock: int
     empty_network: bool
+
+
+class SavedView(_View, frozen=True):
+    """A saved query, who saved it, and the values that its parameters have unless others are given."""
+
+    name: str
+    query: str
+    description: str
+    parameters: dict[str, str | int | float | bool | None]
+    by: str
+    saved_at: int

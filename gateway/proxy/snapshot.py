@@ -99,7 +99,8 @@ class Decisions:
             name = self._accepted.get(fingerprint(self._pepper, token))
         else:
             key = self._keys.get(parts.id)
-            name = key.application if matches(self._pepper, token, key) and key is not None else None
+            is_live = matches(self._pepper, token, key)
+            name = key.application if is_live and key is not None and key.role == "app" else None
         return self._callers.get(name) if name is not None else None
 
     def awaits_keys(self, token: str) -> bool:

@@ -10,13 +10,16 @@ from typing import Annotated
 
 import anyio.to_thread
 import msgspec
-from litestar import Response, delete, post
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from analytics.warehouse.order import Scalar
 from gateway.console.auth import Asked, actor, permits
-from gateway.console.queries import Asker, Format, Queries, Question, body
+from gateway.console.installation import now_us
+from gateway.console.queries import Asker, Format, Queries, body
+from gateway.console.saved import Saved
+from gateway.console.views import SavedView
 
 _TYPES: dict[Format, str] = {
     "json": "application/json",
@@ -30,20 +33,32 @@ Form = Annotated[Format, QueryParameter(name="format")]
 
 
 class AskQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`parameters` by the names that `$name` has in the query; by `id`, the caller's choice, it can be cancelled."""
+    """A `query`, or the name of a `saved` one; `parameters` by the names that `$name` has in it.
 
-    query: Annotated[str, msgspec.Meta(min_length=1)]
+    By `id`, the caller's choice, it can be cancelled.
+    """
+
+    query: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    saved: str | None = None
     parameters: dict[str, Scalar] = {}
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] | None = None
 
 
-@post("/sql", opt=permits("ops", "analyst", "admin"), status_code=200)
+class SaveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`parameters` are the values unless others are given."""
+
+    query: Annotated[str, msgspec.Meta(min_length=1)]
+    description: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    parameters: dict[str, Scalar] = {}
+
+
+@post("/sql", opt=permits("ops", "analyst", "admin", scoped=True), status_code=200)
 async def ask(
     request: Asked, queries: NamedDependency[Queries], data: JSONBody[AskQuery], form: Form = "json"
 ) -> Response[bytes]:
     """Answer one SELECT; `x-turnout-as-of` tells in microseconds since 1970 UTC when the copy was made."""
     asker = _asker(request)
-    question = Question(query=data.query, parameters=data.parameters, id=data.id)
+    question = await anyio.to_thread.run_sync(queries.question, data.query, data.saved, data.parameters, data.id)
     with queries.registered(data.id, asker) as cancellation:
         run = partial(queries.answer, question, form, asker, cancellation)
         found = await anyio.to_thread.run_sync(run, limiter=queries.turns)
@@ -51,11 +66,45 @@ async def ask(
     return Response(body(found, form), media_type=_TYPES[form], headers=headers)
 
 
-@delete("/sql/{query_id:str}", opt=permits("ops", "analyst", "admin"), status_code=204, sync_to_thread=True)
+@delete(
+    "/sql/{query_id:str}", opt=permits("ops", "analyst", "admin", scoped=True), status_code=204, sync_to_thread=True
+)
 def cancel(request: Asked, queries: NamedDependency[Queries], query_id: FromPath[str]) -> None:
     """End a query that runs or waits; an analyst's key ends its own alone."""
     queries.cancel(query_id, _asker(request))
 
 
+@get("/sql/queries", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
+def list_saved(queries: NamedDependency[Queries]) -> list[SavedView]:
+    """List the saved queries."""
+    return queries.saved.list_queries()
+
+
+@put("/sql/queries/{name:str}", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
+def save(
+    request: Asked, queries: NamedDependency[Queries], name: FromPath[str], data: JSONBody[SaveQuery]
+) -> SavedView:
+    """Save a query by a name, in the place of a former one; an analyst's key changes its own alone."""
+    asker = _asker(request)
+    saved = Saved(
+        query=data.query,
+        description=data.description,
+        parameters=data.parameters,
+        by=asker.name,
+        key=asker.key,
+        saved_at=now_us(),
+    )
+    return queries.saved.save(name, saved, asker.role)
+
+
+@delete("/sql/queries/{name:str}", opt=permits("ops", "analyst", "admin"), status_code=204, sync_to_thread=True)
+def forget(request: Asked, queries: NamedDependency[Queries], name: FromPath[str]) -> None:
+    """Remove a saved query; an analyst's key its own alone."""
+    asker = _asker(request)
+    queries.saved.forget(name, asker.key, asker.role)
+
+
 def _asker(request: Asked) -> Asker:
-    return Asker(key=request.auth.id, name=actor(request.auth), role=request.auth.role)
+    key = request.auth
+    scope = (key.application,) if key.role == "analyst" and key.application is not None else None
+    return Asker(key=key.id, name=actor(key), role=key.role, applications=scope)

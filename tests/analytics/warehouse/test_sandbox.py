@@ -30,7 +30,7 @@ from analytics.warehouse.sandbox import (
 from analytics.warehouse.walls import landlock_version
 
 CANARY = "canary-7f31c0"
-PATIENT = QueryLimits(time_s=60)
+PATIENT = QueryLimits(time_s=60, nice=0)
 
 READS = (
     "SELECT * FROM '{canary}'",

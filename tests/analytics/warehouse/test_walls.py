@@ -67,6 +67,8 @@ def require_landlock() -> None:
 )
 def test_no_file_can_be_read_written_made_or_run(tmp_path: Path, act: str):
     require_landlock()
+    if "truncate" in act and landlock_version() < 3:
+        pytest.skip("not exercised: this kernel's Landlock does not know of cutting files")
     (tmp_path / "secret").write_text("canary")
 
     found = inside(tmp_path, f"print(tried(lambda: {act}))")

@@ -113,6 +113,20 @@ def test_nothing_in_an_answer_commands_the_terminal(turnout: Turnout):
 
 
 @pytest.mark.usefixtures("running")
+def test_a_query_is_saved_listed_asked_and_forgotten(turnout: Turnout):
+    words = ["SELECT $a + $b AS total", "--save", "adding", "--description", "adds", "--param", "a=1", "--param", "b=2"]
+    codes = [turnout(*words)[0]]
+    listed, as_json = turnout("--list")[1], json.loads(turnout("--list", "--json")[1])
+    asked = [turnout("--saved", "adding", "--json", *given)[1] for given in ((), ("--param", "b=40"))]
+    codes += [turnout("--forget", "adding")[0], turnout("--forget", "adding")[0]]
+
+    assert [json.loads(said)["rows"] for said in asked] == [[[3]], [[41]]]
+    assert "adds" in listed
+    assert [one["name"] for one in as_json] == ["adding"]
+    assert codes == [0, 0, 1]
+
+
+@pytest.mark.usefixtures("running")
 def test_what_the_console_refuses_is_one_sentence(turnout: Turnout):
     code, _, said = turnout("DELETE FROM requests")
 
@@ -126,6 +140,9 @@ def test_what_the_console_refuses_is_one_sentence(turnout: Turnout):
         (["SELECT 1", "--format", "parquet"], "--output"),
         (["SELECT 1", "--output", "answer"], "no ending"),
         (["SELECT $a", "--param", "a"], "NAME=VALUE"),
+        ([], "name one"),
+        (["SELECT 1", "--saved", "a"], "name one"),
+        (["--save", "a"], "name one"),
         (["SELECT $a", "--param", "1a=2"], "NAME=VALUE"),
     ],
 )
@@ -157,3 +174,7 @@ def test_a_stopped_installation_is_asked_directly(
     assert arguments.run(arguments) == 0
     assert json.loads(capfdbinary.readouterr().out)["rows"] == [[1235]]
     assert not (tmp_path / "sql").exists()
+    for more in (["SELECT 7", "--save", "a"], ["--saved", "a", "--json"], ["--list"], ["--forget", "a"]):
+        arguments = root.parse_args(["sql", *more, "--direct", "--state-dir", str(tmp_path)])
+        assert arguments.run(arguments) == 0
+    assert b"[7]" in b"".join(capfdbinary.readouterr().out.split())

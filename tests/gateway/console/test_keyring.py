@@ -86,6 +86,7 @@ def test_no_key_can_be_found_in_the_files(tmp_path: Path, control: Control):
     [
         ("boss", None, "there is no role 'boss'; the roles are app, ops, analyst, rater, admin"),
         ("ops", "default", "belongs to no application"),
+        ("analyst", "nowhere", "no application 'nowhere'"),
         ("app", None, "a key of role app needs an application; the configured ones: default"),
         ("app", "crm", "no application 'crm'; the configured ones: default"),
     ],
@@ -110,3 +111,9 @@ def test_unknown_keys_and_the_last_admin_key_are_not_revoked(control: Control):
         control.keys.revoke_key("nothing", actor="admin")
     with pytest.raises(BadRequestError, match="the only live admin key"):
         control.keys.revoke_key(admin.id, actor="admin")
+
+
+def test_an_analysts_key_may_be_for_one_application(control: Control):
+    made = control.keys.create_key("analyst", "default", "", actor="admin")
+
+    assert (made.kept.role, made.kept.application) == ("analyst", "default")

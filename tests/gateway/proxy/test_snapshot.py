@@ -48,9 +48,10 @@ def test_a_key_of_an_application_that_the_file_no_longer_has_stands_for_nobody()
 
 
 @pytest.mark.parametrize("role", ["ops", "analyst", "rater", "admin"])
-def test_a_key_of_another_role_is_no_applications_key(role: str):
+@pytest.mark.parametrize("application", [None, "shop"])
+def test_a_key_of_another_role_is_no_applications_key(role: str, application: str | None):
     text = compose("admin", "0123456789ab", "c2VjcmV0")
-    kept = replace(key(text, "0123456789ab", application=None), role=role)
+    kept = replace(key(text, "0123456789ab", application=application), role=role)
 
     assert decisions(keys=(kept,)).caller(text) is None
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from analytics.warehouse.walls import landlock_version
 from gateway.console.control import Control
 from gateway.settings.schema import Sql
-from tests.fakes.console import opened, serving
+from tests.fakes.console import SALES, opened, serving
 from tests.fakes.handmade_lake import HandmadeLake, record
+
+MATRIX: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "roles.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,40 @@ def test_a_query_that_does_not_run_cannot_be_cancelled(analyst: httpx.Client):
     answer = analyst.delete("/api/v1/sql/nothing")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "query_not_found")
+
+
+def test_a_query_is_saved_asked_with_other_values_and_removed(analyst: httpx.Client):
+    kept = {"query": "SELECT $a + $b AS total", "parameters": {"a": 1, "b": 2}, "description": "adds"}
+    saved = analyst.put("/api/v1/sql/queries/adding", json=kept).json()
+    answers = [
+        analyst.post("/api/v1/sql", json={"saved": "adding", **given}).json()["rows"]
+        for given in ({}, {"parameters": {"b": 40}})
+    ]
+    both = analyst.post("/api/v1/sql", json={"saved": "adding", "query": "SELECT 1"})
+    listed = analyst.get("/api/v1/sql/queries").json()
+    removed = analyst.delete("/api/v1/sql/queries/adding").status_code
+
+    assert answers == [[[3]], [[41]]]
+    assert listed == [saved]
+    assert saved["by"].startswith("analyst key")
+    assert (both.status_code, removed) == (400, 204)
+    assert analyst.post("/api/v1/sql", json={"saved": "adding"}).json()["error"]["code"] == "query_not_found"
+    assert analyst.post("/api/v1/sql", json={}).status_code == 400
+
+
+def test_an_analyst_of_one_application_sees_its_rows_and_nothing_else(control: Control, lake: HandmadeLake):
+    lake.put([record(77, started_at=time.time_ns() // 1000, application="default")])
+    with serving(control, lake.root) as console:
+        key = control.keys.create_key("analyst", "default", "", actor="test").key
+        with console.client(key) as client:
+            found = client.post("/api/v1/sql", json={"query": "SELECT application FROM requests"}, timeout=90).json()
+            cancelled = client.delete("/api/v1/sql/nothing").status_code
+            paths = [line.split()[1].format(name=SALES, path="x") for line in MATRIX if line.startswith("GET")]
+            statuses = {client.get(path).status_code for path in paths if path != "/healthz"}
+
+    assert found["rows"] == [["default"]]
+    assert cancelled == 404
+    assert statuses == {403}
 
 
 def test_where_landlock_is_required_and_missing_nothing_is_answered(control: Control, lake: HandmadeLake):
