@@ -153,7 +153,7 @@ class DailyCostError(RateLimitedError):
     type = "insufficient_quota"
     code = "daily_cost_reached"
 
-    def __init__(self, message: str, *, retry_after_s: float, is_over: bool) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, is_over: bool = False) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         if is_over:
             self.headers += ((b"x-should-retry", b"false"),)

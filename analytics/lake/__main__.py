@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import gc
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import get_args
@@ -31,11 +29,10 @@ from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.presence import Reporter
 from analytics.lake.shipper import Shipper, ShipperRunningError, wall_clock
 from analytics.lake.store import OUTBOX, Store
-from analytics.lake.told import families
+from analytics.lake.told import Telling
 from analytics.logline import LogLevel, passes, trace
 from analytics.telemetry.lines import fields_of, to_standard_error
 from analytics.telemetry.observer import Observer
-from analytics.telemetry.scrape import ScrapeServer
 
 _NAME = "shipper"
 _GARBAGE_THRESHOLD = 100_000
@@ -66,15 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _ship(shipper: Shipper, observer: Observer, stop: SignalStop, arguments: argparse.Namespace, log: Log) -> None:
     state: Path = arguments.state_dir
     log("info", "shipper_started", {"journal": str(state / "journal"), "seal_every_s": arguments.seal_every_s})
-    observer.ask_shipper = partial(families, shipper)
-    scraped = _scraped(arguments.metrics_fd, observer)
+    told = Telling(shipper, observer, arguments.metrics_fd, arguments.otlp)
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         shipper.run(stop, seal_every_s=arguments.seal_every_s)
     finally:
-        if scraped is not None:
-            scraped.stop()
+        told.stop()
         shipper.close()
         observer.close()
         gc.unfreeze()
@@ -129,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--into", type=Path, metavar="DIR", help="where it is brought")
     parser.add_argument("--tell", type=Path, metavar="DIR", help="where the status pages lie of which the lake is told")
     parser.add_argument("--metrics-fd", type=int, help="listening socket on which /metrics is served")
+    parser.add_argument("--otlp", help="where spans and metrics are pushed, as JSON")
     parser.add_argument("--log-level", choices=get_args(LogLevel), default="info", help="default: %(default)s")
     return parser
 
@@ -150,15 +146,6 @@ class SignalStop:
 
     def _told(self, _number: int, _frame: FrameType | None) -> None:
         self._is_set = True
-
-
-def _scraped(fd: int | None, observer: Observer) -> ScrapeServer | None:
-    """Serve what is measured, if there is a socket for it."""
-    if fd is None:
-        return None
-    server = ScrapeServer(socket.socket(fileno=fd), observer.page)
-    server.start()
-    return server
 
 
 def _take_over(journal: Path, lake: Store, stop: SignalStop, log: Log, observer: Observer) -> Shipper:

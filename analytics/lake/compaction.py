@@ -108,6 +108,7 @@ class Compaction:
         loose = {name: size for name, size in self._store.sizes(folder).items() if name not in manifest.replaced}
         merged = [part.name for part in parts if part.day is None]
         taken, horizon_at = self._batch(folder, loose)
+        self._merging.fetch([*taken, *merged])
         rows_by_day = self._merging.days(kind, [*taken, *merged])
         days = [day for day, rows in rows_by_day.items() if self._is_due(day, rows, parts, horizon_at)]
         if days or len(merged) + bool(taken) > self._measures.most_merged:

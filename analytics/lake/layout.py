@@ -73,6 +73,10 @@ class Lake:
         self.store: Store = Directory(root) if isinstance(root, Path) else root
         self._host = host
 
+    def is_there(self) -> bool:
+        """Tell whether anything was ever put there."""
+        return self.store.exists(INCOMING) or self.store.exists(MERGED)
+
     def prepare(self) -> None:
         """Make the folders."""
         for folder in (HEARTBEATS, FEEDBACK):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 import msgspec
@@ -17,6 +19,7 @@ from analytics.lake.once import Kind, rows_of, view_once
 from analytics.lake.store import Store, StoreAwayError, reason_of
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB"}
+_FETCHED = "fetched"
 _ROW_GROUP = 61_440
 """Rows that a reader can step over at once: half of DuckDB's own measure, as most questions are about one rollout."""
 _WRITE = """
@@ -46,29 +49,50 @@ class Merging:
     """Reads and writes a store's files; what does not fit into memory is spilled to `scratch`. Close it in the end."""
 
     def __init__(self, store: Store, scratch: Path) -> None:
-        self._store = store
+        self._store, self._fetched = store, scratch / _FETCHED
+        self._near: dict[str, Path] = {}
+        shutil.rmtree(self._fetched, ignore_errors=True)
         self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(scratch)})
         store.attach(self._connection)
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Let go of the memory and of what was fetched."""
         self._connection.close()
+        shutil.rmtree(self._fetched, ignore_errors=True)
+
+    def fetch(self, names: Sequence[str]) -> None:
+        """Bring files of a far store here, each by one call, in the place of those that were brought before."""
+        if not self._store.is_far:
+            return
+        kept = {name: path for name, path in self._near.items() if name in names}
+        for name in self._near.keys() - kept.keys():
+            self._near[name].unlink(missing_ok=True)
+        self._near = kept
+        self._fetched.mkdir(parents=True, exist_ok=True)
+        for name in [one for one in names if one not in kept]:
+            body = self._store.read(name)
+            if body is None:
+                message = f"the lake cannot be compacted: {self._store.address(name)} is gone"
+                raise OSError(message)
+            self._near[name] = self._fetched / quote(name, safe="")
+            self._near[name].write_bytes(body)
 
     def extents(self, kind: Kind, names: Sequence[str]) -> Mapping[str, Extent]:
         """Return what is in each of some files; one without rows is left out."""
-        files = ", ".join(quoted(self._store.address(name)) for name in names)
-        by_address = {self._store.address(name): name for name in names}
+        files = ", ".join(quoted(self._address(name)) for name in names)
+        by_address = {self._address(name): name for name in names}
         found = self._rows(_EXTENTS.format(at=kind.at, files=files))
         return {by_address[name]: Extent(rows=rows, first_at=first_at) for name, rows, first_at in found}
 
     def days(self, kind: Kind, names: Sequence[str]) -> Mapping[date, int]:
         """Return how many rows some files have of each day; doubles count twice."""
-        return dict(self._rows(_DAYS.format(at=kind.at, rows=rows_of(self._store, kind, names))))
+        return dict(self._rows(_DAYS.format(at=kind.at, rows=rows_of(self._address, kind, names))))
 
     def take(self, kind: Kind, inputs: Sequence[str], known: Sequence[Part]) -> None:
         """Take up the rows of some files, each once, and without those that `known` parts have."""
+        self.fetch(inputs)
         with self._told():
-            view_once(self._connection, self._store, kind, parts=(), loose=inputs, known=known)
+            view_once(self._connection, self._address, kind, parts=(), loose=inputs, known=known)
 
     def write(self, kind: Kind, target: str, day: date | None, other_than: Sequence[date], at: int) -> Part | None:
         """Write the rows of a day, or of all days but some, as one file; return None where there are none.
@@ -95,7 +119,7 @@ class Merging:
         return self._part(kind, target, day, at)
 
     def _part(self, kind: Kind, name: str, day: date | None, at: int) -> Part:
-        rows = rows_of(self._store, kind, [name])
+        rows = rows_of(self._address, kind, [name])
         [(count, *bounds)] = self._rows(_FACTS.format(key=kind.key, at=kind.at, rows=rows))
         first_id, last_id, first_at, last_at = bounds
         return Part(
@@ -109,6 +133,9 @@ class Merging:
             last_at=last_at,
             at=at,
         )
+
+    def _address(self, name: str) -> str:
+        return str(self._near[name]) if name in self._near else self._store.address(name)
 
     def _rows(self, statement: str) -> list[Any]:
         with self._told():

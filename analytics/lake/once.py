@@ -7,7 +7,7 @@ are rare: only they are sorted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,10 +16,13 @@ from analytics.lake.columns import FEEDBACK as FEEDBACK_ROWS
 from analytics.lake.columns import REQUESTS, Dataset, quoted
 from analytics.lake.layout import FEEDBACK, INCOMING
 from analytics.lake.manifest import Part
-from analytics.lake.store import Store
 
 if TYPE_CHECKING:
     import duckdb
+
+
+Address = Callable[[str], str]
+"""Takes a file's name and returns how DuckDB names it."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +93,7 @@ QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {doubles}) = 1
 
 def view_once(
     connection: duckdb.DuckDBPyConnection,
-    store: Store,
+    address: Address,
     kind: Kind,
     *,
     parts: Sequence[Part],
@@ -98,22 +101,22 @@ def view_once(
     known: Sequence[Part] = (),
 ) -> None:
     """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has."""
-    words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(store, kind, loose)}
+    words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(address, kind, loose)}
     is_doubled = False
     if loose:
         connection.execute(_IDS.format(**words))
         [(low, high)] = connection.execute(_EXTENT.format(**words)).fetchall()
         close = [one.name for one in (*parts, *known) if low and one.first_id <= high and low <= one.last_id]
-        connection.execute(_DOUBLED.format(**words, near=rows_of(store, kind, close)))
+        connection.execute(_DOUBLED.format(**words, near=rows_of(address, kind, close)))
         [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
     view = _VIEW_OF_DOUBLES if is_doubled else _VIEW
-    connection.execute(view.format(**words, parts=rows_of(store, kind, [part.name for part in parts])))
+    connection.execute(view.format(**words, parts=rows_of(address, kind, [part.name for part in parts])))
 
 
-def rows_of(store: Store, kind: Kind, names: Sequence[str]) -> str:
+def rows_of(address: Address, kind: Kind, names: Sequence[str]) -> str:
     """Return the SQL that gives the rows of some files; columns that older files lack are NULL."""
     empty = ", ".join(f"NULL::{what} AS {column}" for column, what in kind.dataset.columns.items())
     if not names:
         return f"SELECT {empty} LIMIT 0"
-    files = ", ".join(quoted(store.address(name)) for name in names)
+    files = ", ".join(quoted(address(name)) for name in names)
     return _ROWS.format(empty=empty, files=files)

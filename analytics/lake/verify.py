@@ -145,7 +145,7 @@ def verify(lake: Path | Store, journal_dir: Path, *, sleep: Callable[[float], No
 
 def _look(place: Path | Store, journal_dir: Path) -> Verification:
     lake = Lake(place)
-    if not lake.store.exists(INCOMING):
+    if not lake.is_there():
         message = f"there is no lake in {place}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     before = _read_journal(journal_dir)

@@ -102,8 +102,9 @@ SHIPPED = _counter("turnout_shipper_rows_total", "Rows that came to the lake.", 
 SHIPPER_TROUBLE = _counter("turnout_shipper_trouble_total", "What the shipper met; see docs/telemetry.md.", "kind")
 HEARTBEAT = _gauge("turnout_heartbeat_timestamp_seconds", "When a worker's heartbeat was last written.", "worker")
 TELEMETRY_TROUBLE = _counter("turnout_telemetry_trouble_total", "What could not be measured.", "kind")
+PUSHED = _counter("turnout_telemetry_pushed_total", "What was pushed by OTLP, by its fate.", "signal", "fate")
 
-OF_SHIPPER = (LAG_BYTES, LAG_AGE, STORE_AWAY, SHIPPED, SHIPPER_TROUBLE, HEARTBEAT, TELEMETRY_TROUBLE)
+OF_SHIPPER = (LAG_BYTES, LAG_AGE, STORE_AWAY, SHIPPED, SHIPPER_TROUBLE, HEARTBEAT, TELEMETRY_TROUBLE, PUSHED)
 """What the shipper knows of itself."""
 
 INSTRUMENTS = (*OF_RECORDS, *OF_WORKERS, *OF_SHIPPER)

@@ -49,6 +49,8 @@ class Observer:
         self._came_at: dict[SegmentName, int] = {}
         self._busy = threading.Lock()
         self.ask_shipper: Callable[[], Sequence[Family]] = tuple
+        self.tell: Callable[[Record], None] = lambda _: None
+        """Hears of every record once, as it is counted."""
 
     def look(self) -> None:
         """Read what is new in the journal, before any of it is removed."""
@@ -77,13 +79,23 @@ class Observer:
         """Count requests that were opened and never closed."""
         with self._busy, self._apart():
             for record in records:
-                self._measures.take(record)
+                self._count(record)
 
     def page(self) -> str:
         """Return all there is to tell at this moment, as Prometheus reads it."""
         with self._busy:
             self._look()
-            return exposition([*self._measures.families(), *self._pages.families(self._clock()), *self._of_shipper()])
+            return exposition(self._families())
+
+    def refresh(self) -> list[Family]:
+        """Return the same as values that change no more."""
+        with self._busy:
+            self._look()
+            return [family.copy() for family in self._families()]
+
+    def label(self, model: str) -> str:
+        """Return the name under which a model is told."""
+        return self._known.label(model)
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -102,11 +114,18 @@ class Observer:
 
     def _take(self, frame: Frame, name: SegmentName) -> None:
         if isinstance(frame, Record):
-            self._measures.take(frame)
+            self._count(frame)
         elif isinstance(frame, Feedback):
             self._measures.take_feedback(frame)
         if name not in self._came_at:
             self._came_at[name] = _moment(frame)
+
+    def _count(self, record: Record) -> None:
+        self._measures.take(record)
+        self.tell(record)
+
+    def _families(self) -> list[Family]:
+        return [*self._measures.families(), *self._pages.families(self._clock()), *self._of_shipper()]
 
     def _of_shipper(self) -> list[Family]:
         oldest_at = self._lag.oldest_at

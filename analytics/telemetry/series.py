@@ -27,12 +27,23 @@ class Spread:
         self.counts = [0] * buckets
         self.total = 0.0
 
+    def copy(self) -> Spread:
+        """Return what it holds now."""
+        copied = Spread(0)
+        copied.counts, copied.total = self.counts.copy(), self.total
+        return copied
+
 
 class Family(NamedTuple):
     """An instrument and its points."""
 
     instrument: Instrument
     points: Sequence[tuple[Labels, float | Spread]]
+
+    def copy(self) -> Family:
+        """Return what it holds now."""
+        points = [(labels, one.copy() if isinstance(one, Spread) else one) for labels, one in self.points]
+        return Family(self.instrument, points)
 
 
 class Sums:

@@ -102,7 +102,9 @@ class Warehouse:
         try:
             with self._database.cursor() as connection, self._bounded(connection):
                 for folder, found in contents(self._lake).items():
-                    view_once(connection, self._lake, KINDS[folder], parts=found.parts, loose=sorted(found.loose))
+                    view_once(
+                        connection, self._lake.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose)
+                    )
                 for name, question in _DERIVED.items():
                     connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
                 yield connection

@@ -124,7 +124,7 @@ def _tell(bad: list[BadLine]) -> None:
 def run_count(arguments: argparse.Namespace) -> int:
     """Print what became of feedback, for each application."""
     # Imported here because DuckDB costs a tenth of a second, which no other command should pay.
-    from analytics.lake.layout import INCOMING  # noqa: PLC0415 - see above
+    from analytics.lake.layout import Lake  # noqa: PLC0415 - see above
     from analytics.warehouse.database import Warehouse, WarehouseError  # noqa: PLC0415 - see above
     from analytics.warehouse.feedback import STATUSES, fates  # noqa: PLC0415 - see above
 
@@ -132,7 +132,7 @@ def run_count(arguments: argparse.Namespace) -> int:
     state: Path = arguments.state_dir or state_dir(environment)
     lake = open_lake(arguments.lake, state, environment)
     try:
-        is_there = lake.exists(INCOMING)
+        is_there = Lake(lake).is_there()
     except OSError as error:
         raise Abort(str(error)) from error
     if not is_there:

@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from analytics.lake.place import Place
 from gateway.console.app import create_app
+from gateway.console.compacting import Compacting
 from gateway.console.distribution import publishing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.queries import COPIES, Queries, warn_of_missing_walls
@@ -67,7 +68,8 @@ def run(
         elif definitions is not None:
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
-        app = create_app(installation.control, reports, queries, lifespan=[watching])
+        compacting = _compacting(installation, place, state_dir, environment)
+        app = create_app(installation.control, reports, queries, lifespan=[watching, compacting.running])
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
@@ -75,6 +77,15 @@ def run(
         queries.close()
         reports.close()
         installation.close()
+
+
+def _compacting(installation: Installation, lake: Place, state_dir: Path, environment: Mapping[str, str]) -> Compacting:
+    """Return what keeps the lake compacted as long as this console is the one that writes."""
+
+    def may() -> bool:
+        return not installation.ledger.read_only
+
+    return Compacting(place=lake, state_dir=state_dir, environment=environment, may=may)
 
 
 def _queries(sql: Sql, lake: Place, state_dir: Path, installation: Installation) -> Queries:

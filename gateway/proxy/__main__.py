@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--server", default="{}", help="the [server] table as JSON")
+    parser.add_argument("--trace-share", type=float, help="which share of new traces is sampled; left out: none begin")
     parser.add_argument("--redis", help="of a fleet: the [redis] table as JSON, by which limits are leased")
     parser.add_argument("--lake", type=Path, help="of a fleet's gateway: snapshots come by Redis, and here lies a copy")
     parser.add_argument("--config", type=Path, help="of a fleet's gateway: its file, for base where nobody knows more")
@@ -57,6 +58,7 @@ def main() -> int:
             channel=_channel(redis, arguments, environment),
             patience_s=arguments.patience_s,
             lessee=_lessee(redis, board, arguments.state_dir, environment),
+            trace_share=arguments.trace_share,
             on_ready=partial(_tell, arguments.ready_fd),
         )
         run(arguments.name, socket.socket(fileno=arguments.fd), arguments.state_dir, environment, place)

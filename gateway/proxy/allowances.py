@@ -109,7 +109,7 @@ class Allowances:
         spender, whole = f"application {caller.name!r}", f"its daily_cost_usd of {cap_usd:g}"
         if purse.may_come_back(ceiling, cap, self._day(purse)) or self._is_unsure(purse.sheet):
             message = f"What the {spender} has under way, or may still lease, is all the rest of {whole}; try again."
-            raise DailyCostError(message, retry_after_s=1.0, is_over=False)
+            raise DailyCostError(message)
         message = f"The {spender} has used up {whole}; try again after midnight (UTC)."
         raise DailyCostError(message, retry_after_s=DAY_S - self._today() % DAY_S, is_over=True)
 

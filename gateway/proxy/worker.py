@@ -62,8 +62,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told of its host: limits of connections, the limits of requests that it shares, whom to tell.
 
     `channel` is by what snapshots come; None: by the ledger's file in the state directory. A first one is waited for
-    for `patience_s`. `lessee` makes what speaks for a fleet's host about its limits. `on_ready` is called once requests
-    are accepted.
+    for `patience_s`. `lessee` makes what speaks for a fleet's host about its limits. `trace_share` is which share of
+    the traces that begin here is sampled; None: none begins. `on_ready` is called once requests are accepted.
     """
 
     limits: Server
@@ -71,6 +71,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     channel: Channel | None = None
     patience_s: float = FIRST_SNAPSHOT_S
     lessee: Callable[[Holder], Lessee] | None = None
+    trace_share: float | None = None
     on_ready: Callable[[], None] = lambda: None
 
 
@@ -91,6 +92,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     guard = Guard(place.limits, max_connections())
     try:
         with Syncer(writer), _decided(name, state_dir, keys, environment, place) as holder:
+            holder.change(trace_share=place.trace_share)
             lifespan = partial(
                 _running,
                 holder=holder,
@@ -118,7 +120,7 @@ def _decided(
 
     def decide(snapshot: Snapshot) -> Decisions:
         decisions = Decisions(snapshot, derived=keys, environment=environment)
-        tell_models(state_dir / "run", name, snapshot.models)
+        tell_models(state_dir / "run", name, decisions.names())
         return decisions
 
     last_good = LastGood(state_dir / "run", name, open_seal)

@@ -21,6 +21,7 @@ from gateway.settings.environment import Role, child_environment
 from gateway.settings.lake_access import lake_variables
 from gateway.settings.last_good import LAKE_COPY
 from gateway.settings.schema import Configuration
+from gateway.settings.telemetry_access import pushing, telemetry_variables
 
 _STREAM_GRACE_S = 640.0
 """A worker's streams may run for the longest default total timeout (600 s), and then it still has to settle."""
@@ -66,6 +67,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         """Return one worker, which knows how many there are should it have to keep its part of the host's limits."""
         server = msgspec.json.encode(self.definitions.server).decode()
         words = ["--workers", str(total), "--server", server, *self._redis()]
+        if self.definitions.telemetry.otlp_url is not None:
+            words += ["--trace-share", str(self.definitions.telemetry.sample)]
         role: Role = "fleet_worker" if is_fleet else "worker"
         if is_fleet:
             words += ["--lake", str(self.lake_directory or self.fetched), "--config", str(self.config)]
@@ -83,6 +86,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         """
         level = self.definitions.logs.level
         words = ["--lake", lake, "--seal-every-s", str(self.definitions.lake.seal_every_s), "--log-level", level]
+        if (pushed := pushing(self.definitions.telemetry)) is not None:
+            words += ["--otlp", msgspec.json.encode(pushed).decode()]
         if is_fleet:
             words += ["--tell", str(self.state_dir / RUN)]
         if is_fleet and self.lake_directory is None:
@@ -114,8 +119,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         return {**child_environment(self.definitions, self.environment, role="shipper"), **self._opening("shipper")}
 
     def _opening(self, role: Role) -> dict[str, str]:
-        """Return what opens the lake, which is no worker's business."""
-        return {} if role in {"worker", "fleet_worker"} else lake_variables(self.definitions.lake, self.environment)
+        """Return what opens the lake, and the backend of telemetry; neither is a worker's business."""
+        if role in {"worker", "fleet_worker"}:
+            return {}
+        backend = telemetry_variables(self.definitions.telemetry, self.environment) if role == "shipper" else {}
+        return {**lake_variables(self.definitions.lake, self.environment), **backend}
 
     def simulated(self, name: str, config: Path, listener: socket.socket) -> Child:
         """Return one simulated model server."""

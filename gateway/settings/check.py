@@ -21,6 +21,7 @@ from gateway.settings.rates import rate_problems
 from gateway.settings.redis import redis_problems
 from gateway.settings.rollouts import rollout_problems
 from gateway.settings.schema import Configuration, Model, SecretRef, Server, Upstream
+from gateway.settings.telemetry import telemetry_problems
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MODEL_NAME = re.compile(r"[!-~]{1,256}")
@@ -43,6 +44,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *_server(configuration.server),
         *lake_problems(configuration.lake),
         *redis_problems(configuration.redis),
+        *telemetry_problems(configuration.telemetry),
         *_upstreams(configuration),
         *forwarding_problems(configuration),
         *_models(configuration),
@@ -61,6 +63,7 @@ def check_process(configuration: Configuration, environment_names: AbstractSet[s
         *_server(configuration.server),
         *lake_problems(configuration.lake),
         *redis_problems(configuration.redis),
+        *telemetry_problems(configuration.telemetry),
         *_secrets(configuration, environment_names),
     ]
     return tuple(sorted(problems, key=lambda problem: problem.severity))

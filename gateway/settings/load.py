@@ -20,6 +20,8 @@ from gateway.settings.schema import Configuration
 from gateway.settings.walk import shape_problems
 
 _LARGEST_BYTES = 1024 * 1024
+_PROCESS = ("server", "lake", "redis", "logs", "telemetry")
+"""The sections that each host reads for itself."""
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)$")
 _TOO_DEEP = "its tables or arrays are nested too deeply; no key of Turnout lies deeper than four tables"
 
@@ -49,7 +51,7 @@ def load_process_settings(
         SettingsError: as in `load_checked`, of these sections alone.
     """
     whole = _unpriced(path)
-    configuration = Configuration(server=whole.server, lake=whole.lake, redis=whole.redis, logs=whole.logs)
+    configuration = Configuration(**{name: getattr(whole, name) for name in _PROCESS})
     problems = check_process(configuration, environment_names)
     if any(problem.severity == "error" for problem in problems):
         raise SettingsError(str(path), problems)

@@ -109,6 +109,17 @@ class Logs(_Section, frozen=True, kw_only=True):
     level: LogLevel = "info"
 
 
+class Telemetry(_Section, frozen=True, kw_only=True):
+    """Where spans and metrics are pushed by OTLP over HTTP. Without `otlp_url` nowhere."""
+
+    otlp_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    """The base, without /v1/traces."""
+    otlp_headers: dict[Header, SecretRef] = {}
+    sample: Annotated[float, Meta(ge=0, le=1)] = 0.01
+    slow_s: Seconds = 10.0
+    metrics_every_s: Seconds = 60.0
+
+
 class Sql(_Section, frozen=True, kw_only=True):
     """What analysts may ask in SQL: the requests of how many days, at most so many, how old, and for how long."""
 
@@ -203,6 +214,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     lake: Lake = Lake()
     redis: Redis = Redis()
     logs: Logs = Logs()
+    telemetry: Telemetry = Telemetry()
     sql: Sql = Sql()
     upstreams: dict[str, Upstream] = {}
     models: dict[str, Model] = {}
@@ -213,6 +225,8 @@ class Configuration(_Section, frozen=True, kw_only=True):
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""
         yield from self.redis.secret_refs()
+        for name, ref in self.telemetry.otlp_headers.items():
+            yield ("telemetry", "otlp_headers", name), ref
         for name, upstream in self.upstreams.items():
             if upstream.api_key is not None:
                 yield ("upstreams", name, "api_key"), upstream.api_key

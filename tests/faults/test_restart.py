@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.callers import ask_all, failures
-from tests.acceptance.harness import PATIENCE_S, Installation, command, installed, until
+from tests.acceptance.harness import PATIENCE_S, Installation, command, installed, is_answered, until
 from tests.fakes.oracle_client import Asked, asking
 from tests.faults.laboratory import Laboratory, laboratory
 
@@ -81,6 +82,8 @@ def test_restarts_and_a_new_supervisor_under_load_fail_no_request(
         asked = [answer for group in groups for answer in group]
 
         assert former.wait(PATIENCE_S) == 0
+        metrics = json.loads((one.state_dir / "addresses.json").read_text())["metrics"]
+        until(lambda: is_answered(f"{metrics}/metrics"), "the new shipper answers at the port that was handed over")
         assert not [answer for answer in asked if answer.fate != "whole" or not answer.is_ended]
         found = lab.verify(asked)
         streams = sum(answer.stream for answer in asked)

@@ -6,7 +6,8 @@
 WITH asked AS NOT MATERIALIZED (
     SELECT *,
         purpose = 'live' AS is_live,
-        reason IN ('split', 'stale') AND bucket IS NOT NULL AND user_hash IS NOT NULL AS is_split
+        -- who has a bucket has a user_hash; that column is the widest, and not read where it need not be
+        reason IN ('split', 'stale') AND bucket IS NOT NULL AS is_split
     FROM requests
     WHERE rollout = $rollout AND generation = $generation AND arm_assigned IS NOT NULL
         AND ($step::INTEGER IS NULL OR step = $step::INTEGER)
@@ -104,9 +105,9 @@ endpoints AS (
 served AS (
     SELECT
         arm, user_hash,
-        count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate)::DOUBLE AS error_rate_x,
-        count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens)::DOUBLE AS output_tokens_x,
-        count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd)::DOUBLE AS cost_usd_x,
+        count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate::DOUBLE) AS error_rate_x,
+        count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens::DOUBLE) AS output_tokens_x,
+        count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd) AS cost_usd_x,
         count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_n
     FROM counted
     GROUP BY arm, user_hash
@@ -114,7 +115,7 @@ served AS (
 heard AS (
     SELECT
         arm, user_hash,
-        count(*)::DOUBLE AS satisfaction_n, sum(positive)::DOUBLE AS satisfaction_x,
+        count(*)::DOUBLE AS satisfaction_n, sum(positive::DOUBLE) AS satisfaction_x,
         count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_x
     FROM rated
     GROUP BY arm, user_hash

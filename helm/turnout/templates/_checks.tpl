@@ -1,9 +1,9 @@
 {{/* Mistakes that no schema can see, refused before anything is installed. */}}
 
 {{- define "turnout.checks" -}}
-{{- range $key := list "host" "port" "console_host" "console_port" "workers" "hosts" -}}
+{{- range $key := list "host" "port" "console_host" "console_port" "metrics_host" "metrics_port" "workers" "hosts" -}}
 {{- if hasKey ($.Values.config.server | default dict) $key -}}
-{{- $instead := dict "workers" "gateway.workers" "hosts" "hosts" "host" "bindAddress" "console_host" "bindAddress" -}}
+{{- $instead := dict "workers" "gateway.workers" "hosts" "hosts" "host" "bindAddress" "console_host" "bindAddress" "metrics_host" "metrics.enabled" -}}
 {{- fail (printf "config.server.%s is set by the chart; %s" $key (ternary (printf "use the value %s" (get $instead $key)) "take it out" (hasKey $instead $key))) -}}
 {{- end -}}
 {{- end -}}
@@ -26,6 +26,12 @@
 {{- $ref := get (get $.Values.config $table | default dict) $name -}}
 {{- include "turnout.checks.reference" (dict "place" (printf "config.%s.%s" $table $name) "ref" $ref "known" $known "root" $) -}}
 {{- end -}}
+{{- end -}}
+{{- range $name, $ref := (.Values.config.telemetry | default dict).otlp_headers -}}
+{{- include "turnout.checks.reference" (dict "place" (printf "config.telemetry.otlp_headers.%s" $name) "ref" $ref "known" $known "root" $) -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "metrics.serviceMonitor has nothing to scrape; set metrics.enabled" -}}
 {{- end -}}
 {{- if eq .Values.mode "fleet" -}}
 {{- include "turnout.checks.redis" .Values.redis -}}

@@ -15,6 +15,8 @@
 {{- $values := .root.Values -}}
 {{- $server := dict "host" $values.bindAddress "port" 8080 "console_host" $values.bindAddress "console_port" 8081 -}}
 {{- $_ := set $server "workers" $values.gateway.workers -}}
+{{- $_ := set $server "metrics_port" 9464 -}}
+{{- $_ := set $server "metrics_host" (ternary $values.bindAddress "127.0.0.1" $values.metrics.enabled) -}}
 {{- $_ := set $server "hosts" (include "turnout.hosts" .root | fromJsonArray) -}}
 {{- $config := deepCopy $values.config -}}
 {{- $_ := set $config "server" (merge $server ($config.server | default dict)) -}}
@@ -25,14 +27,14 @@
 {{- $_ := set $config "redis" (include "turnout.redis" . | fromJson) -}}
 {{- end -}}
 {{- if eq .part "gateway" -}}
-{{- $config = pick $config "server" "lake" "redis" "logs" -}}
+{{- $config = pick $config "server" "lake" "redis" "logs" "telemetry" -}}
 {{- end -}}
 {{- toJson $config -}}
 {{- end -}}
 
 {{/* The tables that a process reads once, at its start: a change of them restarts the pods, any other does not. */}}
 {{- define "turnout.processSettings" -}}
-{{- pick (include "turnout.config" . | fromJson) "server" "lake" "redis" | toJson -}}
+{{- pick (include "turnout.config" . | fromJson) "server" "lake" "redis" "telemetry" | toJson -}}
 {{- end -}}
 
 {{/* Whether the pods of a fleet share a volume as their lake, because the configuration names no other place. */}}
@@ -67,6 +69,9 @@
 {{- $ports := list -}}
 {{- if ne .part "console" -}}
 {{- range $config.upstreams }}{{ $ports = append $ports (include "turnout.port" .base_url | int) }}{{ end -}}
+{{- end -}}
+{{- if ne .part "console" -}}
+{{- with ($config.telemetry | default dict).otlp_url }}{{ $ports = append $ports (include "turnout.port" . | int) }}{{ end -}}
 {{- end -}}
 {{- with $config.lake -}}
 {{- if hasPrefix "s3://" (.url | default "") -}}

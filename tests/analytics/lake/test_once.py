@@ -19,9 +19,11 @@ def test_doubles_among_loose_files_and_with_a_compacted_one_are_in_the_view_once
     lake.put([record(3)])
     found = contents(lake.lake.store)[INCOMING]
     with duckdb.connect() as connection:
-        view_once(connection, lake.lake.store, KINDS[INCOMING], parts=found.parts, loose=sorted(found.loose))
+        view_once(connection, lake.lake.store.address, KINDS[INCOMING], parts=found.parts, loose=sorted(found.loose))
         rows = connection.execute("SELECT request_id, outcome FROM requests ORDER BY 1").fetchall()
-        view_once(connection, lake.lake.store, KINDS[INCOMING], parts=(), loose=sorted(found.loose), known=found.parts)
+        view_once(
+            connection, lake.lake.store.address, KINDS[INCOMING], parts=(), loose=sorted(found.loose), known=found.parts
+        )
         new = connection.execute("SELECT request_id FROM requests ORDER BY 1").fetchall()
 
     outcomes = {1: "timeout", 2: "ok", 3: "ok", 4: "ok"}

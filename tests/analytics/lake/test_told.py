@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +32,13 @@ def observed(state: Path, observer: Observer) -> Iterator[Shipper]:
 def told(observer: Observer) -> dict[str, float]:
     lines = (line for line in observer.page().splitlines() if not line.startswith("#"))
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_a_shipper_that_pushes_nothing_loads_nothing_of_opentelemetry() -> None:
+    program = "import sys, analytics.lake.__main__; print([one for one in sys.modules if 'opentelemetry' in one])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 def test_what_was_shipped_is_counted_and_waits_no_longer(

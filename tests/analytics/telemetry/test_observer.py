@@ -60,7 +60,7 @@ def test_a_scrape_counts_what_was_recorded_a_moment_before(host: Host, settled: 
 def test_every_measure_has_its_type_on_every_page(host: Host) -> None:
     typed = [line.split()[2] for line in host.observer.page().splitlines() if line.startswith("# TYPE")]
     shippers = {"turnout_lake_away", "turnout_shipper_rows_total", "turnout_shipper_trouble_total"}
-    shippers |= {"turnout_heartbeat_timestamp_seconds"}
+    shippers |= {"turnout_heartbeat_timestamp_seconds", "turnout_telemetry_pushed_total"}
 
     assert len(typed) == len(set(typed))
     assert set(typed) == {instrument.name for instrument in INSTRUMENTS} - shippers

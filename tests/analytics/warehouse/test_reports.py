@@ -259,6 +259,33 @@ def test_plain_python_comes_to_the_same_numbers(warehouse: Warehouse, lake: Hand
     assert not list(same(msgspec.to_builtins(chat), alone))
 
 
+def test_a_lake_that_is_compacted_in_between_gives_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake):
+    rng = random.Random(5)
+    named = [msgspec.structs.replace(one, response_id=f"r{one.seq % 1_100}") for one in map(noise(rng), range(1, 1201))]
+    by_id = [said(number, rng.choice(named), rng.random() * 60, rating=rng.randrange(1, 6)) for number in range(200)]
+    by_answer = [
+        {
+            **said(500 + number, one, thumb=rng.choice(("up", "down"))),
+            "request_id": None,
+            "response_id": one.response_id,
+        }
+        for number, one in enumerate(rng.choices(named, k=300))
+    ]
+    lake.put(named[:700])
+    lake.put_feedback([*by_id[:100], *by_answer[:150]])
+    lake.compact()
+    lake.put(named[600:1000])
+    lake.put_feedback([*by_id[50:], *by_answer[150:]])
+    lake.compact()
+    lake.put(named[900:])
+    expected = recompute(*read_lake(lake.root), NAME, 1)
+    found = msgspec.to_builtins(asked(warehouse))
+
+    assert found["candidate"]["ratings"] > 50
+    assert not list(same(found, expected))
+    assert len(list(lake.root.glob("requests/*/*.parquet"))) == 1
+
+
 def test_the_sql_of_the_documentation_gives_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake):
     rng = random.Random(4)
     requests = [msgspec.structs.replace(one, step=3) for one in map(noise(rng), range(1, 800))]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.serve.children import Family, cores
 from gateway.serve.running import Child
-from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Sql, Upstream
+from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Sql, Telemetry, Upstream
 
 DEFINITIONS = Configuration(
     lake=Lake(seal_every_s=0.5),
@@ -144,6 +145,22 @@ def test_each_process_gets_the_secrets_that_it_works_with_and_no_others(
     (child,) = [one for one in everyone(listener) if one.name == name]
 
     assert set(child.environment) == {"PATH", *known}
+
+
+def test_where_spans_are_pushed_the_shipper_alone_gets_the_credential_and_workers_begin_traces(listener: socket.socket):
+    headers = {"authorization": SecretRef(env="OTLP")}
+    telemetry = Telemetry(otlp_url="http://127.0.0.1:4318", otlp_headers=headers, sample=0.5)
+    environment = {**ENVIRONMENT, "OTLP": "canary"}
+    one = replace(family(environment), definitions=replace(DEFINITIONS, telemetry=telemetry))
+    (worker,), (member,) = one.workers(1, listener), one.workers(1, listener, is_fleet=True)
+    shipper, console = one.shipper("/lake", None), one.console(listener, "/lake")
+
+    assert '--otlp {"url":"http://127.0.0.1:4318","slow_s":10.0,"metrics_every_s":60.0}' in words(shipper)
+    assert shipper.environment["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=Bearer%20canary"
+    assert "--trace-share 0.5" in words(worker)
+    for other in (worker, member, console):
+        assert not [name for name, value in other.environment.items() if "canary" in value]
+    assert not [child for child in (worker, member, console, shipper) if "canary" in words(child)]
 
 
 def test_no_process_gets_a_proxy_or_an_operators_key(listener: socket.socket):

@@ -22,7 +22,7 @@ def lines(text: str) -> list[str]:
         ("upstream = 1", 'unknown key "upstream"; did you mean "upstreams"?'),
         (
             "colour = 1",
-            'unknown key "colour"; known keys: server, lake, redis, logs, sql, upstreams, models, prices, rollouts',
+            'unknown key "colour"; known keys: server, lake, redis, logs, telemetry, sql, upstreams, models,',
         ),
         ("[server]\nworker = 3", 'server: unknown key "worker"; did you mean "workers"?'),
         ("server = 3", "server: 3 stands where a table belongs; known keys: host, port, console_host, console_port,"),
