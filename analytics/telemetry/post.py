@@ -29,6 +29,8 @@ TIMEOUT_S = 10.0
 """For connecting, and for each wait for bytes."""
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 """The statuses after which OTLP/HTTP lets a client try again; any other failure is the same the next time."""
+_FRAMING = frozenset({"content-type", "content-encoding"})
+"""Headers that say what a body is, which nobody else may."""
 _TALKATIVE = ("opentelemetry", "urllib3")
 """Loggers that would write a line of their own for every failure, which is counted already."""
 
@@ -45,7 +47,7 @@ class Backend:
         base = url.rstrip("/")
         self._try = _OneTry(ssl.create_default_context() if base.startswith("https://") else None, timeout_s)
         sent: dict[str, Any] = {
-            "headers": headers,
+            "headers": {name: value for name, value in headers.items() if name.lower() not in _FRAMING},
             "timeout": timeout_s,
             "compression": Compression.Gzip,
             "session": _session(self._try),

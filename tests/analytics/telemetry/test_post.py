@@ -22,7 +22,7 @@ def send(url: str, **headers: str) -> Fate:
 
 def test_both_signals_are_sent_compressed_with_the_headers_that_are_wanted() -> None:
     with otlp_backend() as backend:
-        assert send(backend.url, authorization="Bearer x") == "taken"
+        assert send(backend.url, **{"authorization": "Bearer x", "content-type": "text/plain"}) == "taken"
         assert Backend(backend.url + "/", {}).send_metrics(NOTHING) == "taken"
 
     first, second = [{name.lower(): value for name, value in headers.items()} for headers in backend.headers]
