@@ -20,7 +20,7 @@ from analytics.lake.compaction import Compacted, Compaction
 from analytics.lake.layout import MERGED, Lake
 from analytics.lake.needed import needed_elsewhere, needed_here
 from analytics.lake.place import MissingPackageError, Place
-from analytics.lake.shipper import wall_clock
+from analytics.lake.shipper import LOCK, wall_clock
 from analytics.lake.store import OUTBOX
 from analytics.lake.verify import NoLakeError
 
@@ -65,7 +65,8 @@ def compact(place: Place, state_dir: Path) -> Compacted:
         message = f"there is no lake in {store}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     journal = state_dir / "journal"
-    needed = needed_here(journal) if journal.is_dir() and not store.is_far else needed_elsewhere(wall_clock)
+    is_shipped_here = (journal / LOCK).exists() and not store.is_far
+    needed = needed_here(journal) if is_shipped_here else needed_elsewhere(wall_clock)
     with alone(beside):
         compaction = Compaction(store, beside, wall_clock, needed)
         try:

@@ -19,7 +19,7 @@ from analytics.lake.once import Kind, rows_of, view_once
 from analytics.lake.store import Store, StoreAwayError, reason_of
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB"}
-_FETCHED = "fetched"
+_FETCHED, _SPILLED = "fetched", "spilled"
 _ROW_GROUP = 61_440
 """Rows that a reader can step over at once: half of DuckDB's own measure, as most questions are about one rollout."""
 _WRITE = """
@@ -49,16 +49,16 @@ class Merging:
     """Reads and writes a store's files; what does not fit into memory is spilled to `scratch`. Close it in the end."""
 
     def __init__(self, store: Store, scratch: Path) -> None:
-        self._store, self._fetched = store, scratch / _FETCHED
+        self._store, self._fetched, self._spilled = store, scratch / _FETCHED, scratch / _SPILLED
         self._near: dict[str, Path] = {}
-        shutil.rmtree(self._fetched, ignore_errors=True)
-        self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(scratch)})
+        self._clear()
+        self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(self._spilled)})
         store.attach(self._connection)
 
     def close(self) -> None:
         """Let go of the memory and of what was fetched."""
         self._connection.close()
-        shutil.rmtree(self._fetched, ignore_errors=True)
+        self._clear()
 
     def fetch(self, names: Sequence[str]) -> None:
         """Bring files of a far store here, each by one call, in the place of those that were brought before."""
@@ -133,6 +133,11 @@ class Merging:
             last_at=last_at,
             at=at,
         )
+
+    def _clear(self) -> None:
+        """Remove what lies beside, be it a dead compaction's."""
+        for folder in (self._fetched, self._spilled):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _address(self, name: str) -> str:
         return str(self._near[name]) if name in self._near else self._store.address(name)

@@ -35,7 +35,8 @@ from analytics.record import Record
 
 Boot = tuple[str, str]
 
-_LOCK = "shipper.lock"
+LOCK = "shipper.lock"
+"""In a journal's directory: where it is, a shipper has worked."""
 _SCRATCH = "shipper.ndjson"
 _SWEEP_AFTER_S = 60.0
 _SAME_BEAT_S = 30.0
@@ -124,7 +125,7 @@ class Shipper:
         self._observer = observer or _Nobody()
         self._absence = Absence(journal_dir, log, monotonic)
         self._lake.prepare()
-        self._lock = _locked(journal_dir / _LOCK)
+        self._lock = _locked(journal_dir / LOCK)
         self._parquet = ParquetWriter(journal_dir / _SCRATCH, store)
         self._followers: dict[Boot, Follower] = {}
         self._refused: set[Boot] = set()

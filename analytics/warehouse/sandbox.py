@@ -60,7 +60,7 @@ class NoSandboxError(SandboxError):
 class QueryLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one statement may use and give. The address space bounds what DuckDB's own limit does not see.
 
-    `nice` is the process's, from its first moment: requests come first.
+    One that `steps_back` runs, from its first moment, only while nothing else wants the processor: requests come first.
     """
 
     time_s: float = 30.0
@@ -69,7 +69,7 @@ class QueryLimits(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 100_000
     answer_bytes: int = 32 * MIB
     require_landlock: bool = False
-    nice: int = 10
+    steps_back: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,8 +163,8 @@ class _Statement:
                 process_group=0,
             ) as process:
                 try:
-                    with suppress(OSError):
-                        os.setpriority(os.PRIO_PROCESS, process.pid, self._limits.nice)
+                    if self._limits.steps_back:
+                        _step_back(process.pid)
                     self._stop.follow(process)
                     written, is_late = self._read(process, began_s + self._limits.time_s)
                 finally:
@@ -241,6 +241,15 @@ class _Statement:
             return self._too_much_memory()
         told = self._told.decode("utf-8", "replace").strip().splitlines()
         return NoSandboxError(f"the query's process ended with {code}: {told[-1] if told else 'without a word'}")
+
+
+def _step_back(pid: int) -> None:
+    """Let a process run when nobody else does. Niceness of 10 alone cost requests twenty times as much at the p99."""
+    with suppress(OSError):
+        if sys.platform == "linux":
+            os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+        else:
+            os.setpriority(os.PRIO_PROCESS, pid, 19)
 
 
 def _nameless(copy: Path) -> int:

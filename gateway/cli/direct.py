@@ -140,7 +140,10 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
         place = find_lake(lake, directory, environment)
-        with closing(Reports(control, place)) as reports, closing(Queries(Sql(), place, directory / COPIES)) as queries:
+        with (
+            closing(Reports(control, place)) as reports,
+            closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
+        ):
             yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error

@@ -95,13 +95,14 @@ class _Running(msgspec.Struct, frozen=True):
 class Queries:
     """Analysts' SQL over a lake, whose copies lie in `folder`; `saved` are kept beside it. Close it in the end.
 
-    May be called from any thread.
+    Statements that `steps_back` leave the processor to everything else. May be called from any thread.
 
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
-    def __init__(self, settings: Sql, lake: Place, folder: Path) -> None:
+    def __init__(self, settings: Sql, lake: Place, folder: Path, *, steps_back: bool = True) -> None:
         self._settings = settings
+        self._steps_back = steps_back
         self.saved = SavedQueries(folder.with_name(SAVED))
         self._copies = Copies(folder, lake, lambda: time.time_ns() // 1000)
         self._rules = CopyRules(days=settings.days, max_rows=settings.max_rows, refresh_s=settings.refresh_s)
@@ -195,6 +196,7 @@ class Queries:
             time_s=self._settings.timeout_s,
             memory_limit_mib=_MEMORY_LIMIT_MIB[asker.role],
             require_landlock=self._settings.require_landlock,
+            steps_back=self._steps_back,
         )
         try:
             if cancellation.is_set:

@@ -79,14 +79,21 @@ def test_an_analyst_gets_numbers_and_a_hostile_one_nothing(tmp_path: Path):
         call(one, 12)
         one.settle()
         counted = "SELECT endpoint, count(*) AS requests, count(cost_usd) AS priced FROM requests GROUP BY ALL"
-        found = json.loads(one.turnout("sql", counted, "--json").stdout)
+        found: list[dict[str, object]] = []
+
+        def is_answered() -> bool:
+            said = one.turnout("sql", counted, "--json")
+            found.extend([json.loads(said.stdout)] if said.returncode == 0 else [])
+            return bool(found)
+
+        until(is_answered, "a busy machine has time for the query", within_s=60)
         key = analyst_key(one)
         secret = next(word for word in (one.state_dir / "first-keys").read_text().split() if word.startswith("tn_"))
         with ThreadPoolExecutor(2) as attackers:
             answers = list(attackers.map(lambda query: ask(one, query.format(state=one.state_dir), key), HOSTILE))
         call(one, 3)
 
-        assert found["rows"] == [["chat.completions", 12, 12]]
+        assert found[0]["rows"] == [["chat.completions", 12, 12]]
         assert {answer.status_code for answer in answers} == {400}
         assert not [answer for answer in answers if secret in answer.text]
         assert not (one.state_dir / "out.csv").exists()

@@ -112,7 +112,7 @@ def serving(
     listener = socket.create_server(("127.0.0.1", 0))
     reports = Reports(control, lake)
     folder = tempfile.TemporaryDirectory()
-    queries = Queries(sql or Sql(timeout_s=60), Place(url=str(lake)), Path(folder.name, "sql"))
+    queries = Queries(sql or Sql(timeout_s=60), Place(url=str(lake)), Path(folder.name, "sql"), steps_back=False)
     app = create_app(control, reports, queries)
     config = uvicorn.Config(app, log_config=None, lifespan="on", ws="none", access_log=False)
     server = uvicorn.Server(config)

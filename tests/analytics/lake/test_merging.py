@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics.lake.directory import Directory
 from analytics.lake.layout import INCOMING
 from analytics.lake.merging import Merging
 from analytics.lake.once import KINDS
@@ -60,3 +61,25 @@ def test_what_cannot_be_read_is_an_error_of_the_disk(merging: Merging, lake: Han
 
     with pytest.raises(OSError, match="w0-b1-000001"):
         merging.days(REQUESTS, [FIRST])
+
+
+class Far(Directory):
+    """A directory that passes for a store behind a network."""
+
+    is_far = True
+
+
+def test_files_of_a_far_store_are_brought_near_for_as_long_as_they_are_taken(
+    lake: HandmadeLake, tmp_path: Path
+) -> None:
+    beside = tmp_path / "beside"
+    merging = Merging(Far(lake.root), beside)
+    for taken in ([FIRST], [FIRST, SECOND], [SECOND]):
+        merging.fetch(taken)
+        assert len(list(beside.glob("fetched/*"))) == len(taken)
+    assert sum(merging.days(REQUESTS, [SECOND]).values()) == 2
+    with pytest.raises(OSError, match=r"none\.parquet is gone"):
+        merging.fetch(["incoming/none.parquet"])
+    merging.close()
+
+    assert list(beside.glob("*")) == []

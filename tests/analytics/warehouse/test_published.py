@@ -21,7 +21,7 @@ from analytics.warehouse.published import publish
 from analytics.warehouse.sandbox import QueryLimits, run
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 
-PATIENT = QueryLimits(time_s=60, nice=0)
+PATIENT = QueryLimits(time_s=60, steps_back=False)
 DAY_US = 86_400_000_000
 NOW_US = AT_US + 1000 * 1_000_000
 

@@ -30,7 +30,7 @@ from analytics.warehouse.sandbox import (
 from analytics.warehouse.walls import landlock_version
 
 CANARY = "canary-7f31c0"
-PATIENT = QueryLimits(time_s=60, nice=0)
+PATIENT = QueryLimits(time_s=60, steps_back=False)
 
 READS = (
     "SELECT * FROM '{canary}'",

@@ -50,7 +50,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> HandmadeLake:
 @pytest.fixture(scope="module")
 def queries(lake: HandmadeLake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queries]:
     folder = tmp_path_factory.mktemp("state") / "sql"
-    made = Queries(Sql(timeout_s=60), Place(url=str(lake.root)), folder)
+    made = Queries(Sql(timeout_s=60), Place(url=str(lake.root)), folder, steps_back=False)
     yield made
     made.close()
     assert not folder.exists()
