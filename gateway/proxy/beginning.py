@@ -113,6 +113,9 @@ def _at_base(built_in: Callable[[], Snapshot], decide: Callable[..., Decisions],
         message = f"no snapshot to start with: {reason}; and no base without one: {error}"
         raise NoSnapshotError(message) from error
     _log.error("no snapshot was found anywhere; everybody is served by base", extra={"reason": reason})
+    for name, lack in decisions.lacking.items():
+        extra = {"application": name, "reason": lack}
+        _log.error("an application's key is not here; callers who send it are refused", extra=extra)
     return View(decisions=decisions, source="default", fresh=False)
 
 
