@@ -33,6 +33,7 @@ ReadWorkers = Callable[[], Sequence[WorkerView]]
 OLD_COPY = (
     "the ledger is an older copy than what the workers saw last: later keys, revocations and lower percents are kept"
 )
+SEEN_LATER = "workers have seen later snapshots than the ledger's; the epoch is raised above them"
 _USER_HASH_DIGITS = 32
 
 
@@ -63,15 +64,26 @@ class Control:
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
 
-    def start(self, last_good: Snapshot | None = None) -> State:
+    def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:
         """Bring the ledger in line with the definitions, and make sure that there is a snapshot to decide by.
 
-        With a `last_good` newer than the ledger (which is then an old copy) the epoch is raised above it.
+        With a `last_good` newer than the ledger (which is then an old copy) the epoch is raised above it; and so it is
+        above the epoch `above`, if the ledger's is not.
         """
         reason = OLD_COPY if last_good is not None and self.is_older_than(last_good) else "start"
+        if reason == "start" and above is not None:
+            reason = SEEN_LATER
         return self._publication.reload(
-            self._publication.definitions, actor="turnout", reason=reason, last_good=last_good
+            self._publication.definitions, actor="turnout", reason=reason, last_good=last_good, above=above
         )
+
+    def follow(self, barred: Callable[[], str | None]) -> None:
+        """Take no caller's change as long as `barred` returns a reason."""
+        self._publication.barred = barred
+
+    def barred(self) -> str | None:
+        """Return why no change is taken now; None if they are."""
+        return self._publication.barred()
 
     def is_older_than(self, last_good: Snapshot) -> bool:
         """Tell whether workers have seen a later state than the ledger's: it is an old copy, put back."""
@@ -165,7 +177,7 @@ class Control:
         return StatusView(
             snapshot=order,
             compiled_at=compiled.compiled_at if compiled is not None else None,
-            read_only=self._ledger.read_only,
+            read_only=self._ledger.read_only or self.barred() is not None,
             workers=workers,
             warnings=self._warnings(workers, order),
         )
@@ -180,6 +192,7 @@ class Control:
             snapshot,
             killed=self._killed(),
             refused=self.refused,
+            barred=self.barred(),
             silent=self.hosts.silent(),
             compiled_at=compiled.compiled_at if compiled is not None else None,
         )
