@@ -6,7 +6,6 @@ Every method may raise an `ApiError`: it is what the caller sees, over HTTP and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -17,7 +16,7 @@ from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
-from gateway.console.words import plain_words, user_key_bytes
+from gateway.console.words import plain_number, plain_words, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
@@ -29,6 +28,7 @@ from rollout.flag import Flag, parse_percent, user_hash
 from rollout.stores.ledger import Ledger
 
 ReadWorkers = Callable[[], Sequence[WorkerView]]
+Reason = Callable[[], str | None]
 
 OLD_COPY = (
     "the ledger is an older copy than what the workers saw last: later keys, revocations and lower percents are kept"
@@ -61,6 +61,7 @@ class Control:
         self._killed = killed
         self.refused: Sequence[str] = ()
         self.hosts: OtherHosts = Alone()
+        self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
 
@@ -77,9 +78,9 @@ class Control:
             self._publication.definitions, actor="turnout", reason=reason, last_good=last_good, above=above
         )
 
-    def follow(self, barred: Callable[[], str | None]) -> None:
-        """Take no caller's change as long as `barred` returns a reason."""
-        self._publication.barred = barred
+    def follow(self, barred: Reason, undistributed: Reason) -> None:
+        """Take no caller's change as long as `barred` returns a reason; say `undistributed` beside those taken."""
+        self._publication.barred, self._undistributed = barred, undistributed
 
     def barred(self) -> str | None:
         """Return why no change is taken now; None if they are."""
@@ -115,7 +116,7 @@ class Control:
     ) -> RolloutView:
         """Give the candidate this percent of users, if the rollout still is at the version that was seen."""
         with answered():
-            number = parse_percent(percent if isinstance(percent, str) else _plain(percent))
+            number = parse_percent(percent if isinstance(percent, str) else plain_number(percent))
         rollout = self._resolved(self._state(), name)
         state = self._publication.change(
             lambda state, _: set_percent(state, rollout, number, seen_version),
@@ -178,6 +179,7 @@ class Control:
             snapshot=order,
             compiled_at=compiled.compiled_at if compiled is not None else None,
             read_only=self._ledger.read_only or self.barred() is not None,
+            undistributed=self._undistributed(),
             workers=workers,
             warnings=self._warnings(workers, order),
         )
@@ -192,11 +194,15 @@ class Control:
             snapshot,
             killed=self._killed(),
             refused=self.refused,
-            barred=self.barred(),
+            fleet=self._fleet(),
             silent=self.hosts.silent(),
             compiled_at=compiled.compiled_at if compiled is not None else None,
         )
         return tuple(said)
+
+    def _fleet(self) -> list[str]:
+        waits = f"changes do not reach the gateways, and wait until this is over: {self._undistributed()}"
+        return [*filter(None, [self.barred()]), *([waits] if self._undistributed() else [])]
 
     def _state(self) -> State:
         with answered():
@@ -255,12 +261,8 @@ class Control:
             changed_at=held.changed_at,
             changed_by=held.changed_by,
             snapshot=_order(state),
+            undistributed=self._undistributed(),
         )
-
-
-def _plain(number: float) -> str:
-    """Write a number as people do, without an exponent; NaN and infinities stay words."""
-    return f"{Decimal(repr(number)):f}"
 
 
 def _live_names(state: State, publication: Publication) -> list[str]:

@@ -258,7 +258,7 @@ def publishing(
     distribution = Distribution(SnapshotReader(ledger), store, lease, unsealed, control.start, heard=hosts.newest)
     tasks: dict[str, _Task] = {"publish-snapshots": distribution, "copy-snapshots": copying, "read-hosts": hosts}
     control.hosts = hosts
-    control.follow(lease.refusal)
+    control.follow(lease.refusal, lambda: distribution.trouble)
     with suppress(StoreUnavailableError):
         lease.look()
     stop = threading.Event()

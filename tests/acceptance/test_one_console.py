@@ -55,28 +55,49 @@ def test_a_second_console_is_read_only_and_when_it_is_gone_the_first_goes_on_eve
     in_force(one, 0)
 
 
-def test_gateways_that_have_seen_a_later_snapshot_than_anybody_else_knows_of_are_not_locked_out(one: Fleet):
+@pytest.mark.parametrize(("epoch", "overwritten"), [(9, False), (19, True)])
+def test_gateways_that_have_seen_a_later_snapshot_than_anybody_else_knows_of_are_not_locked_out(
+    epoch: int, one: Fleet, *, overwritten: bool
+):
     in_force(one, 30)
     first = one.console
     console = first.pid("console")
     os.kill(console, signal.SIGSTOP)
     try:
-        later = foreign(one.redis.ask("GET", KEY))
+        later = foreign(one.redis.ask("GET", KEY), epoch)
         one.redis.ask("SET", KEY, later)
-        one.wait_for("9.1")
-        until(lambda: all(b'"snapshot_epoch":9' in told for told in told_by_hosts(one)), "hosts tell of it")
-        one.redis.ask("FLUSHALL")
+        one.wait_for(f"{epoch}.1")
+        until(lambda: all(b'"snapshot_epoch":%d,' % epoch in told for told in told_by_hosts(one)), "hosts tell of it")
+        one.redis.ask("SET", KEY, later[::-1]) if overwritten else one.redis.ask("FLUSHALL")
     finally:
         os.kill(console, signal.SIGCONT)
 
-    until(lambda: first.show()["snapshot"].startswith("10."), "the epoch is raised")
+    until(lambda: first.show()["snapshot"].startswith(f"{epoch + 1}."), "the epoch is raised")
     in_force(one, 0)
 
 
-def foreign(sealed: bytes) -> bytes:
+def test_while_redis_is_away_a_change_is_taken_and_said_to_wait(one: Fleet):
+    in_force(one, 20)
+    console = one.console
+    one.redis.end()
+    try:
+        until(lambda: console.ask("GET", "status").json()["undistributed"] is not None, "Redis is known to be away")
+        change = console.turnout("rollout", "set", "sales-companion", "0")
+        listed = console.turnout("rollout", "list")
+    finally:
+        one.redis.start()
+
+    assert change.returncode == 0, change.stderr
+    assert "as soon as this is over: Redis at" in change.stdout
+    assert "changes do not reach the gateways" in listed.stderr
+    one.wait_for(console.show()["snapshot"])
+    until(lambda: console.show()["undistributed"] is None, "nothing waits any more")
+
+
+def foreign(sealed: bytes, epoch: int) -> bytes:
     """Return the same snapshot as another console of this installation would have published it."""
     key = derived(SECRET.encode()).snapshot
-    return seal(replace(unseal(sealed, key), epoch=9, version=1), key)
+    return seal(replace(unseal(sealed, key), epoch=epoch, version=1), key)
 
 
 def told_by_hosts(one: Fleet) -> list[bytes]:

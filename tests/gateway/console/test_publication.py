@@ -122,7 +122,7 @@ def test_what_another_console_said_is_gone_on_from_though_its_version_is_lower(t
 
 def test_a_console_that_another_one_bars_takes_no_change_but_shows_all(tmp_path: Path):
     with opened(tmp_path) as control:
-        control.follow(lambda: "the other one writes")
+        control.follow(lambda: "the other one writes", lambda: None)
         for change in (
             lambda: control.set_percent(SALES, 40, 1, actor="test"),
             lambda: control.force_user(SALES, "alice", "base", 1, actor="test"),
