@@ -15,6 +15,7 @@ from rollout.lease import QUIET_MS, Answer, Ask, Kind, Settled
 SPARE_SHARE = 8
 """A host leases ahead this part of its share of what is free: an eighth of it."""
 _DAY_S = 86_400
+_MINUTE = 60
 _MINUTE_S = 60.0
 
 
@@ -56,7 +57,10 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its last question had no answer to go by."""
 
     owed: int = 0
-    """Rate: tokens that it gave itself, and that the store does not know of."""
+    """Rate: tokens that it gave itself since its last look."""
+
+    back: int = 0
+    """Rate: unused tokens that are the store's as soon as it answers, and are not in `granted` until then."""
 
 
 def joined(fleet: Fleet, settled: Settled, gateways: int) -> Fleet:
@@ -73,14 +77,27 @@ def part(total: int, fleet: Fleet) -> int:
 
 
 def eased(holding: Holding, fleet: Fleet, used: int) -> Holding:
-    """Give back what is idle but for a spare, of a limit that nobody asked for lately; tokens are kept, alone all is.
+    """Give back what is idle but for a spare, of a limit that nobody asked for lately; alone tokens alone.
 
-    Whoever acts by it first lowers what may be taken, then counts again what is used, and says both in `ask`.
+    Of tokens a host that is alone keeps a second's worth, as it may have to wait for an answer in vain. Whoever acts by
+    it first lowers what may be taken, then counts again what is used (`recounted`), and says both in `ask`.
     """
-    granted = used + _spare(holding, fleet, is_busy=False)
-    if holding.kind == "rate" or holding.is_alone or granted >= holding.granted:
+    spare = _spare(holding, fleet, is_busy=False)
+    if holding.kind == "rate" and holding.is_alone:
+        spare = max(spare, holding.limit // (fleet.hosts * _MINUTE) + 1)
+    granted = used + spare
+    if granted >= holding.granted or (holding.is_alone and holding.kind != "rate"):
         return holding
-    return msgspec.structs.replace(holding, granted=granted)
+    back = holding.granted - granted if holding.kind == "rate" else 0
+    return msgspec.structs.replace(holding, granted=granted, back=holding.back + back)
+
+
+def recounted(holding: Holding, used: int) -> Holding:
+    """Keep of the tokens that were to be given back those that were used in that moment."""
+    more = min(holding.back, max(0, used - holding.granted))
+    return (
+        msgspec.structs.replace(holding, granted=holding.granted + more, back=holding.back - more) if more else holding
+    )
 
 
 def ask(holding: Holding, fleet: Fleet, *, used: int, needed: int, is_busy: bool, now_s: float) -> Ask:
@@ -109,6 +126,7 @@ def ask(holding: Holding, fleet: Fleet, *, used: int, needed: int, is_busy: bool
             has=idle,
             wanted=wanted,
             owed=min(holding.owed, -(-holding.limit // fleet.hosts)),
+            back=holding.back,
             known_free=known,
         )
     held = used if holding.kind == "slots" else 0
@@ -137,6 +155,7 @@ def took(holding: Holding, answer: Answer, *, now_s: float) -> Holding:
         alone_to=None,
         is_alone=False,
         owed=0,
+        back=0,
     )
 
 
@@ -145,9 +164,10 @@ def alone(holding: Holding, fleet: Fleet, *, used: int, now_s: float, is_young: 
 
     For `QUIET_MS` after its last look it goes on with what it has, as the store does not yet keep its part for it. Then
     it has what it had at its last look, though it meant to give some of it back, and takes its part of what was free;
-    of slots it has no more than its part of all. A rate's part grows by the minute.
+    of slots it has no more than its part of all. A rate's part grows by the minute. Tokens that it meant to give back
+    are its own again.
     """
-    holding = msgspec.structs.replace(holding, is_alone=True, owed=0 if is_young else holding.owed)
+    holding = msgspec.structs.replace(holding, is_alone=True, granted=holding.granted + holding.back, back=0)
     if not is_young and holding.free is not None and 0 <= now_s - holding.looked_at <= QUIET_MS / 1000:
         return holding
     if holding.kind == "rate":
@@ -161,7 +181,7 @@ def alone(holding: Holding, fleet: Fleet, *, used: int, now_s: float, is_young: 
 
 def _spare(holding: Holding, fleet: Fleet, *, is_busy: bool) -> int:
     free = holding.limit if holding.free is None else holding.free
-    spare = free // (SPARE_SHARE * fleet.hosts)
+    spare = max(0, free) // (SPARE_SHARE * fleet.hosts)
     return max(spare, 1) if is_busy and free >= fleet.hosts else spare
 
 
@@ -189,6 +209,9 @@ def _filled(holding: Holding, fleet: Fleet, used: int, now_s: float) -> Holding:
     a_token_s = _MINUTE_S * fleet.hosts / holding.limit
     grown = int(max(0.0, now_s - started) / a_token_s)
     more = grown + (ours if holding.alone_to is None else 0)
+    if more < 0:
+        # What is free is less than nothing, until it has grown so much.
+        return holding
     given = min(more, room)
     return msgspec.structs.replace(
         holding,

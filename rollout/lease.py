@@ -46,7 +46,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """How many more it would like: 0 or more."""
 
     owed: int = 0
-    """Rate: tokens that it gave itself while the store was away, and that no answer has settled yet; else 0."""
+    """Rate: tokens that it gave itself without the store, and that no answer has settled yet; else 0.
+
+    Neither an answer that was lost nor one of a young store settles anything: they are said again, and counted once.
+    """
+
+    back: int = 0
+    """Rate: unused tokens that it keeps from its requests, for the store to have; a young store leaves them to it."""
 
     day: int = 0
     """Cost: the UTC day, in days since 1970, that `has` is of; else 0."""
@@ -66,7 +72,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Slots: how many it has now; cost: nano-USD it has for `day`, in all; rate: tokens to add to what it has."""
 
     free: int
-    """What nobody has; 0 or more."""
+    """What nobody has; below 0 of a rate of which more was taken than there was."""
 
     day: int = 0
     """Cost: the UTC day by the store's clock that `granted` is of; else 0."""

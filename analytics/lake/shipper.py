@@ -41,6 +41,8 @@ _SCRATCH = "shipper.ndjson"
 _SWEEP_AFTER_S = 60.0
 _SAME_BEAT_S = 30.0
 """How often a heartbeat that says nothing new is put into an object store, where each costs money."""
+_HANGS_S = 5.0
+"""How long a call may take before the store counts as away; each ends by itself after 15 s, and is repeated."""
 _LAST_S = 15.0
 _AGAIN_S = 1.0
 
@@ -134,8 +136,8 @@ class Shipper:
 
     @property
     def is_away(self) -> bool:
-        """Tell whether the store was away when it was asked last."""
-        return self._absence.is_on
+        """Tell whether the store was away when it was asked last, or does not answer now; any thread may ask."""
+        return self._absence.is_on or self._lake.store.waits_s > _HANGS_S
 
     @property
     def beats(self) -> Mapping[str, Heartbeat]:

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.proxy.leased import GRANTED, OF_DAY, RETRY_NS, ROUND, LeasedSheet, used_of
 from gateway.proxy.limits import ROW_CELLS
-from rollout.holding import Fleet, Holding, alone, ask, eased, took
+from rollout.holding import Fleet, Holding, alone, ask, eased, recounted, took
 from rollout.lease import Answer, Ask
 
 IDLE_S = 0.5
@@ -19,7 +19,6 @@ BUSY_S = 1.0
 """For so long after its use changed, a limit is leased ahead of those who ask."""
 _ALONE_RETRY_MS = 500
 _MS_NS = 1_000_000
-_SECONDS = 60
 
 
 class Leasehold:
@@ -28,7 +27,7 @@ class Leasehold:
     Moments are seconds since 1970, but for what workers compare with the host's monotonic clock (`_ns`).
     """
 
-    __slots__ = ("_asked_at", "_busy_at", "_needed", "_untold", "_used_before", "holding", "is_met", "sheet")
+    __slots__ = ("_asked_at", "_busy_at", "_needed", "_used_before", "holding", "is_met", "sheet")
 
     def __init__(self, holding: Holding) -> None:
         self.holding = holding
@@ -36,7 +35,6 @@ class Leasehold:
         self.is_met = False
         self._needed: int = 0
         self._used_before: int = 0
-        self._untold: int = 0
         self._asked_at = self._busy_at = 0.0
 
     @property
@@ -75,7 +73,7 @@ class Leasehold:
         if not 0 <= now_s - self._asked_at < IDLE_S:
             self._hold(eased(self.holding, fleet, used))
             used = self.used
-        self._untell(fleet, used)
+            self._hold(recounted(self.holding, used))
         if self.holding.kind == "cost" and (more := used - self.holding.granted) > 0:
             # Requests cost more than their ceiling: nobody granted it, and it was spent.
             granted, base = self.holding.granted + more, self.holding.base + more
@@ -85,42 +83,20 @@ class Leasehold:
 
     def take(self, answer: Answer, now_s: float, now_ns: int) -> None:
         """Let the workers take what a store granted that is not young, and end the round."""
-        self._untold = 0
         self._hold(took(self.holding, answer, now_s=now_s))
         self._end(answer.retry_ms or _ALONE_RETRY_MS, now_ns)
 
     def go_alone(self, fleet: Fleet, now_s: float, now_ns: int, *, is_young: bool) -> None:
         """Let them take this host's part, as the store is away or has just begun, and end the round."""
-        if not is_young:
-            self._tell()
-        self.holding = alone(self.holding, fleet, used=self.used, now_s=now_s, is_young=is_young)
-        self._tell()
-        self._hold(self.holding)
+        self._hold(alone(self.holding, fleet, used=self.used, now_s=now_s, is_young=is_young))
         self._end(_ALONE_RETRY_MS, now_ns)
 
     def give_back(self) -> None:
-        """Keep no more than what is in use; tokens cannot be given back."""
-        if self.holding.kind != "rate":
-            self._used_before, self._busy_at, self._asked_at = self.used, 0.0, 0.0
-            self._hold(msgspec.structs.replace(self.holding, granted=min(self.holding.granted, self._used_before)))
-
-    def _untell(self, fleet: Fleet, used: int) -> None:
-        """Keep tokens back that the host gave itself and did not use, but for a second's worth.
-
-        A store that answers never hears of them, so that the bucket has them; else they are the host's again.
-        """
-        idle = self.holding.granted - used - self.holding.limit // (fleet.hosts * _SECONDS) - 1
-        self._untold = min(self.holding.owed, max(0, idle))
-        self._owe(-self._untold)
-
-    def _tell(self) -> None:
-        untold, self._untold = self._untold, 0
-        self._owe(untold)
-
-    def _owe(self, more: int) -> None:
-        if more:
-            granted, owed = self.holding.granted + more, self.holding.owed + more
-            self._hold(msgspec.structs.replace(self.holding, granted=granted, owed=owed))
+        """Keep no more than what is in use."""
+        self._used_before, self._busy_at, self._asked_at = self.used, 0.0, 0.0
+        back = max(0, self.holding.granted - self._used_before)
+        given = back if self.holding.kind == "rate" else 0
+        self._hold(msgspec.structs.replace(self.holding, granted=self.holding.granted - back, back=given))
 
     def _hold(self, holding: Holding) -> None:
         self.holding = holding

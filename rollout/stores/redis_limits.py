@@ -25,7 +25,7 @@ PREFIX = "turnout:limit"
 REST_S = 1.0
 """After a failure it is asked again after half of this to all of it."""
 _SCRIPT = Path(__file__).with_suffix(".lua")
-_ABOUT_ALL = 3
+_ABOUT_ALL = 4
 _ABOUT_EACH = 4
 
 
@@ -45,6 +45,7 @@ class RedisLeases:
         self._script = _SCRIPT.read_bytes()
         self._digest = sha1(self._script, usedforsecurity=False).hexdigest()
         self._client: Client | None = None
+        self._heard_ms: int | str = ""
         self._trouble = ""
         self._rests_until = clock()
 
@@ -59,14 +60,15 @@ class RedisLeases:
             raise StoreUnavailableError(self._trouble)
         try:
             with reported(self._access):
-                settled = _settled(self._answered(host, asks))
+                found = self._answered(host, asks)
         except StoreUnavailableError as error:
             self.close()
             self._leave_alone(str(error))
             raise
         if (took_s := self._clock() - began) > TIMEOUT_S:
             self._leave_alone(f"Redis at {self._access.address} took {took_s:.1f} s to answer")
-        return settled
+        self._heard_ms = found[_ABOUT_ALL - 1]
+        return _settled(found)
 
     def close(self) -> None:
         """Throw the connections away; a later `settle` makes new ones."""
@@ -81,7 +83,7 @@ class RedisLeases:
     def _answered(self, host: str, asks: Sequence[Ask]) -> list[int]:
         client = self._client = self._client or connect(self._access)
         keys = [f"{PREFIX}:since", f"{PREFIX}:hosts", *(f"{PREFIX}:{ask.kind}:{ask.name}" for ask in asks)]
-        words = [YOUNG_MS, QUIET_MS, DEAD_MS, host, *(word for ask in asks for word in _words(ask))]
+        words = [YOUNG_MS, QUIET_MS, DEAD_MS, host, self._heard_ms, *(word for ask in asks for word in _words(ask))]
         try:
             found = client.evalsha(self._digest, len(keys), *keys, *words)
         except NoScriptError:
@@ -91,11 +93,11 @@ class RedisLeases:
 
 def _words(ask: Ask) -> tuple[str | int, ...]:
     known = "" if ask.known_free is None else ask.known_free
-    return ask.kind, ask.limit, ask.has, ask.held, ask.wanted, ask.owed, ask.day, known
+    return ask.kind, ask.limit, ask.has, ask.held, ask.wanted, ask.owed, ask.back, ask.day, known
 
 
 def _settled(found: list[int]) -> Settled:
-    hosts, rank, young = found[:_ABOUT_ALL]
+    hosts, rank, young, _ = found[:_ABOUT_ALL]
     each = (found[start : start + _ABOUT_EACH] for start in range(_ABOUT_ALL, len(found), _ABOUT_EACH))
     answers = [Answer(granted=granted, free=free, day=day, retry_ms=retry_ms) for granted, free, day, retry_ms in each]
     return Settled(hosts=hosts, rank=rank, is_young=bool(young), answers=tuple(answers))

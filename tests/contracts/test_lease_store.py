@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -19,7 +20,7 @@ from rollout.stores.redis_address import parse_redis_url
 from rollout.stores.redis_client import RedisAccess
 from rollout.stores.redis_limits import PREFIX, RedisLeases
 from tests.fakes.leases import DAY_MS, MemoryLeases
-from tests.fakes.redis_server import redis_server
+from tests.fakes.redis_server import PROGRAMS, redis_server
 
 PATIENCE_S = 20.0
 MUCH = 10**12
@@ -102,8 +103,8 @@ def _memory(running: ExitStack) -> Fleet:
     return MemoryFleet()
 
 
-def _valkey(running: ExitStack) -> Fleet:
-    server = running.enter_context(redis_server())
+def _redis(running: ExitStack, *, program: str) -> Fleet:
+    server = running.enter_context(redis_server(PROGRAMS[program]()))
     return RedisFleet(msgspec.structs.replace(server.access, timeout_s=PATIENCE_S), running, is_ours=True)
 
 
@@ -114,7 +115,11 @@ def _given(running: ExitStack) -> Fleet:
     return RedisFleet(RedisAccess(address=parse_redis_url(url), timeout_s=PATIENCE_S), running, is_ours=False)
 
 
-FLEETS: dict[str, Callable[[ExitStack], Fleet]] = {"memory": _memory, "redis": _valkey, "redis-url": _given}
+FLEETS: dict[str, Callable[[ExitStack], Fleet]] = {
+    "memory": _memory,
+    **{program: partial(_redis, program=program) for program in PROGRAMS},
+    "redis-url": _given,
+}
 
 
 class Hosts:
@@ -152,6 +157,16 @@ class Hosts:
 
     def cost(self, host: str, **said: Any) -> Answer:
         return self.one(host, Ask(kind="cost", name=self.name, **{"limit": MUCH, "known_free": 0, **said}))
+
+    def lose(self, host: str, ask: Ask) -> None:
+        """Let the host ask in vain: it was heard, and no answer came."""
+        if isinstance(self.fleet, MemoryFleet):
+            self.fleet.shared.loses_answers = True
+            with pytest.raises(StoreUnavailableError):
+                self.fleet.store().settle(f"{self.name}-{host}", [ask])
+            self.fleet.shared.loses_answers = False
+        else:
+            self.fleet.store().settle(f"{self.name}-{host}", [ask])
 
     def beat(self) -> None:
         """Let all hosts that ever spoke give a sign of life."""
@@ -259,6 +274,7 @@ def test_a_bucket_is_full_at_first_and_fills_by_the_stores_clock(hosts: Hosts):
 
     hosts.name = hosts.named()
     assert hosts.rate("a", limit=600, wanted=600).granted == 600
+    hosts.rate("a", limit=600)
     hosts.fleet.wait(1.0)
     assert hosts.until(5, lambda: hosts.rate("a", limit=600, wanted=600)).granted < 600
 
@@ -268,8 +284,43 @@ def test_what_a_host_gave_itself_is_taken_from_the_bucket_but_never_more_than_a_
 
     assert hosts.rate("a", owed=4, wanted=10).granted == 6
     deep = hosts.rate("a", owed=1_000, wanted=1)
-    assert (deep.granted, deep.free) == (0, 0)
+    assert (deep.granted, deep.free) == (0, -10)
     assert deep.retry_ms <= 66_000
+
+
+def test_what_is_in_the_bucket_and_unused_at_hosts_is_never_more_than_the_limit(hosts: Hosts):
+    much = 120_000
+    hosts.grown()
+    assert hosts.rate("a", limit=much, wanted=much // 2).granted == much // 2
+
+    hosts.fleet.wait(0.5)
+    assert hosts.rate("a", limit=much, has=much // 2).free == much // 2
+    assert hosts.rate("b", limit=much, has=much // 4).free == much // 4
+    returned = hosts.rate("a", limit=much, has=5, back=much // 2 - 5)
+    assert returned.free == much - much // 4 - 5
+
+
+def test_tokens_that_a_host_gave_itself_and_gives_back_are_the_buckets_but_while_the_store_is_young_its_own(
+    hosts: Hosts,
+):
+    hosts.fleet.flush()
+    settled = hosts.settle("a", [Ask(kind="rate", name=hosts.name, limit=10, has=1, owed=5, back=3)])
+    assert settled.is_young
+    assert settled.answers[0].free == 4
+
+    hosts.grown()
+    assert hosts.rate("a", has=1, owed=5, back=3).free == 7
+    assert hosts.rate("a", has=1, owed=4, back=4).free == 7
+
+
+def test_what_was_asked_when_the_answer_was_lost_is_undone_by_the_next_question(hosts: Hosts):
+    hosts.grown()
+    assert hosts.rate("a", wanted=1).granted == 1
+    hosts.fleet.wait(0.05)
+    hosts.lose("a", Ask(kind="rate", name=hosts.name, limit=10, owed=2, wanted=3))
+
+    assert hosts.rate("a", owed=2).free == 7
+    assert hosts.rate("a").free == 7
 
 
 def test_a_bucket_that_is_missing_has_what_the_host_knows_of_it(hosts: Hosts):

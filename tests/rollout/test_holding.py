@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.holding import Fleet, Holding, alone, ask, eased, joined, part, took
+from rollout.holding import Fleet, Holding, alone, ask, eased, joined, part, recounted, took
 from rollout.lease import QUIET_MS, YOUNG_MS, Answer, Ask, Kind, Settled
 from rollout.stores.ledger import StoreUnavailableError
 from tests.fakes.leases import DAY_MS, MemoryLeases
@@ -83,14 +83,46 @@ def test_tokens_are_said_as_what_is_unused_and_the_bucket_as_it_would_be_by_now(
     assert asked(holding("rate", free=None)).known_free is None
 
 
-def test_idle_slots_and_money_are_given_back_but_for_a_spare_and_tokens_are_not():
+def test_what_is_idle_is_given_back_but_for_a_spare():
     slots = holding("slots", granted=8, base=8, free=32)
 
     assert eased(slots, TWO, used=1).granted == 3
     assert eased(slots, TWO, used=6) == slots
     assert eased(slots, TWO, used=9) == slots
-    assert eased(holding("rate", granted=8), TWO, used=1).granted == 8
     assert eased(alone(slots, TWO, used=1, now_s=NOON_S), TWO, used=1).granted == 8
+
+
+def test_tokens_are_kept_back_for_the_store_and_alone_but_for_a_seconds_worth():
+    rate = holding("rate", limit=600, granted=100, free=32)
+    eased_once = eased(rate, TWO, used=10)
+    assert (eased_once.granted, eased_once.back) == (12, 88)
+    assert (asked(eased_once, used=10).has, asked(eased_once, used=10).back) == (2, 88)
+    assert eased(eased_once, TWO, used=11) == eased_once
+
+    alone_too = eased(msgspec.structs.replace(rate, is_alone=True), TWO, used=10)
+    assert (alone_too.granted, alone_too.back) == (10 + 600 // 120 + 1, 84)
+    soon = alone(alone_too, TWO, used=10, now_s=NOON_S)
+    assert (soon.granted, soon.back) == (100, 0)
+    answered = took(alone_too, Answer(granted=4, free=0), now_s=NOON_S)
+    assert (answered.granted, answered.back) == (20, 0)
+
+
+def test_tokens_that_were_used_while_they_were_kept_back_are_not_given_back():
+    kept = holding("rate", granted=12, back=3)
+
+    assert recounted(kept, 12) == kept
+    once = recounted(kept, 14)
+    assert (once.granted, once.back) == (14, 1)
+    assert recounted(kept, 16).granted == 15
+
+
+def test_of_less_than_nothing_a_host_alone_takes_nothing_until_it_has_grown():
+    rate = holding("rate", limit=60, granted=9, free=-10)
+
+    poor = alone(rate, TWO, used=9, now_s=NOON_S + 8)
+    assert (poor.granted, poor.alone_to) == (9, None)
+    assert left_alone(poor, used=9, now_s=NOON_S + 12) == 10
+    assert asked(rate, used=9).known_free == -10
 
 
 def test_an_answer_is_what_a_host_has_from_then_on():
@@ -154,9 +186,9 @@ def test_alone_a_rate_grows_by_its_part_and_holds_its_part_of_a_minute():
     assert (back.granted, back.alone_to) == (146, NOON_S + 60)
 
 
-def test_a_young_store_has_heard_what_is_owed_and_the_part_is_taken_at_once():
+def test_a_young_store_settles_nothing_that_is_owed_and_the_part_is_taken_at_once():
     rate = alone(holding("rate", owed=4), TWO, used=0, now_s=NOON_S, is_young=True)
-    assert rate.owed == 0
+    assert rate.owed == 4
     assert alone(holding("slots", base=1, free=4), TWO, used=0, now_s=NOON_S, is_young=True).granted == 3
 
 

@@ -15,7 +15,7 @@
 {{- $_ := set $table "password" (dict "env" "REDIS_PASSWORD") -}}
 {{- end -}}
 {{- $own := .root.Values.gateway -}}
-{{- $gateways := ternary $own.autoscaling.maxReplicas $own.replicas $own.autoscaling.enabled -}}
+{{- $gateways := ternary $own.autoscaling.maxReplicas ($own.replicas | default 2) $own.autoscaling.enabled -}}
 {{- $_ := set $table "gateways" ((.root.Values.config.redis | default dict).gateways | default $gateways) -}}
 {{- toJson (merge $table (.root.Values.config.redis | default dict)) -}}
 {{- end -}}

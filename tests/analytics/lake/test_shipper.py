@@ -17,6 +17,7 @@ import pytest
 
 from analytics.journal.segment import segments
 from analytics.journal.writer import Writer
+from analytics.lake.directory import Directory
 from analytics.lake.host import host_name
 from analytics.lake.layout import Heartbeat, Lake
 from analytics.lake.shipper import Shipper, ShipperRunningError, wall_clock
@@ -130,6 +131,17 @@ def test_a_lake_that_refuses_is_counted_and_tried_again_without_a_record_lost_or
     assert shipper.tick() == 2
     assert sorted(ask("SELECT seq FROM records")) == [(1,), (2,), (3,)]
     writer.close()
+
+
+class Hanging(Directory):
+    waits_s = 5.5
+
+
+def test_a_store_that_leaves_a_call_unanswered_is_away_before_the_call_has_failed(state: Path) -> None:
+    shipper = Shipper(state / "journal", Hanging(state / "lake"))
+
+    assert shipper.is_away
+    shipper.close()
 
 
 def test_a_heartbeat_that_cannot_be_written_is_counted_and_said(state: Path, closed: Close) -> None:

@@ -76,7 +76,8 @@ def test_a_host_without_the_store_goes_by_its_part_and_one_that_ends_keeps_what_
     rate = met("rate")
     rate.take(Answer(granted=5, free=9), NOW_S, NOW_NS)
     rate.give_back()
-    assert rate.sheet.lease(GRANTED) == 5
+    assert rate.sheet.lease(GRANTED) == 0
+    assert rate.ask(FLEET, NOW_S).back == 5
 
 
 @pytest.mark.parametrize("is_young", [False, True])
@@ -86,14 +87,14 @@ def test_tokens_that_a_host_gave_itself_and_did_not_use_are_the_buckets_when_the
     assert (one.sheet.lease(GRANTED), one.holding.owed) == (60, 60)
     one.sheet.write(SPENT, 10)
     said = one.ask(FLEET, NOW_S + 0.5)
-    assert (said.has, said.owed) == (2, 12)
+    assert (said.has, said.owed, said.back) == (7, 60, 43)
     one.go_alone(FLEET, NOW_S + 0.5, NOW_NS, is_young=is_young)
     assert one.sheet.lease(GRANTED) == 60
-    assert one.holding.owed == (48 if is_young else 60)
+    assert one.holding.owed == 60
 
     one.ask(FLEET, NOW_S + 1)
     one.take(Answer(granted=0, free=108), NOW_S + 1, NOW_NS)
-    assert (one.sheet.lease(GRANTED), one.holding.owed) == (12, 0)
+    assert (one.sheet.lease(GRANTED), one.holding.owed) == (17, 0)
 
 
 def test_of_what_was_kept_and_what_workers_go_by_the_newer_counts():
