@@ -36,7 +36,8 @@ def warnings_for(
     yield from _journals(workers)
     late = [one.worker for one in living if one.snapshot != snapshot and not _may_know(one, compiled_at)]
     if late:
-        yield f"worker {', '.join(late)} does not decide by snapshot {snapshot} yet"
+        who = f"worker {late[0]} does" if len(late) == 1 else f"workers {', '.join(late)} do"
+        yield f"{who} not decide by snapshot {snapshot} yet"
     yield from silent
     yield from _anonymous(living)
 

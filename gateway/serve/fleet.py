@@ -80,9 +80,11 @@ def require_fleet(role: Part, definitions: Configuration, state_dir: Path, envir
         try:
             master_keys(state_dir, environment, create=False)
         except SecretError as error:
+            file = state_dir / MASTER_FILE
+            why = str(error) if MASTER_VARIABLE in environment or file.exists() else "none was given to this host"
             message = (
-                f"a gateway needs the master secret of its fleet: {error}; give it the console's, as {MASTER_VARIABLE} "
-                f"or as {state_dir / MASTER_FILE}"
+                f"a gateway needs the master secret of its fleet: {why}; give it the console's, as {MASTER_VARIABLE} "
+                f"or as {file}"
             )
             raise StartError(message) from error
 

@@ -93,7 +93,10 @@ def unseal(sealed: bytes, signing_key: bytes) -> Snapshot:
     """
     body = sealed[_SIGNATURE_BYTES:]
     if not is_signed(sealed, signing_key):
-        message = "the snapshot's signature does not fit this installation's secret"
+        message = (
+            "the snapshot's signature does not fit this installation's secret; "
+            "give all hosts of a fleet the same master secret (TURNOUT_SECRET)"
+        )
         raise BadSnapshotError(message)
     try:
         snapshot = msgspec.json.decode(body, type=Snapshot)

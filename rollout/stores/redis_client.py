@@ -20,6 +20,17 @@ from rollout.stores.ledger import StoreUnavailableError
 from rollout.stores.redis_address import RedisAddress
 
 TIMEOUT_S = 0.2
+_REMEDIES = {
+    "WRONGTYPE": "something that is not Turnout's lies under its key; delete the key, and the console writes it again",
+    "NOPERM": "give its user the rights that docs/operations.md lists under 'Several hosts'",
+    "WRONGPASS": "see username and password under [redis]",
+    "NOAUTH": "write username and password under [redis]",
+    "Hostname mismatch": "name the server under [redis] as its certificate does",
+    "IP address mismatch": "name the server under [redis] as its certificate does",
+    "CERTIFICATE_VERIFY_FAILED": "write under [redis] as ca_file the certificates from which the server's descends",
+    "WRONG_VERSION_NUMBER": "nobody speaks TLS at that port; write redis:// there, or the port that does",
+}
+"""By a word of what the library or the server says, what to do about it."""
 Client = Any
 """A `Redis`, whose own types are known in part only."""
 
@@ -80,5 +91,9 @@ def reported(access: RedisAccess) -> Generator[None]:
         yield
     except (RedisError, OSError, ValueError, UnicodeError) as error:
         reason = str(error) or type(error).__name__
-        message = f"Redis at {access.address} cannot be used: {reason}"
+        message = f"Redis at {access.address} cannot be used: {reason}{_remedy(reason)}"
         raise StoreUnavailableError(message) from error
+
+
+def _remedy(reason: str) -> str:
+    return next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in reason), "")

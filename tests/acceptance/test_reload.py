@@ -148,7 +148,7 @@ def test_a_secret_that_the_workers_cannot_resolve_is_said_and_the_last_good_stay
 
     assert "KEY_THAT_CAME_LATER" in told[0]["reason"]
     assert not failures(ask_all(one, USERS[:20]))
-    until(lambda: "does not decide by snapshot" in "".join(one.show()["warnings"]), "the console warns")
+    until(lambda: "not decide by snapshot" in "".join(one.show()["warnings"]), "the console warns")
 
     take_up(one, text)
     assert not failures(ask_all(one, USERS[:20]))

@@ -71,6 +71,12 @@ def test_a_worker_that_is_gone_is_told_for_its_losses_alone(trouble: Trouble, *,
     assert said.endswith("remove run/worker-0.b1.ended to forget it")
 
 
+def test_several_workers_that_lag_behind_are_named_in_one_sentence():
+    (late,) = warnings_for([worker(snapshot="1.6"), worker("worker-1", snapshot="1.6")], "1.7", killed=False)
+
+    assert late == "workers worker-0, worker-1 do not decide by snapshot 1.7 yet"
+
+
 def test_workers_that_lag_behind_and_users_that_are_not_named_are_told():
     late, anonymous = warnings_for(
         [worker(split_requests=10, split_without_user_key=6), worker("worker-1", snapshot="1.6")], "1.7", killed=False

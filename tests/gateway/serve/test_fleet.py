@@ -115,7 +115,7 @@ def test_a_part_of_a_fleet_needs_redis(tmp_path: Path, role: Part):
 def test_a_gateway_makes_no_master_secret(tmp_path: Path):
     said = refused(tmp_path / "a", "gateway", PROCESS + REDIS, environment={})
 
-    assert "a gateway needs the master secret of its fleet" in said
+    assert "a gateway needs the master secret of its fleet: none was given to this host; give it the console's" in said
     assert not (tmp_path / "a/state/secret").exists()
 
 

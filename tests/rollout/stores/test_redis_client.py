@@ -40,3 +40,23 @@ def test_what_goes_wrong_is_said_with_its_place_alone():
 
     assert troubles == [f"Redis at cache:7000 cannot be used: {reason}" for reason in ("TimeoutError", "no such thing")]
     assert "hunter2" not in repr(access)
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", "delete the key"),
+        ("NOPERM this user has no permissions to run the 'set' command", "docs/operations.md"),
+        ("Error 1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "ca_file"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch", "as its certificate does"),
+        ("WRONGPASS invalid username-password pair or user is disabled.", "username and password"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "write redis://"),
+    ],
+)
+def test_what_the_server_or_tls_says_comes_with_the_remedy(reason: str, remedy: str):
+    access = RedisAccess(address=parse_redis_url("redis://cache:7000"))
+
+    with pytest.raises(StoreUnavailableError) as caught, reported(access):
+        raise RedisError(reason)
+    assert str(caught.value).startswith(f"Redis at cache:7000 cannot be used: {reason}; ")
+    assert remedy in str(caught.value)
