@@ -65,6 +65,7 @@ PLANTED = {
         ("evaluation.planted", "openai"),
         ("gateway.proxy.planted", "opentelemetry"),
         ("gateway.console.planted", "redis"),
+        ("analytics.lake.planted", "requests"),
         ("gateway.settings.planted", "sqlite3"),
     ],
     "no-cycles": [

@@ -19,7 +19,7 @@ import msgspec
 
 from analytics.journal.writer import Trouble
 
-MAGIC = int.from_bytes(b"TNSTAT02", "little")
+MAGIC = int.from_bytes(b"TNSTAT03", "little")
 _BOOT_BYTES = 64
 _CELLS = (
     "pid",
@@ -35,6 +35,7 @@ _CELLS = (
     "updated_at",
     "journal_trouble",
     "content_lost",
+    "stale",
 )
 TROUBLES: tuple[Trouble, ...] = ("none", "waiting", "losing")
 """`journal_trouble` is the place in this tuple."""
@@ -59,7 +60,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `in_flight`: requests being answered; `lost`: frames that the journal will never hold; `config_source`: the worker's
     code for where its snapshot came from; `split`: requests that a flag's percentage decided; `anonymous`: those of
     them without a user key; `journal_trouble`: 0 none, 1 the disk refuses and frames wait in memory, 2 there is no
-    room for more and frames are lost; `content_lost`: pieces of content that are nowhere.
+    room for more and frames are lost; `content_lost`: pieces of content that are nowhere; `stale`: 1 while the source
+    of snapshots has not answered for some seconds.
     """
 
     boot: str
@@ -76,6 +78,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int = 0
     journal_trouble: int = 0
     content_lost: int = 0
+    stale: int = 0
 
 
 class _Cell:

@@ -20,6 +20,7 @@ class Directory:
     """The store of the files under `root`."""
 
     is_far = False
+    waits_s = 0.0
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -5,8 +5,7 @@ A sealed file's name carries the byte range of the journal that it settles; so t
     incoming/{worker}-{boot}-{number}-{start}-{end}.parquet      records that closed in these bytes of this segment
     incoming/{worker}-{boot}-interrupted-{first_seq}.parquet     requests that never closed
     incoming/feedback/{worker}-{boot}-{number}-{start}-{end}.parquet     feedback received in these bytes
-    incoming/heartbeats/{worker}.json                            how far a worker's records have come; where several
-                                                                 hosts write, {host}-{worker}.json
+    incoming/heartbeats/{host}-{worker}.json                     how far a worker's records have come
     content/expires={date}/{worker}-{boot}-{number}-{start}-{end}.parquet    content that may go after that day (UTC)
     requests/date={date}/{number}.parquet                        requests of that day (UTC), compacted, each once
     feedback/date={date}/{number}.parquet                        feedback received on that day
@@ -44,8 +43,8 @@ _INTERRUPTED = re.compile(r"interrupted-\d+\.parquet")
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a worker has come: `last_seq` is the highest sequence number in the lake; `at` is microseconds, UTC.
 
-    In a lake of several hosts, `host` is whose worker it is, and what is numbered above `settled_to` may still be in
-    that host's journal.
+    `host` is whose worker it is; all requests up to the number `settled_to` are in the lake, and what is above may
+    still be in that host's journal. A directory's heartbeats of earlier versions have neither.
     """
 
     worker: str
@@ -64,7 +63,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lake:
-    """What lies where in a lake, by names; a path as `root` is a directory's. `host` is for lakes of several hosts.
+    """What lies where in a lake, by names; a path as `root` is a directory's. `host` is who writes heartbeats.
 
     `OSError` comes through as it is: the disk is full, the directory is not ours to write, or the store is away.
     """
@@ -141,8 +140,15 @@ class Lake:
         self.store.replace(self._heartbeat_file(heartbeat.worker), msgspec.json.encode(heartbeat))
 
     def heartbeat(self, worker: str) -> Heartbeat | None:
-        """Return the last heartbeat of this host's worker; None if there is none that can be read."""
-        return self._beat_in(self._heartbeat_file(worker))
+        """Return the last heartbeat of this host's worker; None if there is none that can be read.
+
+        One without a host's name is of an earlier version, and maybe of another host: who reads it compares boots.
+        """
+        return self._beat_in(self._heartbeat_file(worker)) or self._beat_in(_unnamed_file(worker))
+
+    def forget_unnamed(self, worker: str) -> None:
+        """Remove the heartbeat that an earlier version wrote without its host's name."""
+        self.store.remove(_unnamed_file(worker))
 
     def all_heartbeats(self) -> list[Heartbeat]:
         """Return every worker's last heartbeat, in the order of their names."""
@@ -154,7 +160,7 @@ class Lake:
         return [beat for beat in beats if beat is not None]
 
     def _heartbeat_file(self, worker: str) -> str:
-        return f"{HEARTBEATS}/{worker}.json" if self._host is None else f"{HEARTBEATS}/{self._host}-{worker}.json"
+        return _unnamed_file(worker) if self._host is None else f"{HEARTBEATS}/{self._host}-{worker}.json"
 
     def _beat_in(self, name: str) -> Heartbeat | None:
         body = self.store.read(name)
@@ -162,6 +168,10 @@ class Lake:
             return None if body is None else msgspec.json.decode(body, type=Heartbeat)
         except msgspec.MsgspecError:
             return None
+
+
+def _unnamed_file(worker: str) -> str:
+    return f"{HEARTBEATS}/{worker}.json"
 
 
 def _last_day(folder: str) -> date | None:

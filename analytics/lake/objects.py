@@ -7,6 +7,8 @@ object is put by one request, hence it is there whole or not at all.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,6 @@ _TRIES = 3
 _CONNECT_S, _READ_S = 4, 15
 _CLIENT = {
     "connect_timeout": _CONNECT_S,
-    "read_timeout": _READ_S,
     # Checksums that only some of the servers that speak S3 understand.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
@@ -35,14 +36,16 @@ _CLIENT = {
 class ObjectStore:
     """The objects under `s3://bucket/prefix`; without a `spool` they can only be read.
 
-    A call is tried `tries` times before it has failed.
+    A call is tried `tries` times, `read_s` each, before it has failed.
     """
 
     is_far = True
     page_names = 1000
     """How many names are asked for at a time; no store gives more."""
 
-    def __init__(self, url: str, access: Access, spool: Path | None = None, *, tries: int = _TRIES) -> None:
+    def __init__(
+        self, url: str, access: Access, spool: Path | None = None, *, tries: int = _TRIES, read_s: float = _READ_S
+    ) -> None:
         self._url = url.rstrip("/")
         self._bucket, _, prefix = self._url.removeprefix(OBJECTS).partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
@@ -52,14 +55,25 @@ class ObjectStore:
             secret=access.secret,
             endpoint_url=access.endpoint_url,
             client_kwargs={"region_name": access.region} if access.region else {},
-            config_kwargs={**_CLIENT, "retries": {"mode": "standard", "total_max_attempts": tries}},
+            config_kwargs={
+                **_CLIENT,
+                "read_timeout": read_s,
+                "retries": {"mode": "standard", "total_max_attempts": tries},
+            },
             use_listings_cache=False,
             skip_instance_cache=True,
         )
         self._files.retries = 1  # the client below tries again already
+        self._asked_s: dict[int, float] = {}
 
     def __str__(self) -> str:
         return self._url
+
+    @property
+    def waits_s(self) -> float:
+        """For how long the oldest call has been waiting for an answer; 0 where none is."""
+        asked_s = self._asked_s.copy().values()
+        return time.monotonic() - min(asked_s) if asked_s else 0.0
 
     def exists(self, folder: str) -> bool:
         """Tell whether anything lies in a folder."""
@@ -181,11 +195,15 @@ class ObjectStore:
 
     @contextmanager
     def _told(self) -> Generator[None]:
+        asker = threading.get_ident()
+        self._asked_s[asker] = time.monotonic()
         try:
             yield
         except Exception as error:
             message = f"the object store does not give or take {self._url}: {type(error).__name__}: {error}"
             raise StoreAwayError(message) from error
+        finally:
+            self._asked_s.pop(asker, None)
 
 
 def _objects(page: dict[str, Any]) -> Sequence[tuple[str, int]]:

@@ -41,6 +41,8 @@ _SCRATCH = "shipper.ndjson"
 _SWEEP_AFTER_S = 60.0
 _SAME_BEAT_S = 30.0
 """How often a heartbeat that says nothing new is put into an object store, where each costs money."""
+_HANGS_S = 5.0
+"""How long a call may take before the store counts as away; each ends by itself after 15 s, and is repeated."""
 _LAST_S = 15.0
 _AGAIN_S = 1.0
 
@@ -119,7 +121,7 @@ class Shipper:
         self.counts = Counts()
         self._journal = journal_dir
         store = Directory(lake) if isinstance(lake, Path) else lake
-        self._host = named_host(journal_dir) if store.is_far else None
+        self._host, self._is_far = named_host(journal_dir), store.is_far
         self._lake = Lake(store, self._host)
         self._clock, self._monotonic, self._log = clock, monotonic, log
         self._observer = observer or _Nobody()
@@ -134,8 +136,8 @@ class Shipper:
 
     @property
     def is_away(self) -> bool:
-        """Tell whether the store was away when it was asked last."""
-        return self._absence.is_on
+        """Tell whether the store was away when it was asked last, or does not answer now; any thread may ask."""
+        return self._absence.is_on or self._lake.store.waits_s > _HANGS_S
 
     @property
     def beats(self) -> Mapping[str, Heartbeat]:
@@ -260,13 +262,15 @@ class Shipper:
                 self._log("error", "heartbeat_failed", {"worker": worker, "reason": str(error)})
 
     def _beat_for(self, worker: str, follower: Follower) -> None:
-        settled_to = follower.settled_to if self._host else None
         boot, last_seq, at = follower.boot[1], follower.last_seq, self._clock()
+        settled_to = follower.settled_to
         beat = Heartbeat(worker=worker, boot=boot, last_seq=last_seq, at=at, host=self._host, settled_to=settled_to)
         last = self._beaten.get(worker)
-        if self._host and last and replace(last, at=at) == beat and at - last.at < _SAME_BEAT_S * 1_000_000:
+        if self._is_far and last and replace(last, at=at) == beat and at - last.at < _SAME_BEAT_S * 1_000_000:
             return
         self._lake.beat(beat)
+        if last is None and not self._is_far:
+            self._lake.forget_unnamed(worker)
         self._beaten[worker] = beat
 
 

@@ -33,6 +33,11 @@ class Store(Protocol):
     is_far: bool
     """Whether every call costs time and money, so that what says nothing new is better left out."""
 
+    @property
+    def waits_s(self) -> float:
+        """For how long the oldest call has been waiting for an answer; 0 where none is."""
+        ...
+
     def exists(self, folder: str) -> bool:
         """Tell whether there is such a folder; in an object store, whether anything lies in it."""
         ...

@@ -1,7 +1,7 @@
 """What the shipper tells of itself and of what it reads: to whoever scrapes, and to an OTLP backend if there is one.
 
 What is only needed by one of them is imported when it is there: a host that pushes nothing loads nothing of
-OpenTelemetry.
+OpenTelemetry's SDK.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ seen at least once, because the journal is read before the lake and again after 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from analytics.journal.reader import SegmentReader
 from analytics.journal.recovery import quarantined
 from analytics.journal.segment import segments
 from analytics.lake.contents import contents
+from analytics.lake.elsewhere import Gap, Silent, settled, silent_hosts, told_apart
 from analytics.lake.host import host_name
 from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat, Lake
+from analytics.lake.presence import presences
 from analytics.lake.store import Store, StoreAwayError, reason_of
 from analytics.record import Opened
 
@@ -37,15 +39,6 @@ _FEEDBACK = "feedback_id AS request_id, worker, boot, seq, 'feedback' AS outcome
 
 class NoLakeError(ValueError):
     """There is no lake where one was looked for."""
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests, or pieces of feedback, `first_seq` to `last_seq` (inclusive) of one boot are nowhere."""
-
-    worker: str
-    boot: str
-    first_seq: int
-    last_seq: int
 
 
 class _Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +86,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `waiting`: requests closed in the journal and not yet in the lake; `open`: not closed yet.
 
     `missing` is the number of requests in `gaps`; `elsewhere` are those that, by another host's heartbeat, may still be
-    in its journal; `duplicate_*` are surplus rows; `quarantined` files of unsound bytes
-    lie beside the journal; `unreadable` segments could not be looked into. `files` and `size_bytes` are of all files.
+    in its journal, as may what `silent` hosts served since their last word; `duplicate_*` are surplus rows;
+    `quarantined` files of unsound bytes lie beside the journal; `unreadable` segments could not be looked into. `files`
+    and `size_bytes` are of all files.
     """
 
     files: int
@@ -112,6 +106,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     unreadable: int
     heartbeats: list[Heartbeat]
+    silent: list[Silent]
     sound: bool
 
 
@@ -127,38 +122,51 @@ class _Journal(msgspec.Struct):
     unreadable: int = 0
 
 
-def verify(lake: Path | Store, journal_dir: Path, *, sleep: Callable[[float], None] = time.sleep) -> Verification:
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def verify(
+    lake: Path | Store,
+    journal_dir: Path,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], int] = _now,
+) -> Verification:
     """Look at lake and journal, and again while something is missing; `sleep` waits some seconds.
+
+    `clock` gives microseconds since 1970 UTC.
 
     Raises:
         NoLakeError: there is no lake in `lake`.
         OSError: it cannot be read.
     """
-    found = _look(lake, journal_dir)
+    found = _look(lake, journal_dir, clock())
     for _ in range(_MORE_LOOKS):
         if not (found.gaps or found.feedback.gaps):
             break
         sleep(_LOOK_AGAIN_S)
-        found = _look(lake, journal_dir)
+        found = _look(lake, journal_dir, clock())
     return found
 
 
-def _look(place: Path | Store, journal_dir: Path) -> Verification:
+def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
     lake = Lake(place)
     if not lake.is_there():
         message = f"there is no lake in {place}: name it with --lake, or start `turnout serve` once"
         raise NoLakeError(message)
     before = _read_journal(journal_dir)
+    # What a heartbeat calls settled was in the lake when it was written: so it is read before the files are looked at.
+    beats = lake.all_heartbeats()
     found = contents(lake.store)
     files, feedback_files = found[INCOMING].files, found[FEEDBACK].files
-    beats = lake.all_heartbeats()
     with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside, _readable(lake.store):
         _view_records(connection, lake.store, files, ", ".join(_COLUMNS))
         _view_records(beside, lake.store, feedback_files, _FEEDBACK)
         after = _read_journal(journal_dir)
-        requests = _counted(connection, before.seqs, after.seqs)
-        feedback = _counted(beside, before.feedback, after.feedback)
-    gaps, elsewhere = _told_apart(requests.gaps, beats, host_name(journal_dir))
+        requests = _counted(connection, settled(beats), before.seqs, after.seqs)
+        feedback = _counted(beside, {}, before.feedback, after.feedback)
+    gaps, elsewhere = told_apart(requests.gaps, beats, host_name(journal_dir))
     requests = replace(requests, gaps=gaps)
     return Verification(
         files=len(files) + len(feedback_files),
@@ -176,6 +184,7 @@ def _look(place: Path | Store, journal_dir: Path) -> Verification:
         quarantined=quarantined(journal_dir),
         unreadable=after.unreadable,
         heartbeats=beats,
+        silent=silent_hosts(presences(lake.store), beats, now_us),
         sound=requests.is_sound and feedback.is_sound,
     )
 
@@ -191,8 +200,13 @@ def _feedback_count(feedback: _Count) -> FeedbackCount:
     )
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, *journals: _Seqs) -> _Count:
+def _counted(
+    connection: duckdb.DuckDBPyConnection, settled_to: Mapping[tuple[str, str], int], *journals: _Seqs
+) -> _Count:
     _fill_journal(connection, *journals)
+    connection.execute("CREATE TABLE settled (worker VARCHAR, boot VARCHAR, seq BIGINT)")
+    for (worker, boot), seq in settled_to.items():
+        connection.execute("INSERT INTO settled VALUES (?, ?, ?)", [worker, boot, seq])
     [(by_id, by_seq)] = _rows(connection, "duplicates")
     [(waiting, still_open)] = _rows(connection, "unsettled")
     return _Count(
@@ -206,20 +220,6 @@ def _counted(connection: duckdb.DuckDBPyConnection, *journals: _Seqs) -> _Count:
             for worker, boot, first, last in _rows(connection, "gaps")
         ],
     )
-
-
-def _told_apart(gaps: Sequence[Gap], beats: Sequence[Heartbeat], own_host: str | None) -> tuple[list[Gap], int]:
-    """Return the gaps of which no other host says that they may be in its journal, and how many numbers those have."""
-    far = [beat for beat in beats if beat.host is not None and beat.host != own_host]
-    settled_to = {(beat.worker, beat.boot): beat.settled_to for beat in far if beat.settled_to is not None}
-    left: list[Gap] = []
-    elsewhere = 0
-    for gap in gaps:
-        last_seq = min(gap.last_seq, settled_to.get((gap.worker, gap.boot), gap.last_seq))
-        elsewhere += gap.last_seq - max(last_seq, gap.first_seq - 1)
-        if last_seq >= gap.first_seq:
-            left.append(replace(gap, last_seq=last_seq))
-    return left, elsewhere
 
 
 def _read_journal(journal_dir: Path) -> _Journal:

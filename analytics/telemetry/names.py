@@ -87,11 +87,12 @@ SNAPSHOT_EPOCH = _gauge("turnout_snapshot_epoch", "The epoch of the snapshot tha
 SNAPSHOT_VERSION = _gauge("turnout_snapshot_version", "Its version within the epoch.", "worker")
 SNAPSHOT_AGE = _gauge("turnout_snapshot_age_seconds", "How long ago it was compiled.", "worker")
 SNAPSHOT_SOURCE = _gauge("turnout_snapshot_source", "1 for where it came from.", "worker", "source")
+SNAPSHOT_STALE = _gauge("turnout_snapshot_stale", "1 while the source of snapshots gives no answer.", "worker")
 PAGE_AGE = _gauge("turnout_worker_page_age_seconds", "How long ago the worker last told of itself.", "worker")
 
 OF_WORKERS = (
     *(IN_FLIGHT, JOURNAL_LOST, JOURNAL_TROUBLE, JOURNAL_LOST_EARLIER, CONTENT_LOST),
-    *(SNAPSHOT_EPOCH, SNAPSHOT_VERSION, SNAPSHOT_AGE, SNAPSHOT_SOURCE, PAGE_AGE),
+    *(SNAPSHOT_EPOCH, SNAPSHOT_VERSION, SNAPSHOT_AGE, SNAPSHOT_SOURCE, SNAPSHOT_STALE, PAGE_AGE),
 )
 """What the workers' status pages say at the moment of the scrape."""
 

@@ -59,11 +59,12 @@ class Pages:
             names.SNAPSHOT_EPOCH.name: page.snapshot_epoch,
             names.SNAPSHOT_VERSION.name: page.snapshot_version,
             names.SNAPSHOT_AGE.name: max(now_us - page.snapshot_taken_at, 0) * _S,
+            names.SNAPSHOT_STALE.name: page.stale,
             names.PAGE_AGE.name: max(now_us - page.updated_at, 0) * _S,
         }
 
 
 _OF_ONE: tuple[Instrument, ...] = (
     *(names.IN_FLIGHT, names.JOURNAL_LOST, names.JOURNAL_TROUBLE, names.CONTENT_LOST),
-    *(names.SNAPSHOT_EPOCH, names.SNAPSHOT_VERSION, names.SNAPSHOT_AGE, names.PAGE_AGE),
+    *(names.SNAPSHOT_EPOCH, names.SNAPSHOT_VERSION, names.SNAPSHOT_AGE, names.SNAPSHOT_STALE, names.PAGE_AGE),
 )

@@ -1,60 +1,76 @@
-"""Series as OpenTelemetry metrics, cumulative since the start of the shipper. No I/O, no clock."""
+"""Series in the data model of OpenTelemetry's SDK, cumulative since the start of the shipper. No I/O, no clock.
+
+The SDK's instruments would count anew, and dearly, what is counted already; a `MetricsData` is what they would come to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    AGGREGATION_TEMPORALITY_CUMULATIVE,
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
     Metric,
+    MetricsData,
+    NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
+    Sum,
 )
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.sdk.resources import Resource
 
 from analytics.telemetry import conventions as named
 from analytics.telemetry.conventions import metric_of
 from analytics.telemetry.series import Family, Labels, Spread
-from analytics.telemetry.spans import attributes
+from analytics.telemetry.spans import SCOPE
 
+_CUMULATIVE = AggregationTemporality.CUMULATIVE
 _FIXED: dict[str, dict[str, str]] = {"gen_ai.client.": {named.PROVIDER: named.OPENAI}}
 """What the conventions demand of their own metrics, and no label says."""
+_UNKNOWN: Any = None
+"""The least and the greatest value of a histogram: nobody kept them, and an exporter leaves them out."""
 
 
-def request_of(
-    families: Iterable[Family], resource: Mapping[str, str], *, since_ns: int, now_ns: int
-) -> ExportMetricsServiceRequest:
+def metrics_of(families: Iterable[Family], resource: Resource, *, since_ns: int, now_ns: int) -> MetricsData:
     """Return what is sent for these families; moments are nanoseconds since 1970 UTC."""
     metrics = [_metric(family, since_ns, now_ns) for family in families if family.points]
-    scope = ScopeMetrics(scope=InstrumentationScope(name=named.TURNOUT), metrics=metrics)
-    about = Resource(attributes=attributes(resource))
-    return ExportMetricsServiceRequest(resource_metrics=[ResourceMetrics(resource=about, scope_metrics=[scope])])
+    scope = ScopeMetrics(scope=SCOPE, metrics=metrics, schema_url="")
+    return MetricsData([ResourceMetrics(resource=resource, scope_metrics=[scope], schema_url="")])
 
 
 def _metric(family: Family, since_ns: int, now_ns: int) -> Metric:
     instrument = family.instrument
     name, unit, keys = metric_of(instrument)
     fixed = {key: value for start, more in _FIXED.items() if name.startswith(start) for key, value in more.items()}
-    metric = Metric(name=name, description=instrument.told, unit=unit)
+    spreads: list[HistogramDataPoint] = []
+    numbers: list[NumberDataPoint] = []
     for labels, value in family.points:
-        told = attributes({**fixed, **_known(keys, labels)})
+        told = {**fixed, **_known(keys, labels)}
         if isinstance(value, Spread):
-            point = metric.histogram.data_points.add(
-                count=sum(value.counts), sum=value.total, bucket_counts=value.counts, explicit_bounds=instrument.bounds
+            counts = value.counts
+            spreads.append(
+                HistogramDataPoint(
+                    attributes=told,
+                    start_time_unix_nano=since_ns,
+                    time_unix_nano=now_ns,
+                    count=sum(counts),
+                    sum=value.total,
+                    bucket_counts=counts,
+                    explicit_bounds=instrument.bounds,
+                    min=_UNKNOWN,
+                    max=_UNKNOWN,
+                )
             )
         else:
-            series = metric.gauge if instrument.kind == "gauge" else metric.sum
-            point = series.data_points.add(as_double=value)
-        point.attributes.extend(told)
-        point.start_time_unix_nano, point.time_unix_nano = since_ns, now_ns
+            numbers.append(NumberDataPoint(told, since_ns, now_ns, float(value)))
     if instrument.kind == "histogram":
-        metric.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-    elif instrument.kind == "counter":
-        metric.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-        metric.sum.is_monotonic = True
-    return metric
+        return Metric(name, instrument.told, unit, Histogram(spreads, _CUMULATIVE))
+    if instrument.kind == "counter":
+        return Metric(name, instrument.told, unit, Sum(numbers, _CUMULATIVE, is_monotonic=True))
+    return Metric(name, instrument.told, unit, Gauge(numbers))
 
 
 def _known(keys: tuple[str, ...], labels: Labels) -> dict[str, str]:

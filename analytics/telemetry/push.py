@@ -13,14 +13,14 @@ from itertools import islice
 from typing import Protocol
 
 import msgspec
+from opentelemetry.sdk.resources import Resource
 
 from analytics.record import Record
 from analytics.telemetry import names
-from analytics.telemetry.points import request_of as metrics_request
+from analytics.telemetry.points import metrics_of
 from analytics.telemetry.post import Backend, Fate
 from analytics.telemetry.series import Family
-from analytics.telemetry.spans import is_wanted
-from analytics.telemetry.spans import request_of as spans_request
+from analytics.telemetry.spans import is_wanted, spans_of
 
 MOST_WAITING = 4_096
 """Requests whose spans wait: some ten megabytes."""
@@ -64,7 +64,7 @@ class Pusher:
         clock_us: Callable[[], int],
     ) -> None:
         self._slow_ms, self._metrics_every_s = pushing.slow_s * 1000, pushing.metrics_every_s
-        self._backend, self._resource = backend, resource
+        self._backend, self._resource = backend, Resource(resource)
         self._measured, self._clock_us = measured, clock_us
         self._waiting: deque[Record] = deque()
         self._since_ns = clock_us() * 1000
@@ -82,6 +82,7 @@ class Pusher:
         """Push what waits once more, for at most so long; what is left then is lost with this process."""
         self._stop.set()
         self._thread.join(within_s)
+        self._backend.close()
 
     def take(self, record: Record) -> None:
         """Let a record wait, if its spans are wanted; it never blocks."""
@@ -102,8 +103,8 @@ class Pusher:
         is_there = True
         if (now_us := self._clock_us()) >= self._metrics_due_us:
             self._metrics_due_us = now_us + round(self._metrics_every_s * 1_000_000)
-            request = metrics_request(families, self._resource, since_ns=self._since_ns, now_ns=now_us * 1000)
-            fate = self._backend.post("metrics", request.SerializeToString())
+            metrics = metrics_of(families, self._resource, since_ns=self._since_ns, now_ns=now_us * 1000)
+            fate = self._backend.send_metrics(metrics)
             self.counts["metrics", fate] += 1
             is_there = fate != "away"
         while is_there and (some := list(islice(self._waiting, _AT_ONCE))):
@@ -111,8 +112,8 @@ class Pusher:
         return is_there
 
     def _push_spans(self, some: Sequence[Record]) -> Fate:
-        request = spans_request(some, self._resource, self._measured.label)
-        fate = self._backend.post("traces", request.SerializeToString())
+        spans = [span for record in some for span in spans_of(record, self._resource, self._measured.label)]
+        fate = self._backend.send_spans(spans)
         if fate == "away":
             self.counts["traces", "delayed"] += 1
             return fate

@@ -1,4 +1,6 @@
-"""Records as OpenTelemetry spans: one for the request, one below it for each try at an upstream. No I/O, no clock.
+"""Records as spans of OpenTelemetry's SDK: one for the request, one below it for each try. No I/O, no clock.
+
+The SDK's tracer makes spans while code runs, with ids and times of its own; these are made afterwards, of a record's.
 
 The law: a span says nothing that a record does not, and no word of a prompt, an answer or a user. Of models that are
 not configured, whose names callers make up, it says `(other)`.
@@ -8,20 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from analytics.record import Attempt, Record
 from analytics.telemetry import conventions as named
 from analytics.trace import attempt_span_id, is_sampled
 
-Value = str | bool | int | float | Sequence[str] | None
+SCOPE = InstrumentationScope(named.TURNOUT)
+"""Who made spans and metrics."""
+Value = str | bool | int | float | Sequence[str]
 _NS_PER_US, _NS_PER_MS = 1_000, 1_000_000
 _FAILED = frozenset({"upstream_error", "timeout", "malformed", "shed", "interrupted"})
 """Outcomes that are no fault of the caller's."""
-_SAMPLED = 1
 
 
 def is_failed(record: Record) -> bool:
@@ -36,45 +39,34 @@ def is_wanted(record: Record, slow_ms: float) -> bool:
     return is_failed(record) or (record.latency_ms or 0.0) >= slow_ms or is_sampled(record.span_id)
 
 
-def request_of(
-    records: Sequence[Record], resource: Mapping[str, str], label: Callable[[str], str]
-) -> ExportTraceServiceRequest:
-    """Return what is sent for some records; `label` gives the name under which a model is told."""
-    spans = [span for record in records for span in spans_of(record, label)]
-    scope = ScopeSpans(scope=InstrumentationScope(name=named.TURNOUT), spans=spans)
-    about = Resource(attributes=attributes(resource))
-    return ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=about, scope_spans=[scope])])
-
-
-def spans_of(record: Record, label: Callable[[str], str]) -> Iterator[Span]:
-    """Yield the spans of a record that has a trace."""
+def spans_of(record: Record, resource: Resource, label: Callable[[str], str]) -> Iterator[ReadableSpan]:
+    """Yield the spans of a record that has a trace; `label` gives the name under which a model is told."""
     if record.trace_id is None or record.span_id is None:
         return
     begins_ns = record.started_at * _NS_PER_US
     ends_ns = begins_ns + round((record.latency_ms or 0.0) * _NS_PER_MS)
     operation, model = named.operation_of(record.endpoint), _model(record.model_requested, label)
-    yield Span(
-        trace_id=bytes.fromhex(record.trace_id),
-        span_id=bytes.fromhex(record.span_id),
-        parent_span_id=bytes.fromhex(record.parent_span_id or ""),
-        flags=_SAMPLED if is_sampled(record.span_id) else 0,
+    context = _context(record, record.span_id)
+    parent = record.parent_span_id
+    yield ReadableSpan(
         name=f"{operation} {model}" if model else operation,
-        kind=Span.SPAN_KIND_CLIENT,
-        start_time_unix_nano=begins_ns,
-        end_time_unix_nano=ends_ns,
-        attributes=attributes(_of_request(record, operation, model, label)),
+        context=context,
+        parent=None if parent is None else _context(record, parent, is_remote=True),
+        resource=resource,
+        attributes=_known(_of_request(record, operation, model, label)),
         events=_flag_events(record, begins_ns, label),
-        status=_status(record.error_class if record.outcome in _FAILED else None, is_error=record.outcome in _FAILED),
+        kind=SpanKind.CLIENT,
+        status=_status(record.error_class, is_error=record.outcome in _FAILED),
+        start_time=begins_ns,
+        end_time=ends_ns,
+        instrumentation_scope=SCOPE,
     )
-    yield from _tries(record, operation, ends_ns, label)
+    yield from _tries(record, context, resource, operation, label)
 
 
-def attributes(values: Mapping[str, Value]) -> list[KeyValue]:
-    """Return attributes; what is not known is left out."""
-    return [KeyValue(key=key, value=_any(value)) for key, value in values.items() if value is not None]
-
-
-def _of_request(record: Record, operation: str, model: str | None, label: Callable[[str], str]) -> dict[str, Value]:
+def _of_request(
+    record: Record, operation: str, model: str | None, label: Callable[[str], str]
+) -> dict[str, Value | None]:
     return {
         named.OPERATION: operation,
         named.PROVIDER: named.OPENAI,
@@ -106,11 +98,11 @@ def _of_request(record: Record, operation: str, model: str | None, label: Callab
     }
 
 
-def _flag_events(record: Record, at_ns: int, label: Callable[[str], str]) -> list[Span.Event]:
+def _flag_events(record: Record, at_ns: int, label: Callable[[str], str]) -> list[Event]:
     """Return the flag's evaluation, where a flag decided."""
     if record.rollout is None or record.arm_assigned is None:
         return []
-    told: dict[str, Value] = {
+    told: dict[str, Value | None] = {
         named.FLAG_KEY: record.rollout,
         named.FLAG_PROVIDER: named.TURNOUT,
         named.FLAG_VARIANT: record.arm_assigned,
@@ -119,7 +111,7 @@ def _flag_events(record: Record, at_ns: int, label: Callable[[str], str]) -> lis
         named.FLAG_VERSION: record.snapshot_version,
         named.FLAG_CONTEXT: record.user_hash.hex() if record.user_hash else None,
     }
-    return [Span.Event(time_unix_nano=at_ns, name=named.FLAG_EVENT, attributes=attributes(told))]
+    return [Event(named.FLAG_EVENT, attributes=_known(told), timestamp=at_ns)]
 
 
 def _assigned_model(record: Record, label: Callable[[str], str]) -> str | None:
@@ -128,28 +120,31 @@ def _assigned_model(record: Record, label: Callable[[str], str]) -> str | None:
     return _model(next(models, None), label)
 
 
-def _tries(record: Record, operation: str, ends_ns: int, label: Callable[[str], str]) -> Iterator[Span]:
+def _tries(
+    record: Record, request: SpanContext, resource: Resource, operation: str, label: Callable[[str], str]
+) -> Iterator[ReadableSpan]:
     """Yield the tries, which are known by their lengths: laid one after the other, to the request's end."""
+    begins_ns = record.started_at * _NS_PER_US
     lengths_ns = [round((one.upstream_ms or 0.0) * _NS_PER_MS) for one in record.attempts]
-    at_ns = max(ends_ns - sum(lengths_ns), record.started_at * _NS_PER_US)
+    at_ns = begins_ns + max(round((record.latency_ms or 0.0) * _NS_PER_MS) - sum(lengths_ns), 0)
     for number, (one, length_ns) in enumerate(zip(record.attempts, lengths_ns, strict=True), start=1):
         model = _model(one.model, label)
-        yield Span(
-            trace_id=bytes.fromhex(record.trace_id or ""),
-            span_id=bytes.fromhex(attempt_span_id(record.span_id or "", number)),
-            parent_span_id=bytes.fromhex(record.span_id or ""),
-            flags=_SAMPLED if is_sampled(record.span_id or "") else 0,
+        yield ReadableSpan(
             name=f"{operation} {model}" if model else operation,
-            kind=Span.SPAN_KIND_CLIENT,
-            start_time_unix_nano=at_ns,
-            end_time_unix_nano=at_ns + length_ns,
-            attributes=attributes(_of_try(one, operation, number, model)),
+            context=_context(record, attempt_span_id(record.span_id or "", number)),
+            parent=request,
+            resource=resource,
+            attributes=_known(_of_try(one, operation, number, model)),
+            kind=SpanKind.CLIENT,
             status=_status(one.error_class, is_error=one.error_class is not None),
+            start_time=at_ns,
+            end_time=at_ns + length_ns,
+            instrumentation_scope=SCOPE,
         )
         at_ns += length_ns
 
 
-def _of_try(one: Attempt, operation: str, number: int, model: str | None) -> dict[str, Value]:
+def _of_try(one: Attempt, operation: str, number: int, model: str | None) -> dict[str, Value | None]:
     return {
         named.OPERATION: operation,
         named.PROVIDER: named.OPENAI,
@@ -167,19 +162,16 @@ def _model(model: str | None, label: Callable[[str], str]) -> str | None:
     return None if model is None else label(model)
 
 
+def _context(record: Record, span_id: str, *, is_remote: bool = False) -> SpanContext:
+    """Return where a span of a record's trace stands; ids are hexadecimal."""
+    flags = TraceFlags.SAMPLED if is_sampled(record.span_id or "") else TraceFlags.DEFAULT
+    return SpanContext(int(record.trace_id or "", 16), int(span_id, 16), is_remote, TraceFlags(flags))
+
+
+def _known(values: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Return what is known."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def _status(error_class: str | None, *, is_error: bool) -> Status:
-    if not is_error:
-        return Status(code=Status.STATUS_CODE_UNSET)
-    return Status(code=Status.STATUS_CODE_ERROR, message=error_class or "")
-
-
-def _any(value: Value) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, str):
-        return AnyValue(string_value=value)
-    return AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=one) for one in value or ()]))
+    return Status(StatusCode.ERROR, error_class or "") if is_error else Status(StatusCode.UNSET)

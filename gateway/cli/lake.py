@@ -14,8 +14,9 @@ from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
 
 if TYPE_CHECKING:
+    from analytics.lake.elsewhere import Gap
     from analytics.lake.layout import Heartbeat
-    from analytics.lake.verify import Gap, Verification
+    from analytics.lake.verify import Verification
 
 
 def add_parser(commands: Any) -> None:
@@ -107,7 +108,11 @@ def _write_tables(found: Verification) -> None:
         rows = [_gap_row(gap) for gap in found.feedback.gaps]
         write_table(("worker", "boot", "feedback missing from", "missing to"), rows)
     if found.heartbeats:
-        write_table(("worker", "boot", "last seq", "heartbeat at"), [_beat_row(beat) for beat in found.heartbeats])
+        titles = ("host", "worker", "boot", "last seq", "heartbeat at")
+        write_table(titles, [_beat_row(beat) for beat in found.heartbeats])
+    if found.silent:
+        rows = [(one.host, _moment(one.told_at)) for one in found.silent]
+        write_table(("silent host; what it served since is with it", "last heard of"), rows)
 
 
 def _gap_row(gap: Gap) -> tuple[object, ...]:
@@ -115,9 +120,8 @@ def _gap_row(gap: Gap) -> tuple[object, ...]:
 
 
 def _beat_row(beat: Heartbeat) -> tuple[object, ...]:
-    return (
-        beat.worker,
-        beat.boot,
-        beat.last_seq,
-        datetime.fromtimestamp(beat.at / 1e6, UTC).isoformat(timespec="seconds"),
-    )
+    return beat.host or "", beat.worker, beat.boot, beat.last_seq, _moment(beat.at)
+
+
+def _moment(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")

@@ -42,7 +42,7 @@ def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
         Abort: see `find_lake`; or this kind of store cannot be opened here.
     """
     try:
-        return find_lake(url, directory, environment).open()
+        return find_lake(url, directory, environment).open_awaited()
     except MissingPackageError as error:
         raise Abort(str(error)) from error
 

@@ -221,10 +221,9 @@ def _write_move(before: RolloutView, after: RolloutView) -> None:
         f"{before.percent:g} % > {after.percent:g} %" if before.percent != after.percent else f"{after.percent:g} %"
     )
     forced = f", {len(after.forced)} forced" if after.forced else ""
-    sys.stdout.write(
-        f"{after.name}: {percent}{forced}, version {after.version}; workers decide by snapshot {after.snapshot} within "
-        "a second\n"
-    )
+    when = "within a second" if after.undistributed is None else f"as soon as this is over: {after.undistributed}"
+    decided = f"workers decide by snapshot {after.snapshot} {when}"
+    sys.stdout.write(f"{after.name}: {percent}{forced}, version {after.version}; {decided}\n")
 
 
 def _write_facts(facts: Mapping[str, object]) -> None:

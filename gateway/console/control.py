@@ -6,7 +6,6 @@ Every method may raise an `ApiError`: it is what the caller sees, over HTTP and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -17,7 +16,7 @@ from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
-from gateway.console.words import plain_words, user_key_bytes
+from gateway.console.words import plain_number, plain_words, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
@@ -29,10 +28,12 @@ from rollout.flag import Flag, parse_percent, user_hash
 from rollout.stores.ledger import Ledger
 
 ReadWorkers = Callable[[], Sequence[WorkerView]]
+Reason = Callable[[], str | None]
 
 OLD_COPY = (
     "the ledger is an older copy than what the workers saw last: later keys, revocations and lower percents are kept"
 )
+SEEN_LATER = "workers have seen later snapshots than the ledger's; the epoch is raised above them"
 _USER_HASH_DIGITS = 32
 
 
@@ -60,18 +61,30 @@ class Control:
         self._killed = killed
         self.refused: Sequence[str] = ()
         self.hosts: OtherHosts = Alone()
+        self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
 
-    def start(self, last_good: Snapshot | None = None) -> State:
+    def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:
         """Bring the ledger in line with the definitions, and make sure that there is a snapshot to decide by.
 
-        With a `last_good` newer than the ledger (which is then an old copy) the epoch is raised above it.
+        With a `last_good` newer than the ledger (which is then an old copy) the epoch is raised above it; and so it is
+        above the epoch `above`, if the ledger's is not.
         """
         reason = OLD_COPY if last_good is not None and self.is_older_than(last_good) else "start"
+        if reason == "start" and above is not None:
+            reason = SEEN_LATER
         return self._publication.reload(
-            self._publication.definitions, actor="turnout", reason=reason, last_good=last_good
+            self._publication.definitions, actor="turnout", reason=reason, last_good=last_good, above=above
         )
+
+    def follow(self, barred: Reason, undistributed: Reason) -> None:
+        """Take no caller's change as long as `barred` returns a reason; say `undistributed` beside those taken."""
+        self._publication.barred, self._undistributed = barred, undistributed
+
+    def barred(self) -> str | None:
+        """Return why no change is taken now; None if they are."""
+        return self._publication.barred()
 
     def is_older_than(self, last_good: Snapshot) -> bool:
         """Tell whether workers have seen a later state than the ledger's: it is an old copy, put back."""
@@ -103,7 +116,7 @@ class Control:
     ) -> RolloutView:
         """Give the candidate this percent of users, if the rollout still is at the version that was seen."""
         with answered():
-            number = parse_percent(percent if isinstance(percent, str) else _plain(percent))
+            number = parse_percent(percent if isinstance(percent, str) else plain_number(percent))
         rollout = self._resolved(self._state(), name)
         state = self._publication.change(
             lambda state, _: set_percent(state, rollout, number, seen_version),
@@ -165,7 +178,8 @@ class Control:
         return StatusView(
             snapshot=order,
             compiled_at=compiled.compiled_at if compiled is not None else None,
-            read_only=self._ledger.read_only,
+            read_only=self._ledger.read_only or self.barred() is not None,
+            undistributed=self._undistributed(),
             workers=workers,
             warnings=self._warnings(workers, order),
         )
@@ -180,10 +194,15 @@ class Control:
             snapshot,
             killed=self._killed(),
             refused=self.refused,
+            fleet=self._fleet(),
             silent=self.hosts.silent(),
             compiled_at=compiled.compiled_at if compiled is not None else None,
         )
         return tuple(said)
+
+    def _fleet(self) -> list[str]:
+        waits = f"changes do not reach the gateways, and wait until this is over: {self._undistributed()}"
+        return [*filter(None, [self.barred()]), *([waits] if self._undistributed() else [])]
 
     def _state(self) -> State:
         with answered():
@@ -242,12 +261,8 @@ class Control:
             changed_at=held.changed_at,
             changed_by=held.changed_by,
             snapshot=_order(state),
+            undistributed=self._undistributed(),
         )
-
-
-def _plain(number: float) -> str:
-    """Write a number as people do, without an exponent; NaN and infinities stay words."""
-    return f"{Decimal(repr(number)):f}"
 
 
 def _live_names(state: State, publication: Publication) -> list[str]:

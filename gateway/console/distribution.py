@@ -1,8 +1,9 @@
 """The ledger's newest snapshot on its way to a fleet, into Redis; its copy goes into the lake by `lake_copy`.
 
 The law: the ledger is the truth. What Redis holds is replaced by what the ledger says, within a second after a flush, a
-failover or a foreign hand; but never by something older than what workers may have seen. That happens when the ledger
-is an old copy put back: then its epoch is raised above, once, and what is said from then on is newer.
+failover or a foreign hand; but never by something older than what workers have seen, be it in Redis or told by their
+hosts: then the ledger's epoch is raised above, and what is said from then on is newer. Only the console that holds the
+fleet's lease does any of this.
 
 One thread of the console. It waits for nobody, and nobody waits for it: a change is acknowledged by the ledger.
 """
@@ -10,10 +11,11 @@ One thread of the console. It waits for nobody, and nobody waits for it: a chang
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +24,8 @@ from analytics.lake.place import Place
 from gateway.console.hosts import Hosts
 from gateway.console.installation import Installation, master_keys
 from gateway.console.lake_copy import Copying, lake_copy
+from gateway.console.lease import MARK, Lease, this_console
+from gateway.errors import ApiError
 from gateway.settings.access import redis_access
 from gateway.settings.last_good import LastGood
 from gateway.settings.schema import Redis
@@ -32,51 +36,74 @@ from rollout.stores.redis import RedisSnapshotStore
 
 TICK_S = 0.02
 CHECK_S = 1.0
+RAISE_S = 5.0
+"""At most so often the epoch is raised."""
 _LAST_S = 3.0
 """How long the end waits for a call of a lake that hangs."""
+_UNDISTRIBUTED = "snapshot not distributed; it is tried again"
+_REPLACED = "Redis held another snapshot than the console's, or none"
 FLEET_COPY = "fleet"
 """Under this name a starting console keeps, beside its workers' copies, what its fleet has seen last."""
 
 _log = logging.getLogger("turnout.console")
 
 
+class RaiseEpoch(Protocol):
+    """Raises the ledger's epoch above a later snapshot, and above an epoch of which nothing more is known."""
+
+    def __call__(self, last_good: Snapshot | None = None, *, above: int | None = None) -> object:
+        """Do so; raises `ApiError`."""
+        ...
+
+
 class Distribution:
     """Brings every new snapshot of `ledger` to `store`, and looks once a second whether it is still there.
 
-    `raise_epoch` is told of a snapshot that the fleet has seen and the ledger has not.
+    `raise_epoch` is told of what the fleet has seen and the ledger has not; `heard` is the newest snapshot, as epoch
+    and version, that a worker of another host was heard to decide by.
     """
 
     def __init__(
         self,
         ledger: SnapshotSource,
         store: RedisSnapshotStore,
+        lease: Lease,
         open_seal: Callable[[bytes], Snapshot],
-        raise_epoch: Callable[[Snapshot], object],
+        raise_epoch: RaiseEpoch,
+        *,
+        heard: Callable[[], tuple[int, int]] = lambda: (0, 0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger = ledger
-        self._store = store
-        self._unseal = open_seal
-        self._raise_epoch = raise_epoch
-        self._clock = clock
+        self._ledger, self._store, self._lease = ledger, store, lease
+        self._unseal, self._raise_epoch = open_seal, raise_epoch
+        self._heard, self._clock = heard, clock
         self._present: bytes | None = None
         self._put: bytes | None = None
-        self._check_at = 0.0
-        self._has_raised = False
-        self._troubles: dict[str, str] = {}
+        self._others: bytes | None = None
+        self._check_at = self._raise_at = 0.0
+        self._troubles = Troubles()
+
+    @property
+    def trouble(self) -> str | None:
+        """Return why the newest snapshot cannot be brought to the fleet now, if so."""
+        return self._troubles.of(_UNDISTRIBUTED)
 
     def tick(self) -> None:
         """Bring what is new, and what is due to be looked at."""
         try:
             if (sealed := self._ledger.poll()) is not None:
                 self._present, self._check_at = sealed, 0.0
-            if self._present is not None and self._clock() >= self._check_at:
-                self._check_at = self._clock() + CHECK_S
+            if self._clock() < self._check_at:
+                return
+            self._check_at = self._clock() + CHECK_S
+            if not self._lease.look():
+                self._stand_by()
+            elif self._present is not None:
                 self._bring(self._present)
-        except StoreUnavailableError as error:
-            self._note("snapshot not distributed; it is tried again", str(error))
+        except (StoreUnavailableError, ApiError) as error:
+            self._troubles.note(_UNDISTRIBUTED, str(error))
         else:
-            self._note("snapshot not distributed; it is tried again", None)
+            self._troubles.note(_UNDISTRIBUTED, None)
 
     def run(self, stop: threading.Event) -> None:
         """Tick until told to stop."""
@@ -87,50 +114,94 @@ class Distribution:
                 _log.exception("distributing the snapshot failed; it goes on")
 
     def close(self) -> None:
-        """Let go of the ledger's file and of Redis."""
+        """Let go of the lease, of the ledger's file and of Redis."""
+        self._lease.release()
         self._ledger.close()
         self._store.close()
 
+    def _stand_by(self) -> None:
+        """Remember what the other console says: it counts when this one takes over."""
+        if self._lease.has_met and (self._others is None or not self._store.holds(self._others)):
+            self._others = self._store.held() or self._others
+
     def _bring(self, sealed: bytes) -> None:
-        if self._store.holds(sealed):
-            self._put = sealed
+        if self._take_over(sealed):
             return
-        if self._put is None or not self._store.holds(self._put):
-            if self._put is not None:
-                _log.warning("Redis held another snapshot than the console's, or none; it is put back")
-            if (later := self._later_than(sealed)) is not None:
-                self._catch_up(later)
+        is_there = self._store.holds(sealed)
+        is_replaced = not is_there and self._put is not None and not self._store.holds(self._put)
+        if not is_there and (self._put is None or is_replaced):
+            later = self._opened(self._store.held())
+            if later is not None and later.order > self._unseal(sealed).order:
+                self._catch_up(later, None)
                 return
-        self._store.put(sealed)
+        heard = self._heard()
+        if heard > (0, 0) and heard > self._unseal(sealed).order:
+            self._catch_up(None, heard)
+            return
+        self._troubles.note(_REPLACED, "it is put back" if is_replaced else None)
+        if not is_there:
+            self._store.put(sealed)
         self._put = sealed
 
-    def _later_than(self, sealed: bytes) -> Snapshot | None:
-        """Return what Redis holds if it is this installation's and newer than the ledger's."""
+    def _take_over(self, sealed: bytes) -> bool:
+        """Go on from what another console said last, whatever its version is; tell whether there is such a thing."""
+        if self._others is None:
+            return False
+        other = self._opened(None if self._is_own(sealed) else self._store.held() or self._others)
+        self._others = None
+        if other is None:
+            return False
+        _log.warning("taking over from another console; what it said last is kept", extra={"seen": _label(other.order)})
+        self._raise_epoch(other, above=max(other.epoch, self._unseal(sealed).epoch))
+        return True
+
+    def _is_own(self, sealed: bytes) -> bool:
+        return self._store.holds(sealed) or (self._put is not None and self._store.holds(self._put))
+
+    def _opened(self, sealed: bytes | None) -> Snapshot | None:
+        """Return what this is if it is this installation's."""
         try:
-            held = self._store.held()
-            found = self._unseal(held) if held is not None else None
+            return self._unseal(sealed) if sealed is not None else None
         except BadSnapshotError:
             return None
-        return found if found is not None and found.order > self._unseal(sealed).order else None
 
-    def _catch_up(self, later: Snapshot) -> None:
-        label = f"{later.epoch}.{later.version}"
-        if self._has_raised:
-            self._note(
-                "snapshot not distributed; another console writes to the same Redis", f"it has published {label}"
-            )
+    def _catch_up(self, later: Snapshot | None, heard: tuple[int, int] | None) -> None:
+        """Raise the epoch, though not again and again where somebody raises another one against it."""
+        if self._clock() < self._raise_at:
             return
-        self._has_raised = True
-        _log.error("the ledger is older than what the fleet has seen; its epoch is raised", extra={"seen": label})
-        self._raise_epoch(later)
+        self._raise_at = self._clock() + RAISE_S
+        seen = _label(later.order if later is not None else heard or (0, 0))
+        _log.error("the ledger is older than what the fleet has seen; its epoch is raised", extra={"seen": seen})
+        self._raise_epoch(later, above=heard[0] if heard is not None else None)
 
-    def _note(self, event: str, trouble: str | None) -> None:
-        """Say once what is wrong."""
-        if trouble is None:
-            self._troubles.pop(event, None)
-        elif self._troubles.get(event) != trouble:
-            self._troubles[event] = trouble
-            _log.error(event, extra={"reason": trouble})
+
+def _label(order: tuple[int, int]) -> str:
+    return f"{order[0]}.{order[1]}"
+
+
+class Troubles:
+    """What is wrong, by event: each reason is said once until the event ends, which is said too."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, set[str]] = {}
+        self._present: dict[str, str] = {}
+
+    def of(self, event: str) -> str | None:
+        """Return the present reason."""
+        return self._present.get(event)
+
+    def note(self, event: str, reason: str | None) -> None:
+        """Say what is new about it."""
+        if reason is None:
+            if self._present.pop(event, None) is not None:
+                self._said.pop(event, None)
+                _log.info("over: %s", event)
+            return
+        self._present[event] = reason
+        said = self._said.setdefault(event, set())
+        if reason not in said:
+            said.add(reason)
+            _log.error(event, extra={"reason": reason})
 
 
 def remember_fleet(
@@ -178,15 +249,18 @@ def publishing(
         return
     unsealed = partial(unseal, signing_key=master_keys(state_dir, environment, create=False).snapshot)
     hosts = Hosts(lake)
-    ledger, raise_epoch = state_dir / LEDGER_FILE, installation.control.start
-    tasks: dict[str, _Task] = {
-        "publish-snapshots": Distribution(
-            SnapshotReader(ledger), RedisSnapshotStore(redis_access(redis, environment)), unsealed, raise_epoch
-        ),
-        "copy-snapshots": Copying(SnapshotReader(ledger), lake_copy(lake, unsealed), unsealed, raise_epoch),
-        "read-hosts": hosts,
-    }
-    installation.control.hosts = hosts
+    ledger, control = state_dir / LEDGER_FILE, installation.control
+    store = RedisSnapshotStore(redis_access(redis, environment))
+    lease = Lease(store, this_console(state_dir, secrets.token_hex(8)), state_dir / MARK)
+    copying = Copying(
+        SnapshotReader(ledger), lake_copy(lake, unsealed), unsealed, control.start, may=lambda: lease.is_writer
+    )
+    distribution = Distribution(SnapshotReader(ledger), store, lease, unsealed, control.start, heard=hosts.newest)
+    tasks: dict[str, _Task] = {"publish-snapshots": distribution, "copy-snapshots": copying, "read-hosts": hosts}
+    control.hosts = hosts
+    control.follow(lease.refusal, lambda: distribution.trouble)
+    with suppress(StoreUnavailableError):
+        lease.look()
     stop = threading.Event()
     threads = [threading.Thread(target=task.run, args=(stop,), name=name, daemon=True) for name, task in tasks.items()]
     for thread in threads:

@@ -2,6 +2,7 @@
 
 ApiError
 ├── ConflictedError    409  version_conflict     look again, then repeat
+├── ReadOnlyError      503  read_only_console    another console writes for this fleet; the sentence names it
 └── UnavailableError   503  ledger_unavailable   the ledger's own sentence names the remedy
 """
 
@@ -29,6 +30,13 @@ class UnavailableError(ApiError):
 
     status = 503
     code = "ledger_unavailable"
+
+
+class ReadOnlyError(ApiError):
+    """Another console of the fleet is the one that takes changes."""
+
+    status = 503
+    code = "read_only_console"
 
 
 @contextmanager

@@ -22,6 +22,8 @@ SILENT_S = 3 * AGAIN_S
 SAID_S = 3600.0
 FORGOTTEN_S = 24 * 3600.0
 _US = 1_000_000
+_NO_EPOCH = 2**31
+"""A file that tells of such an epoch is damaged: nobody raises it so often."""
 
 _log = logging.getLogger("turnout.console")
 
@@ -105,6 +107,11 @@ class Hosts:
             for one in self._told
             if SILENT_S < self._age_s(one) <= SAID_S
         ]
+
+    def newest(self) -> tuple[int, int]:
+        """Return the newest snapshot, as epoch and version, that any worker was heard to decide by; (0, 0) for none."""
+        heard = ((one.snapshot_epoch, one.snapshot_version) for host in self._told for one in host.workers)
+        return max((one for one in heard if one[0] < _NO_EPOCH), default=(0, 0))
 
     def _age_s(self, one: Presence) -> float:
         return self._clock() - one.at / _US

@@ -1,7 +1,8 @@
 """The copy of a fleet's newest snapshot in its lake, by which gateways start while Redis is away. The console's alone.
 
-The law: the copy never goes back to something older than what lies there. It is brought by a thread of its own, and
-again until it is there: a lake that hangs keeps nothing from Redis, and nobody waits for it.
+The law: the copy never goes back to something older than what lies there, and the console that holds the fleet's lease
+alone leaves it. It is brought by a thread of its own, and again until it is there: a lake that hangs keeps nothing from
+Redis, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Protocol
 
 from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.store import Store
+from gateway.errors import ApiError
 from gateway.settings.last_good import LAKE_COPY, LAKE_FOLDER, LastGood
 from gateway.settings.snapshot import BadSnapshotError, Snapshot
 from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
@@ -77,7 +79,8 @@ def lake_copy(lake: Place, open_seal: Callable[[bytes], Snapshot]) -> Copy:
 class Copying:
     """Brings every new snapshot of `ledger` to the `copy`, and keeps trying.
 
-    `raise_epoch` is told when the copy is newer than the ledger, which then was lost or put back.
+    `raise_epoch` is told when the copy is newer than the ledger, which then was lost or put back. What cannot be
+    brought because `may` says no waits.
     """
 
     def __init__(
@@ -87,11 +90,11 @@ class Copying:
         open_seal: Callable[[bytes], Snapshot],
         raise_epoch: Callable[[Snapshot], object],
         clock: Callable[[], float] = time.monotonic,
+        may: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ledger, self._copy, self._unseal = ledger, copy, open_seal
-        self._raise_epoch, self._clock = raise_epoch, clock
+        self._raise_epoch, self._clock, self._may = raise_epoch, clock, may
         self._pending: bytes | None = None
-        self._has_looked = False
         self._again_at = 0.0
         self._trouble: str | None = None
 
@@ -100,11 +103,11 @@ class Copying:
         try:
             if (sealed := self._ledger.poll()) is not None:
                 self._pending, self._again_at = sealed, 0.0
-            if self._pending is not None and self._clock() >= self._again_at:
+            if self._pending is not None and self._clock() >= self._again_at and self._may():
                 self._bring(self._pending)
                 self._pending = None
                 self._note(None)
-        except (StoreUnavailableError, OSError) as error:
+        except (StoreUnavailableError, OSError, ApiError) as error:
             self._again_at = self._clock() + AGAIN_S
             self._note(str(error))
 
@@ -121,14 +124,11 @@ class Copying:
         self._ledger.close()
 
     def _bring(self, sealed: bytes) -> None:
-        if not self._has_looked:
-            later = self._later_than(sealed)
-            self._has_looked = True
-            if later is not None:
-                seen = f"{later.epoch}.{later.version}"
-                _log.error("the ledger is older than its copy in the lake; its epoch is raised", extra={"seen": seen})
-                self._raise_epoch(later)
-                return
+        if (later := self._later_than(sealed)) is not None:
+            seen = f"{later.epoch}.{later.version}"
+            _log.error("the ledger is older than its copy in the lake; its epoch is raised", extra={"seen": seen})
+            self._raise_epoch(later)
+            return
         self._copy.keep(sealed)
 
     def _later_than(self, sealed: bytes) -> Snapshot | None:

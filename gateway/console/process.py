@@ -83,7 +83,7 @@ def _compacting(installation: Installation, lake: Place, state_dir: Path, enviro
     """Return what keeps the lake compacted as long as this console is the one that writes."""
 
     def may() -> bool:
-        return not installation.ledger.read_only
+        return not installation.ledger.read_only and installation.control.barred() is None
 
     return Compacting(place=lake, state_dir=state_dir, environment=environment, may=may)
 
@@ -240,7 +240,7 @@ async def _reload(watch: ConfigWatch, installation: Installation) -> None:
     uptake = Uptake(watch, take)
     while True:
         await asyncio.sleep(WATCH_S)
-        if installation.ledger.read_only:
+        if installation.ledger.read_only or installation.control.barred() is not None:
             continue
         try:
             await asyncio.to_thread(uptake.look)

@@ -6,9 +6,9 @@ A change never meets definitions that a reload has replaced meanwhile: one chang
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from gateway.console.errors import answered
+from gateway.console.errors import ReadOnlyError, answered
 from gateway.settings.compile import compile_snapshot, definitions_hash, reconcile
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
@@ -18,13 +18,17 @@ from rollout.stores.ledger import Edit, Ledger
 
 
 class Publication:
-    """The ledger together with the definitions that its state is compiled with."""
+    """The ledger together with the definitions that its state is compiled with.
+
+    `barred` returns why no caller's change is taken now, or None.
+    """
 
     def __init__(self, ledger: Ledger, definitions: Configuration, secrets: Derived) -> None:
         self._ledger = ledger
         self._definitions = definitions
         self._secrets = secrets
         self._turn = threading.RLock()
+        self.barred: Callable[[], str | None] = lambda: None
 
     @property
     def definitions(self) -> Configuration:
@@ -43,12 +47,42 @@ class Publication:
         except BadSnapshotError:
             return None
 
-    def change(self, edit: Edit, *, actor: str, reason: str = "", definitions: Configuration | None = None) -> State:
-        """Apply an edit and publish what it leads to, with new definitions if given; no changes publish nothing.
+    def change(self, edit: Edit, *, actor: str, reason: str = "") -> State:
+        """Apply a caller's edit and publish what it leads to; no changes publish nothing.
 
         Raises:
-            ApiError: the edit, or the ledger, refuses.
+            ApiError: the edit, or the ledger, refuses; or the changes are another console's to take.
         """
+        if (barred := self.barred()) is not None:
+            raise ReadOnlyError(barred)
+        return self._changed(edit, None, actor=actor, reason=reason)
+
+    def reload(
+        self,
+        definitions: Configuration,
+        *,
+        actor: str,
+        reason: str = "",
+        last_good: Snapshot | None = None,
+        above: int | None = None,
+    ) -> State:
+        """Take up new definitions; see `Control.reload_definitions` and `Control.start`."""
+        with answered():
+            is_published = self.compiled() is not None
+
+        def edit(state: State, at: int) -> Sequence[Change]:
+            raised = _epoch_raised(state, last_good, above)
+            for change in raised:
+                state = applied(state, change, actor=actor, at=at)
+            changes = [*raised, *reconcile(definitions, state, self._secrets.salt)]
+            if changes or is_published:
+                return changes
+            digest = definitions_hash(definitions)
+            return [Change(action="set_definitions", after={"definitions": digest}, definitions=digest)]
+
+        return self._changed(edit, definitions, actor=actor, reason=reason)
+
+    def _changed(self, edit: Edit, definitions: Configuration | None, *, actor: str, reason: str) -> State:
         with self._turn, answered():
             using = definitions if definitions is not None else self._definitions
 
@@ -59,31 +93,20 @@ class Publication:
             self._definitions = using
             return state
 
-    def reload(
-        self, definitions: Configuration, *, actor: str, reason: str = "", last_good: Snapshot | None = None
-    ) -> State:
-        """Take up new definitions; see `Control.reload_definitions` and `Control.start`."""
-        with answered():
-            is_published = self.compiled() is not None
 
-        def edit(state: State, at: int) -> Sequence[Change]:
-            raised = _epoch_raised(state, last_good)
-            for change in raised:
-                state = applied(state, change, actor=actor, at=at)
-            changes = [*raised, *reconcile(definitions, state, self._secrets.salt)]
-            if changes or is_published:
-                return changes
-            digest = definitions_hash(definitions)
-            return [Change(action="set_definitions", after={"definitions": digest}, definitions=digest)]
+def _epoch_raised(state: State, last_good: Snapshot | None, above: int | None) -> list[Change]:
+    """A ledger older than what workers have already seen was restored from a copy; they would refuse its versions.
 
-        return self.change(edit, actor=actor, reason=reason, definitions=definitions)
-
-
-def _epoch_raised(state: State, last_good: Snapshot | None) -> list[Change]:
-    """A ledger older than what workers have already seen was restored from a copy; they would refuse its versions."""
-    if last_good is None or last_good.order <= (state.epoch, state.version):
+    It is raised above the epoch `above` too, of which nothing is known but that workers have seen it.
+    """
+    seen = [above] if above is not None and above >= state.epoch else []
+    if last_good is not None and last_good.order > (state.epoch, state.version):
+        seen.append(last_good.epoch)
+    if not seen:
         return []
+    epoch = max(seen) + 1
     before = {"epoch": state.epoch, "version": state.version}
-    after = {"epoch": last_good.epoch + 1, "version": 0}
-    raised = Change(action="raise_epoch", before=before, after=after, epoch=last_good.epoch + 1)
+    raised = Change(action="raise_epoch", before=before, after={"epoch": epoch, "version": 0}, epoch=epoch)
+    if last_good is None:
+        return [raised]
     return [raised, *carried_over(state, last_good.keys, (entry.flag for entry in last_good.rollouts.values()))]

@@ -36,7 +36,10 @@ class WorkerView(_View, frozen=True):
 
 
 class RolloutView(_View, frozen=True):
-    """One rollout: definition and state. `salt` is None for those who may not see it; `forced` is by user hash."""
+    """One rollout: definition and state. `salt` is None for those who may not see it; `forced` is by user hash.
+
+    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over.
+    """
 
     name: str
     also_for: tuple[str, ...]
@@ -52,6 +55,7 @@ class RolloutView(_View, frozen=True):
     changed_at: int
     changed_by: str
     snapshot: str
+    undistributed: str | None = None
     workers: tuple[WorkerView, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -113,11 +117,12 @@ class NewKeyView(_View, frozen=True):
 
 
 class StatusView(_View, frozen=True):
-    """The versions that are in force, and where they are in force already."""
+    """The versions that are in force, and where they are in force already; `undistributed` as in `RolloutView`."""
 
     snapshot: str
     compiled_at: int | None
     read_only: bool
+    undistributed: str | None
     workers: tuple[WorkerView, ...]
     warnings: tuple[str, ...]
 

@@ -17,16 +17,18 @@ def warnings_for(
     *,
     killed: bool,
     refused: Sequence[str] = (),
+    fleet: Sequence[str] = (),
     silent: Sequence[str] = (),
     compiled_at: int | None = None,
 ) -> Iterator[str]:
     """Yield every warning.
 
-    `refused` are the problems of a configuration file that was not taken up; `silent` are sentences about other hosts;
-    `compiled_at` (microseconds) is when there came to be this snapshot.
+    `refused` are the problems of a configuration file that was not taken up; `silent` are sentences about other hosts,
+    `fleet` about this console's part in its fleet; `compiled_at` (microseconds) is when there came to be this snapshot.
     """
     if killed:
         yield "a force-base file lies in the state directory: every user gets base until it is removed"
+    yield from fleet
     if refused:
         more = f" (and {len(refused) - 1} more: `turnout config check` lists them)" if len(refused) > 1 else ""
         yield f"the configuration file was refused and the last good one stays in force: {refused[0]}{more}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from gateway.errors import BadRequestError
 
 MAX_CHARACTERS = 500
@@ -22,6 +24,11 @@ def plain_words(text: str, place: str) -> str:
         message = f"the {place} has a line break, a control character or half a character; write one line of plain text"
         raise BadRequestError(message, param=place)
     return text
+
+
+def plain_number(number: float) -> str:
+    """Write a number as people do, without an exponent; NaN and infinities stay words."""
+    return f"{Decimal(repr(number)):f}"
 
 
 def user_key_bytes(text: str) -> bytes:

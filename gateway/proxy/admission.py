@@ -48,7 +48,7 @@ def admit(decisions: Decisions, headers: Mapping[bytes, bytes]) -> Caller:
         message = "More than one API key was sent; send the header 'authorization' once, with your application's key."
         raise UnauthorizedError(message)
     if caller is None and decisions.awaits_keys(token):
-        message = "This gateway has not heard from its console yet and does not know the issued keys; try again."
+        message = "This gateway has not heard from its console yet and does not know all keys; try again."
         raise ShedError(message, error_class="keys_unknown")
     if caller is None:
         message = (

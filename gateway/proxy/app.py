@@ -116,7 +116,7 @@ def healthz() -> str:
 
 @get("/readyz", media_type=MediaType.TEXT, sync_to_thread=False)
 def readyz() -> str:
-    """Tell that the worker has a snapshot; it opens its port to nobody before it has one."""
+    """Tell that the worker has a snapshot; before it has one, `unready.py` answers."""
     return "ready"
 
 

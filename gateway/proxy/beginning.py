@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,11 @@ from rollout.stores.ledger import SnapshotSource, StoreUnavailableError
 
 FIRST_SNAPSHOT_S = 30.0
 _AGAIN_S = 0.1
+
+_STARTED: Mapping[str, str] = {
+    "last_good": "started from the last good snapshot",
+    "lake": "started from the console's copy of the snapshot in the lake",
+}
 
 _log = logging.getLogger("turnout.proxy")
 
@@ -70,10 +75,12 @@ def first_view(
     decide: Callable[..., Decisions],
     open_seal: Callable[[bytes], Snapshot],
     patience_s: float = FIRST_SNAPSHOT_S,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> View:
     """Take the source's snapshot; while it cannot be read, the newest copy; else wait for either, at last for neither.
 
-    A source that cannot be older than the copies is believed; Redis can: a restarted one may hold an old value.
+    A source that cannot be older than the copies is believed; Redis can: a restarted one may hold an old value. `tell`
+    hears again and again why there is none yet.
 
     Raises:
         NoSnapshotError: there was neither within `patience_s`, and nothing is built in.
@@ -96,23 +103,27 @@ def first_view(
             source.close()
         if (kept := copies.newest()) is not None:
             snapshot, name = kept
-            _log.warning("started from the last good snapshot", extra={"reason": reason, "source": name})
+            _log.warning(_STARTED[name], extra={"reason": reason, "source": name})
             return View(decisions=decide(snapshot), source=name, fresh=False)
+        tell(reason)
         time.sleep(_AGAIN_S)
-    if channel.built_in is not None:
-        return _at_base(channel.built_in, decide, reason)
-    message = f"no snapshot to start with: {reason}"
-    raise NoSnapshotError(message)
+    return _at_base(channel.built_in, decide, reason)
 
 
-def _at_base(built_in: Callable[[], Snapshot], decide: Callable[..., Decisions], reason: str) -> View:
+def _at_base(built_in: Callable[[], Snapshot] | None, decide: Callable[..., Decisions], reason: str) -> View:
     """Serve everybody by base, as this host's own file defines it."""
+    if built_in is None:
+        message = f"no snapshot to start with: {reason}"
+        raise NoSnapshotError(message)
     try:
         decisions = decide(built_in())
     except (SettingsError, NoBaseError, SecretError) as error:
         message = f"no snapshot to start with: {reason}; and no base without one: {error}"
         raise NoSnapshotError(message) from error
     _log.error("no snapshot was found anywhere; everybody is served by base", extra={"reason": reason})
+    for name, lack in decisions.lacking.items():
+        extra = {"application": name, "reason": lack}
+        _log.error("an application's key is not here; callers who send it are refused", extra=extra)
     return View(decisions=decisions, source="default", fresh=False)
 
 

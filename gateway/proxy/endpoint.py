@@ -77,6 +77,7 @@ class Inference:
             if entry.tap is not None:
                 entry.tap.keep(entry.exchange.record)
             self._throttle.leave(entry, connection)
+            self._recourse.leave(entry)
 
     async def _answer(
         self, connection: Connection, endpoint: Endpoint, view: View, entry: Entry, headers: list[Header]

@@ -13,6 +13,7 @@ from analytics.content import Content
 from analytics.record import Frame, Outcome, Record, uuid7
 from analytics.trace import HEADER, NOISE_BYTES, begun, continued, traceparent
 from gateway.proxy.attempts import Failure
+from gateway.proxy.budget import Budget
 from gateway.proxy.capture import Tap
 from gateway.proxy.exchange import Called, Exchange
 from gateway.proxy.limits import Slots
@@ -79,10 +80,21 @@ def new_request_id(now_us: int) -> str:
 class Entry:
     """One request, from its head to its record; `held` is what it has taken of limits, `tap` keeps its content.
 
-    `is_paid`: a further try of it was paid for.
+    `budget` pays for further tries of it; `trying` is which kind of them is under way.
     """
 
-    __slots__ = ("_clock", "_journal", "_tally", "_total_s", "exchange", "held", "is_paid", "request_id", "tap")
+    __slots__ = (
+        "_clock",
+        "_journal",
+        "_tally",
+        "_total_s",
+        "budget",
+        "exchange",
+        "held",
+        "request_id",
+        "tap",
+        "trying",
+    )
 
     def __init__(self, journal: Journal, tally: Tally, endpoint: str, clock: Clock = time.monotonic) -> None:
         now_us = time.time_ns() // 1000
@@ -92,7 +104,8 @@ class Entry:
         self._total_s = 0.0
         self.held: tuple[Held, ...] = ()
         self.tap: Tap | None = None
-        self.is_paid = False
+        self.budget: Budget | None = None
+        self.trying: int | None = None
         self.request_id = new_request_id(now_us)
         facts = {"request_id": self.request_id, "started_at": now_us, "endpoint": endpoint}
         self.exchange = Exchange(facts, clock())

@@ -65,7 +65,7 @@ class PassThrough(Inference):
         call = _call(connection, deployment, body, entry.traced())
         version = view.decisions.snapshot.price_version
         called = Called(arm=None, model=None, upstream=deployment.upstream, price=None, price_version=version)
-        self._recourse.count(entry.now())
+        self._recourse.count(deployment.upstream, entry)
         entry.open(called, call.total_s)
         answer = None
         try:

@@ -121,8 +121,8 @@ class Reply(msgspec.Struct):
 
     @property
     def has_failed_status(self) -> bool:
-        """Tell whether it is a whole response that says that it failed."""
-        return self.status == "failed" and self.choices is None
+        """Tell whether it is a whole answer that says that it failed, or an error in the place of one."""
+        return (self.status == "failed" or bytes(self.error) != b"null") and self.choices is None
 
 
 _REPLY = msgspec.json.Decoder(Reply)

@@ -14,9 +14,10 @@ import msgspec
 from analytics.journal.status import Source
 from analytics.pricetable import indexed, price_of
 from analytics.pricing import Price
+from gateway.settings.accepted import Accepted, accepted
 from gateway.settings.passthrough import Grant, grant
 from gateway.settings.schema import Application, Model, Upstream
-from gateway.settings.secrets import Derived, resolve
+from gateway.settings.secrets import Derived, SecretError, resolve
 from gateway.settings.snapshot import Snapshot
 from rollout.flag import Flag
 from rollout.keys import Key, fingerprint, matches, parse
@@ -71,7 +72,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decisions:
-    """One snapshot, indexed for requests.
+    """One snapshot, indexed for requests. `lacking` are applications served without one of their own keys, and why.
 
     Raises:
         SecretError: a referenced secret cannot be resolved by this process.
@@ -84,7 +85,9 @@ class Decisions:
         self._pepper = derived.pepper
         self._keys: dict[str, Key] = {key.id: key for key in snapshot.keys}
         self._callers = {name: _caller(name, application) for name, application in snapshot.applications.items()}
-        self._accepted = dict(_accepted(snapshot.applications, derived.pepper, environment))
+        given = _accepted(snapshot, environment)
+        self._accepted = {fingerprint(derived.pepper, token): name for name, token in given.tokens}
+        self.lacking = given.lacking
         credentials = {name: _credential(upstream, environment) for name, upstream in snapshot.upstreams.items()}
         self._models = {name: _deploy(name, model, snapshot, credentials) for name, model in snapshot.models.items()}
         self._rollouts = dict(_split_routes(snapshot, self._models))
@@ -104,8 +107,8 @@ class Decisions:
         return self._callers.get(name) if name is not None else None
 
     def awaits_keys(self, token: str) -> bool:
-        """Tell whether this may be an issued key that nobody has told this worker of yet."""
-        return self.snapshot.is_built_in and parse(token) is not None
+        """Tell whether this may be a key that this worker will know: issued, or one that its host was not given."""
+        return self.snapshot.is_built_in and (bool(self.lacking) or parse(token) is not None)
 
     def route(self, model: str, *, live: bool) -> Route | None:
         """Return what a model name leads to; other purposes than live go past every rollout to the model itself."""
@@ -165,12 +168,12 @@ def _caller(name: str, application: Application) -> Caller:
     return Caller(name=name, application=application, is_limited=any(limits))
 
 
-def _accepted(
-    applications: Mapping[str, Application], pepper: bytes, environment: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    for name, application in applications.items():
-        for reference in application.accept:
-            yield fingerprint(pepper, resolve(reference, environment)), name
+def _accepted(snapshot: Snapshot, environment: Mapping[str, str]) -> Accepted:
+    """Return the applications' own keys: all of them, but where nobody can say more than this host knows by itself."""
+    given = accepted(snapshot.applications, environment)
+    if given.lacking and not (snapshot.is_built_in and given.tokens):
+        raise SecretError("; ".join(dict.fromkeys(given.lacking.values())))
+    return given
 
 
 def _credential(upstream: Upstream, environment: Mapping[str, str]) -> Mapping[str, str]:

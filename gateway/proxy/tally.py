@@ -70,6 +70,7 @@ class StatusTally:
             snapshot_version=snapshot.version,
             snapshot_taken_at=snapshot.compiled_at,
             config_source=SOURCES.index(view.source),
+            stale=not view.fresh,
             updated_at=time.time_ns() // 1000,
         )
         self.tell(writer)

@@ -37,6 +37,7 @@ from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder
 from gateway.proxy.tally import StatusTally
+from gateway.proxy.unready import Unready
 from gateway.proxy.upstream import Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.files import max_connections
@@ -91,7 +92,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
     tally = StatusTally(page_file.page)
     guard = Guard(place.limits, max_connections())
     try:
-        with Syncer(writer), _decided(name, state_dir, keys, environment, place) as holder:
+        with Syncer(writer), _decided(name, listener, state_dir, keys, environment, place) as holder:
             holder.change(trace_share=place.trace_share)
             lifespan = partial(
                 _running,
@@ -113,7 +114,7 @@ def run(name: str, listener: socket.socket, state_dir: Path, environment: Mappin
 
 @contextmanager
 def _decided(
-    name: str, state_dir: Path, keys: Derived, environment: Mapping[str, str], place: Place
+    name: str, listener: socket.socket, state_dir: Path, keys: Derived, environment: Mapping[str, str], place: Place
 ) -> Generator[Holder]:
     """Have a first snapshot, and threads that keep it up to date."""
     open_seal = partial(unseal, signing_key=keys.snapshot)
@@ -125,7 +126,11 @@ def _decided(
 
     last_good = LastGood(state_dir / "run", name, open_seal)
     channel = place.channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
-    holder = Holder(first_view(channel, last_good, decide, open_seal, place.patience_s))
+    unready = Unready(listener)
+    try:
+        holder = Holder(first_view(channel, last_good, decide, open_seal, place.patience_s, unready.tell))
+    finally:
+        unready.end()
     copies = Copies(last_good, channel.lake, open_seal)
     stop = threading.Event()
     watch = SnapshotWatch(channel.source(), holder, open_seal, decide, copies, name=channel.name)

@@ -2,6 +2,7 @@
 
 `turnout:snapshot` holds the sealed snapshot; its first 32 bytes, the signature, tell one from another. A message on
 `turnout:snapshot:hint` says "look now" and may be lost: looking every half second is what changes arrive by.
+`turnout:snapshot:console` says which console writes; consoles alone read and write it.
 
 No call waits longer than 200 ms for an answer, and none is repeated by the library. After a failure, and after an
 answer that was slow, the store is left alone for a while of random length; it is asked again for ever. Each object here
@@ -18,19 +19,22 @@ from functools import partial
 from itertools import islice
 from typing import Any, cast
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from rollout.stores.ledger import StoreUnavailableError
 from rollout.stores.redis_client import TIMEOUT_S, Client, RedisAccess, close, connect, reported
 
 KEY = "turnout:snapshot"
 HINTS = "turnout:snapshot:hint"
+LEASE = "turnout:snapshot:console"
 LARGEST_BYTES = 16 * 1024 * 1024
 POLL_S = 0.5
 SLOW_S = 0.1
 """An answer that took longer counts as a failure does: the store is left alone for a while."""
 REST_S = 1.0
 _MARK_BYTES = 32
+_LONGEST_LEASE_BYTES = 4096
+_UNREADABLE = b"\0"
 _MOST_HINTS = 100
 _SUBSCRIBE_AGAIN_S = 5.0
 """Where the account may not subscribe, it asks again after this."""
@@ -178,6 +182,29 @@ class RedisSnapshotStore:
             with suppress(ResponseError):
                 client.publish(HINTS, b"new")
 
+    def leased(self) -> bytes | None:
+        """Return what lies where the lease of the writing console belongs; None if nothing.
+
+        Raises:
+            StoreUnavailableError: as in `holds`.
+        """
+        with self._asking() as client, _of_the_lease():
+            try:
+                return cast("bytes", client.getrange(LEASE, 0, _LONGEST_LEASE_BYTES)) or None
+            except ResponseError as error:
+                if _is_of_another_type(error):
+                    return _UNREADABLE
+                raise
+
+    def lease(self, value: bytes, for_s: float, *, anew: bool) -> bool:
+        """Put a lease there for so long; with `anew` only if nothing is there. Return whether it was put.
+
+        Raises:
+            StoreUnavailableError: as in `holds`.
+        """
+        with self._asking() as client, _of_the_lease():
+            return bool(client.set(LEASE, value, px=round(for_s * 1000), nx=anew))
+
     def close(self) -> None:
         """Throw the connection away; a later call makes a new one."""
         client, self._client = self._client, None
@@ -194,6 +221,16 @@ class RedisSnapshotStore:
         except BaseException:
             self.close()
             raise
+
+
+@contextmanager
+def _of_the_lease() -> Generator[None]:
+    """Say what an account lacks that was made before there was a lease."""
+    try:
+        yield
+    except NoPermissionError as error:
+        message = f"{error}; let the console's user have the key too: ~{LEASE}"
+        raise NoPermissionError(message) from error
 
 
 def _subscribed(client: Client) -> Any:

@@ -113,8 +113,8 @@ class Fleet:
         one.gateway, one.console = found.get("gateway", ""), found.get("console", "")
         if is_waited_for:
             self.wait_until_ready(one)
-        if is_console:
-            self.keys |= dict(line.split()[:2] for line in (folder / "state/first-keys").read_text().splitlines())
+        if (kept := folder / "state/first-keys").exists():
+            self.keys |= dict(line.split()[:2] for line in kept.read_text().splitlines())
         one.keys = self.keys
         return one
 

@@ -47,6 +47,16 @@ upstream = "gone"
 """
 
 
+ENVIRONMENT = {
+    "OTLP": "b1",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "authorization=canary,x-canary=canary",
+    "OTEL_RESOURCE_ATTRIBUTES": "canary=canary",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "canary",
+}
+"""A secret that the file refers to, and what OpenTelemetry's SDK reads by itself, which changes nothing."""
+
+
 async def answering(peer: Peer) -> None:
     while True:
         await peer.read()
@@ -66,7 +76,7 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with otlp_backend() as backend, serving(answering) as heard:
         config = CONFIG + PUSHED.format(otlp=backend.url, heard=heard.url, gone=closed_port())
-        with installed(tmp_path_factory.mktemp("telemetry"), config=config, environment={"OTLP": "b1"}) as one:
+        with installed(tmp_path_factory.mktemp("telemetry"), config=config, environment=ENVIRONMENT) as one:
             yield Stage(one=one, backend=backend, heard=heard)
 
 
@@ -160,6 +170,9 @@ def test_one_trace_goes_from_the_caller_through_us_to_the_model_server(stage: St
     assert (record["trace_id"], record["span_id"]) == (TRACE, request.span_id.hex())
     assert record["parent_span_id"] == PARENT
     assert {headers["authorization"] for headers in stage.backend.headers} == {"Bearer b1"}
+    assert "canary" not in str([headers.values() for headers in stage.backend.headers])
+    resource = stage.backend.traces[-1].resource_spans[0].resource
+    assert set(plain(resource.attributes)) == {"service.name", "service.version", "service.instance.id"}
 
 
 def spans_of(stage: Stage, trace_id: str) -> list[Span]:

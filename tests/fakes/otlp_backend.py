@@ -6,17 +6,19 @@ import gzip
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import ReadableSpan
 
 
 class OtlpBackend:
@@ -48,19 +50,22 @@ class OtlpBackend:
 
     def spans(self) -> list[Span]:
         """Return all spans that it has."""
-        return [
-            span
-            for request in self.traces
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
+        return [span for request in self.traces for span in _spans(request)]
 
     def last_metrics(self) -> dict[str, Metric]:
         """Return the metrics of the last push by name."""
         (resource,) = self.metrics[-1].resource_metrics
         (scope,) = resource.scope_metrics
         return {metric.name: metric for metric in scope.metrics}
+
+
+def sent(spans: Iterable[ReadableSpan]) -> list[Span]:
+    """Return spans as they are sent."""
+    return list(_spans(encode_spans(list(spans))))
+
+
+def _spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
+    return (span for one in request.resource_spans for scope in one.scope_spans for span in scope.spans)
 
 
 def plain(attributes: Any) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def otlp_backend(certificate: Path | None = None) -> Iterator[OtlpBackend]:
         server.daemon_threads = True
         server.block_on_close = False
         backend = OtlpBackend(server.server_address[1])
-        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         try:
             yield backend

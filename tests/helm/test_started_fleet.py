@@ -118,6 +118,7 @@ def test_in_the_bundled_redis_a_gateway_reads_snapshots_and_writes_limits_alone(
     with client(port, "gateway") as gateway:
         with client(port, "console") as console:
             console.set("turnout:snapshot", b"sealed")
+            assert console.set("turnout:snapshot:console", b"", px=1)
         assert gateway.get("turnout:snapshot") == b"sealed"
         leases = RedisLeases(patient(port, "gateway"))
         with closing(leases):
@@ -125,6 +126,8 @@ def test_in_the_bundled_redis_a_gateway_reads_snapshots_and_writes_limits_alone(
         for forbidden in (
             ("SET", "turnout:snapshot", "forged"),
             ("DEL", "turnout:snapshot"),
+            ("SET", "turnout:snapshot:console", "{}"),
+            ("GET", "turnout:snapshot:console"),
             ("SET", "other", "1"),
             ("FLUSHALL",),
             ("CONFIG", "GET", "*"),

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from gateway.settings.schema import Configuration
-from tests.helm.chart import CHART, MINIMAL, from_yaml, template
+from tests.helm.chart import CHART, MINIMAL, VALUES, from_yaml, template
 
+[BUNDLED] = [path for path in VALUES if path.stem == "bundled"]
 MISSPELT = {
     "mode=cluster": "at '/mode': value must be one of 'single', 'fleet'",
     "gateway.worker=2": "at '/gateway': additional properties 'worker' not allowed",
@@ -41,6 +42,11 @@ CONTRADICTIONS = {
     "config.server.metrics_port=1": "config.server.metrics_port is set by the chart; take it out",
     "config.telemetry.otlp_headers.x.env=OTHER": "config.telemetry.otlp_headers.x names the variable OTHER",
     "metrics.serviceMonitor.enabled=true": "metrics.serviceMonitor has nothing to scrape; set metrics.enabled",
+    "config.models.x.upstream=nobody": "config.models.x.upstream is nobody, which is not in config.upstreams",
+    "config.rollouts.sales-companion.base=gone": "config.rollouts.sales-companion.base is gone, which is not in",
+    "extraEnv[0].name=TURNOUT_SECRET,extraEnv[0].value=sk-1": "extraEnv sets TURNOUT_SECRET, which comes from the Sec",
+    "redis.bundled.enabled=true": "redis.bundled.enabled is of a fleet; write mode: fleet",
+    "gateway.replicas=2": "mode single is one pod, and gateway.replicas is 2; write mode: fleet",
     "mode=fleet": "mode fleet works through Redis; set redis.url, or redis.bundled.enabled",
     "mode=fleet,redis.bundled.enabled=true": "set redis.users.gateway.password.name to a Secret",
     "mode=fleet,redis.url=redis://user:sk-1@host": "redis.url carries a user or a password",
@@ -65,6 +71,36 @@ def test_a_contradiction_is_refused_with_a_sentence(mistake: str):
     assert done.returncode != 0
     assert CONTRADICTIONS[mistake] in done.stderr
     assert "sk-1" not in done.stderr
+
+
+OF_A_FLEET = {
+    "gateway.autoscaling.enabled=true,gateway.autoscaling.minReplicas=11": "minReplicas (11) is above maxReplicas (10)",
+    "redis.bundled.maxmemory=256mb": "redis.bundled.maxmemory (256mb) is not below its memory limit (256Mi)",
+    "redis.bundled.maxmemory=1gb,redis.bundled.resources.limits.memory=0.5Gi": "not below its memory limit (0.5Gi)",
+    "lake.persistence.accessModes={ReadWriteOnce}": "lake.persistence.accessModes lacks ReadWriteMany",
+    "config.redis.ca_file=/etc/ca.pem": "config.redis.ca_file is for rediss://",
+}
+FITTING = (
+    "lake.persistence.accessModes={ReadWriteOnce},gateway.replicas=1",
+    "lake.persistence.accessModes={ReadWriteOnce},lake.persistence.existingClaim=ours",
+    "redis.bundled.maxmemory=2gb,redis.bundled.resources.limits.memory=null",
+    "gateway.autoscaling.minReplicas=11",
+)
+
+
+@pytest.mark.parametrize("mistake", OF_A_FLEET)
+def test_a_contradiction_within_a_fleet_is_refused_with_a_sentence(mistake: str):
+    done = template(BUNDLED, words=("--set", mistake))
+
+    assert done.returncode != 0
+    assert OF_A_FLEET[mistake] in done.stderr
+
+
+@pytest.mark.parametrize("values", FITTING)
+def test_what_fits_together_in_a_fleet_is_not_refused(values: str):
+    done = template(BUNDLED, words=("--set", values))
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_an_upstream_nothing_is_installed():

@@ -33,8 +33,70 @@
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "metrics.serviceMonitor has nothing to scrape; set metrics.enabled" -}}
 {{- end -}}
+{{- include "turnout.checks.names" . -}}
 {{- if eq .Values.mode "fleet" -}}
 {{- include "turnout.checks.redis" .Values.redis -}}
+{{- if and .Values.redis.bundled.enabled (.Values.config.redis | default dict).ca_file -}}
+{{- fail "config.redis.ca_file is for rediss://, and the bundled Redis speaks redis:// inside the cluster; take one of them off" -}}
+{{- end -}}
+{{- include "turnout.checks.fleet" . -}}
+{{- else -}}
+{{- if .Values.redis.bundled.enabled -}}
+{{- fail "redis.bundled.enabled is of a fleet; write mode: fleet, or take it off" -}}
+{{- end -}}
+{{- if gt (int (.Values.gateway.replicas | default 1)) 1 -}}
+{{- fail (printf "mode single is one pod, and gateway.replicas is %d; write mode: fleet, or take it out" (int .Values.gateway.replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Models lead to upstreams and rollouts to models; the installation's own secret has one way in. */}}
+{{- define "turnout.checks.names" -}}
+{{- range $name, $model := .Values.config.models -}}
+{{- if not (hasKey ($.Values.config.upstreams | default dict) $model.upstream) -}}
+{{- fail (printf "config.models.%s.upstream is %s, which is not in config.upstreams; add it there, or name another" $name $model.upstream) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $rollout := .Values.config.rollouts -}}
+{{- range $arm := list "base" "candidate" -}}
+{{- $model := get $rollout $arm -}}
+{{- if not (hasKey ($.Values.config.models | default dict) $model) -}}
+{{- fail (printf "config.rollouts.%s.%s is %s, which is not in config.models; add it there, or name another" $name $arm $model) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "TURNOUT_SECRET" -}}
+{{- fail "extraEnv sets TURNOUT_SECRET, which comes from the Secret of secret.name; take it out, and name the Secret there" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How many gateways there may be, and what they share. */}}
+{{- define "turnout.checks.fleet" -}}
+{{- $scaling := .Values.gateway.autoscaling -}}
+{{- if and $scaling.enabled (gt (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
+{{- fail (printf "gateway.autoscaling.minReplicas (%d) is above maxReplicas (%d); lower it, or raise the other" (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
+{{- end -}}
+{{- $most := ternary $scaling.maxReplicas (.Values.gateway.replicas | default 2) $scaling.enabled -}}
+{{- $lake := .Values.lake.persistence -}}
+{{- $isOurs := not (or (.Values.config.lake | default dict).url $lake.existingClaim) -}}
+{{- if and $isOurs (gt (int $most) 1) (not (has "ReadWriteMany" $lake.accessModes)) -}}
+{{- fail "lake.persistence.accessModes lacks ReadWriteMany, and several gateways share that volume; add it, or write config.lake.url: s3://BUCKET/PREFIX" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Bytes of a quantity, of Kubernetes (256Mi) or of Redis (192mb): case is none of its matter. Of others, 0. */}}
+{{- define "turnout.bytes" -}}
+{{- $text := toString . | lower -}}
+{{- $number := regexFind "^[0-9.]+" $text -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- $times := dict "" 1 "b" 1 "k" 1000 "m" 1000000 "g" 1000000000 "t" 1000000000000 -}}
+{{- $_ := merge $times (dict "ki" 1024 "kb" 1024 "mi" 1048576 "mb" 1048576 "gi" 1073741824 "gb" 1073741824 "ti" 1099511627776) -}}
+{{- if and $number (hasKey $times $unit) -}}
+{{- mulf (float64 $number) (get $times $unit) | int64 -}}
+{{- else -}}
+0
 {{- end -}}
 {{- end -}}
 
@@ -53,6 +115,11 @@
 {{- fail "redis.url and redis.bundled.enabled name two of them; take one off" -}}
 {{- end -}}
 {{- if .bundled.enabled -}}
+{{- $most := include "turnout.bytes" .bundled.maxmemory | int64 -}}
+{{- $limit := include "turnout.bytes" (dig "limits" "memory" "" (.bundled.resources | default dict)) | int64 -}}
+{{- if and $limit (or (not $most) (ge $most $limit)) -}}
+{{- fail (printf "redis.bundled.maxmemory (%v) is not below its memory limit (%v), at which the kernel would kill it; lower it, or raise redis.bundled.resources.limits.memory" .bundled.maxmemory .bundled.resources.limits.memory) -}}
+{{- end -}}
 {{- range $part := list "gateway" "console" -}}
 {{- $user := get $.users $part -}}
 {{- if not (and $user.username $user.password.name) -}}

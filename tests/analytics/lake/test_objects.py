@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from analytics.lake.objects import ObjectStore
+from analytics.lake.place import Place
 from analytics.lake.store import Access, StoreAwayError
 
 
@@ -46,3 +51,42 @@ def test_a_store_that_was_opened_for_reading_takes_nothing(nowhere: Access) -> N
     with pytest.raises(OSError, match="for reading alone"):
         store.place("incoming/a.parquet", lambda _: None)
     assert store.address("incoming/a.parquet") == "s3://bucket/incoming/a.parquet"
+
+
+@pytest.fixture
+def hanging(nowhere: Access) -> Iterator[Access]:
+    """Connects, as a server does that was stopped, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        yield replace(nowhere, endpoint_url=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+
+
+def test_it_is_told_how_long_a_call_has_been_waiting_while_it_does(hanging: Access) -> None:
+    store = ObjectStore("s3://bucket", hanging, tries=1, read_s=2)
+    refused: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            store.exists("incoming")
+        except StoreAwayError as error:
+            refused.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    longest_s = 0.0
+    while asking.is_alive():
+        longest_s = max(longest_s, store.waits_s)
+        time.sleep(0.02)
+    asking.join()
+
+    assert longest_s > 0.5
+    assert (len(refused), store.waits_s) == (1, 0.0)
+
+
+@pytest.mark.slow
+def test_who_is_waited_for_hears_of_a_store_that_hangs_within_twenty_seconds(hanging: Access) -> None:
+    store = Place(url="s3://bucket/lake", access=hanging).open_awaited()
+    began = time.monotonic()
+    with pytest.raises(StoreAwayError, match="s3://bucket/lake"):
+        store.exists("incoming")
+
+    assert time.monotonic() - began < 20

@@ -17,6 +17,8 @@ import pytest
 
 from analytics.journal.segment import segments
 from analytics.journal.writer import Writer
+from analytics.lake.directory import Directory
+from analytics.lake.host import host_name
 from analytics.lake.layout import Heartbeat, Lake
 from analytics.lake.shipper import Shipper, ShipperRunningError, wall_clock
 from analytics.lake.verify import verify
@@ -43,14 +45,33 @@ def test_every_worker_has_a_heartbeat_and_a_living_boot_counts_before_a_dead_one
     shipper.tick()
     dead.close()
     shipper.tick()
-    at = 1_790_000_000_000_000
+    at, host = 1_790_000_000_000_000, host_name(state / "journal")
 
     assert Lake(state / "lake").all_heartbeats() == [
-        Heartbeat(worker="w0", boot="aaa", last_seq=3, at=at),
-        Heartbeat(worker="w1", boot="bbb", last_seq=0, at=at),
+        Heartbeat(worker="w0", boot="aaa", last_seq=3, at=at, host=host, settled_to=3),
+        Heartbeat(worker="w1", boot="bbb", last_seq=0, at=at, host=host, settled_to=0),
     ]
     living.close()
     other.close()
+
+
+def test_a_heartbeat_of_an_earlier_version_is_gone_on_from_and_gives_way_to_the_hosts_own(state: Path) -> None:
+    Lake(state / "lake").prepare()
+    Lake(state / "lake").beat(Heartbeat(worker="w0", boot="b1", last_seq=9, at=1))
+    writer = Writer(state / "journal", "w0", "b1")
+    shipper = Shipper(state / "journal", state / "lake")
+    shipper.tick()
+    shipper.close()
+    writer.close()
+
+    assert [(one.name, beat.last_seq) for one, beat in beats_in(state / "lake")] == [
+        (f"{host_name(state / 'journal')}-w0.json", 9)
+    ]
+
+
+def beats_in(lake: Path) -> list[tuple[Path, Heartbeat]]:
+    files = sorted((lake / "incoming" / "heartbeats").iterdir())
+    return list(zip(files, Lake(lake).all_heartbeats(), strict=True))
 
 
 def test_a_heartbeat_never_goes_back_although_segments_are_gone(state: Path, closed: Close) -> None:
@@ -110,6 +131,17 @@ def test_a_lake_that_refuses_is_counted_and_tried_again_without_a_record_lost_or
     assert shipper.tick() == 2
     assert sorted(ask("SELECT seq FROM records")) == [(1,), (2,), (3,)]
     writer.close()
+
+
+class Hanging(Directory):
+    waits_s = 5.5
+
+
+def test_a_store_that_leaves_a_call_unanswered_is_away_before_the_call_has_failed(state: Path) -> None:
+    shipper = Shipper(state / "journal", Hanging(state / "lake"))
+
+    assert shipper.is_away
+    shipper.close()
 
 
 def test_a_heartbeat_that_cannot_be_written_is_counted_and_said(state: Path, closed: Close) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from analytics.feedback import Feedback
 from analytics.journal.writer import Writer
+from analytics.lake.elsewhere import Gap
 from analytics.lake.shipper import Shipper
-from analytics.lake.verify import Gap, NoLakeError, Verification, verify
+from analytics.lake.verify import NoLakeError, Verification, verify
 from analytics.record import Opened, Record
 
 Open = Callable[[int], Opened]

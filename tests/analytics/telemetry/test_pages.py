@@ -31,6 +31,7 @@ def test_a_page_is_told_with_its_workers_name(tmp_path: Path) -> None:
         snapshot_version=17,
         snapshot_taken_at=NOW - 90_000_000,
         config_source=2,
+        stale=1,
         updated_at=NOW - 250_000,
     )
     page(tmp_path / "worker-1.status", updated_at=NOW, snapshot_taken_at=NOW + 5_000_000)
@@ -45,6 +46,8 @@ def test_a_page_is_told_with_its_workers_name(tmp_path: Path) -> None:
         'turnout_snapshot_version{worker="worker-0"} 17',
         'turnout_snapshot_age_seconds{worker="worker-0"} 90',
         'turnout_snapshot_source{worker="worker-0",source="redis"} 1',
+        'turnout_snapshot_stale{worker="worker-0"} 1',
+        'turnout_snapshot_stale{worker="worker-1"} 0',
         'turnout_worker_page_age_seconds{worker="worker-0"} 0.25',
         'turnout_in_flight_requests{worker="worker-1"} 0',
         'turnout_snapshot_age_seconds{worker="worker-1"} 0',

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.resources import Resource
+
 from analytics.telemetry import names
-from analytics.telemetry.points import request_of
+from analytics.telemetry.points import metrics_of
 from analytics.telemetry.series import Family, Spreads, Sums
 from tests.fakes.otlp_backend import plain
 
@@ -16,7 +19,8 @@ def test_series_are_cumulative_metrics_under_the_conventions_names() -> None:
     gauge = Family(names.LAG_BYTES, [((), 17.0)])
     families = [duration.family(), errors.family(), gauge, Sums(names.FALLBACKS).family()]
 
-    request = request_of(families, {"service.name": "turnout"}, since_ns=5, now_ns=9)
+    about = Resource({"service.name": "turnout"})
+    request = encode_metrics(metrics_of(families, about, since_ns=5, now_ns=9))
     (resource,) = request.resource_metrics
     (scope,) = resource.scope_metrics
     histogram, counter, measured = scope.metrics
@@ -33,6 +37,8 @@ def test_series_are_cumulative_metrics_under_the_conventions_names() -> None:
         "turnout.outcome": "ok",
     }
     assert (spread.count, spread.sum) == (4, 1002.15)
+    assert not spread.HasField("min")
+    assert not spread.HasField("max")
     assert list(spread.explicit_bounds) == list(names.SECONDS)
     assert list(spread.bucket_counts) == [0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1]
     assert (spread.start_time_unix_nano, spread.time_unix_nano) == (5, 9)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags
+from opentelemetry.sdk.resources import Resource
 
 from analytics.record import Attempt, Opened, Record, interrupted
-from analytics.telemetry.spans import is_wanted, request_of, spans_of
+from analytics.telemetry.spans import is_wanted, spans_of
 from analytics.trace import attempt_span_id
 from tests.analytics.telemetry.conftest import STARTED_AT
-from tests.fakes.otlp_backend import plain
+from tests.fakes.otlp_backend import plain, sent
 
 Settled = Callable[..., Record]
 TRACE = {
@@ -25,6 +27,10 @@ def label(model: str) -> str:
     return model if model in {"tuned", "plain", "sales"} else "(other)"
 
 
+def told(record: Record) -> list[Span]:
+    return sent(spans_of(record, Resource({"service.name": "turnout"}), label))
+
+
 def test_a_request_is_a_span_below_its_callers(settled: Settled) -> None:
     record = settled(
         **TRACE,
@@ -35,12 +41,13 @@ def test_a_request_is_a_span_below_its_callers(settled: Settled) -> None:
         reasoning_tokens=7,
         phase="canary",
     )
-    span, _ = spans_of(record, label)
+    span, _ = told(record)
 
     assert (span.name, span.kind) == ("chat sales", span.SPAN_KIND_CLIENT)
     assert (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) == tuple(TRACE.values())
     assert (span.start_time_unix_nano, span.end_time_unix_nano) == (STARTED_AT * 1000, STARTED_AT * 1000 + 1000 * MS)
     assert span.status.code == span.status.STATUS_CODE_UNSET
+    assert span.flags & SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
     assert plain(span.attributes) == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -71,7 +78,7 @@ def test_a_request_is_a_span_below_its_callers(settled: Settled) -> None:
 
 
 def test_the_flags_evaluation_is_an_event_of_the_request(settled: Settled) -> None:
-    span, _ = spans_of(settled(**TRACE, snapshot_version="1.7", user_hash=b"\xab" * 16), label)
+    span, _ = told(settled(**TRACE, snapshot_version="1.7", user_hash=b"\xab" * 16))
 
     (event,) = span.events
     assert (event.name, event.time_unix_nano) == ("feature_flag.evaluation", STARTED_AT * 1000)
@@ -91,11 +98,12 @@ def test_each_try_is_a_span_below_the_request_one_after_the_other(settled: Settl
         arm="candidate", model="tuned", upstream="own", status=500, error_class="http_500", upstream_ms=200.0
     )
     helped = Attempt(arm="base", model="plain", upstream="far", status=200, error_class=None, upstream_ms=700.0)
-    request, first, second = spans_of(settled(**TRACE, attempts=[failed, helped]), label)
+    request, first, second = told(settled(**TRACE, attempts=[failed, helped]))
 
     for number, span in enumerate((first, second), start=1):
         assert (span.trace_id, span.parent_span_id) == (request.trace_id, request.span_id)
         assert span.span_id.hex() == attempt_span_id(TRACE["span_id"], number)
+        assert not span.flags & SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
     assert (first.name, second.name) == ("chat tuned", "chat plain")
     assert first.start_time_unix_nano == request.start_time_unix_nano + 100 * MS
     assert first.end_time_unix_nano == second.start_time_unix_nano == request.start_time_unix_nano + 300 * MS
@@ -115,8 +123,8 @@ def test_each_try_is_a_span_below_the_request_one_after_the_other(settled: Settl
 
 
 def test_a_failed_request_is_an_error_and_what_the_caller_got_wrong_is_none(settled: Settled) -> None:
-    failed = next(spans_of(settled(**TRACE, outcome="timeout", error_class="idle_timeout"), label))
-    refused = next(spans_of(settled(**TRACE, outcome="client_error", error_class="http_400"), label))
+    failed = told(settled(**TRACE, outcome="timeout", error_class="idle_timeout"))[0]
+    refused = told(settled(**TRACE, outcome="client_error", error_class="http_400"))[0]
 
     assert (failed.status.code, failed.status.message) == (failed.status.STATUS_CODE_ERROR, "idle_timeout")
     assert refused.status.code == refused.status.STATUS_CODE_UNSET
@@ -126,7 +134,7 @@ def test_a_failed_request_is_an_error_and_what_the_caller_got_wrong_is_none(sett
 def test_what_callers_make_up_is_not_told(settled: Settled) -> None:
     record = settled(**TRACE, model_requested="canary words", model_served="canary", tags={"canary": "canary"})
 
-    assert b"canary" not in request_of([record], {"service.name": "turnout"}, label).SerializeToString()
+    assert "canary" not in str(told(record))
 
 
 def test_what_is_not_known_is_left_out(settled: Settled) -> None:
@@ -137,7 +145,7 @@ def test_what_is_not_known_is_left_out(settled: Settled) -> None:
         trace_id=TRACE["trace_id"],
         span_id=TRACE["span_id"],
     )
-    (span,) = spans_of(interrupted(opened), label)
+    (span,) = told(interrupted(opened))
 
     assert span.name == "other"
     assert span.start_time_unix_nano == span.end_time_unix_nano
@@ -148,12 +156,20 @@ def test_what_is_not_known_is_left_out(settled: Settled) -> None:
     }
 
 
+def test_the_sampled_flag_is_in_the_context_of_each_span(settled: Settled) -> None:
+    for trace, is_sampled in ((TRACE, True), (UNSAMPLED, False)):
+        spans = spans_of(settled(**trace), Resource({}), label)
+
+        contexts = [one for span in spans for one in (span.context, span.parent) if one is not None]
+        assert [one.trace_flags.sampled for one in contexts] == [is_sampled] * 4
+
+
 def test_without_a_trace_there_are_no_spans(settled: Settled) -> None:
-    assert not list(spans_of(settled(), label))
+    assert not told(settled())
 
 
 def test_tries_that_took_longer_than_their_request_begin_with_it(settled: Settled) -> None:
-    request, attempt = spans_of(settled(**TRACE, latency_ms=10.0), label)
+    request, attempt = told(settled(**TRACE, latency_ms=10.0))
 
     assert attempt.start_time_unix_nano == request.start_time_unix_nano
 

@@ -143,6 +143,7 @@ def test_wrong_usage_is_exit_code_2():
 
 
 REDIS = '[redis]\nurl = "redis://127.0.0.1:6379"\n'
+HOME = '[applications.home]\naccept = [{ env = "A_KEY_OF_THEIRS" }]\n'
 ACCEPT = '[applications.shop]\naccept = [{ env = "THEIR_KEY" }]\n'
 
 
@@ -160,20 +161,31 @@ def test_a_part_of_a_fleet_needs_redis(tmp_path: Path, capsys: pytest.CaptureFix
         ("", "this gateway would not be ready: upstreams: no upstream is configured"),
         (GOOD, "this gateway would not be ready: no application of the file has `accept`"),
         (GOOD + '[models.gpt]\nupstream = "nobody"\n', 'this gateway would not be ready: models."gpt".upstream'),
-        (GOOD + ACCEPT, None),
+        (GOOD + ACCEPT, "this gateway would not be ready: environment variable THEIR_KEY is not set"),
+        (KEYED.replace("OPENAI_API_KEY", "NO_SUCH_KEY") + HOME, "would not be ready: environment variable NO_SUCH_KEY"),
+        (GOOD + HOME + ACCEPT, "THEIR_KEY is not set; export THEIR_KEY=... before the start; without Redis"),
+        (GOOD + HOME, None),
     ],
 )
 def test_a_gateway_is_told_whether_it_could_serve_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str | None
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    said: str | None,
 ):
+    monkeypatch.setenv("A_KEY_OF_THEIRS", "sk-theirs")
     path = written(tmp_path, text + REDIS)
 
     assert run("check", path, "--role", "gateway") == 0
     *warned, last = capsys.readouterr().out.splitlines()
     assert [said is not None and said in line for line in warned] == ([True] if said else [])
-    assert last == f"{path}: ok: what a gateway reads of it"
+    alone = said is None or "would not be ready" not in said
+    could = "could" if alone else "could not"
+    assert last == f"{path}: ok: what a gateway reads of it; this host {could} serve base without a snapshot"
     assert run("check", path, "--role", "gateway", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["counts"] is None
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"], told["base_without_snapshot"]) == (None, alone)
 
 
 def test_a_console_is_judged_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -65,6 +65,29 @@ def test_set_moves_the_percent_and_says_from_where_to_where(turnout: Turnout, co
     assert turnout("set", SALES, "12.5")[1] == f"{SALES} is as it was: 12.5 %, version 2\n"
 
 
+def test_set_and_list_say_that_a_change_waits_because_redis_is_away(turnout: Turnout, console: RunningConsole):
+    console.control.follow(lambda: None, lambda: "Redis is away")
+
+    code, out, _ = turnout("set", SALES, "12.5")
+    assert (code, out) == (
+        0,
+        f"{SALES}: 0 % > 12.5 %, version 2; workers decide by snapshot 1.3 as soon as this is over: Redis is away\n",
+    )
+    waits = "changes do not reach the gateways, and wait until this is over: Redis is away"
+    assert f"warning: {waits}\n" in turnout("list")[2]
+    assert console.control.status().undistributed == "Redis is away"
+
+
+def test_a_console_that_is_read_only_says_so_where_a_change_is_tried(turnout: Turnout, console: RunningConsole):
+    console.control.follow(lambda: "another one writes: process 7", lambda: None)
+
+    code, _, err = turnout("set", SALES, "12.5")
+
+    assert code == 1
+    assert "another one writes: process 7" in err
+    assert "warning: another one writes: process 7\n" in turnout("list")[2]
+
+
 def test_a_rollout_may_be_named_by_its_flag(turnout: Turnout, console: RunningConsole):
     assert turnout("set", "finetuned_model_rollout", "10")[0] == 0
     assert console.control.show(SALES).percent == 10.0

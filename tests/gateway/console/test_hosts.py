@@ -92,6 +92,18 @@ class Bare(Place, frozen=True, kw_only=True):
         raise MissingPackageError(message)
 
 
+def test_the_newest_snapshot_that_any_host_ever_told_of_is_known_and_nonsense_is_not(tmp_path: Path):
+    assert looked(tmp_path).newest() == (0, 0)
+    tell(tmp_path, "north", age_s=SILENT_S + 1)
+    assert looked(tmp_path).newest() == (1, 7)
+
+    for host, epoch in (("south", 4), ("west", 2**62)):
+        worker = msgspec.structs.replace(WORKER, snapshot_epoch=epoch)
+        told = Presence(host=host, at=int(NOW_S * 1_000_000), workers=(WORKER, worker))
+        (tmp_path / HOSTS / f"{host}.json").write_bytes(msgspec.json.encode(told))
+    assert looked(tmp_path).newest() == (4, 7)
+
+
 class Broken(Place, frozen=True, kw_only=True):
     """A place with a fault that nobody foresaw."""
 

@@ -51,7 +51,10 @@ class Console:
         self.ledger = Ledger()
         self.raised: list[Snapshot] = []
         self.copy = lake_copy(lake, open_seal)
-        self.copying = Copying(self.ledger, self.copy, open_seal, self.raised.append, clock=lambda: self.now)
+        self.may = True
+        self.copying = Copying(
+            self.ledger, self.copy, open_seal, self.raised.append, clock=lambda: self.now, may=lambda: self.may
+        )
 
     def tick(self, given: bytes | Exception | None = None, *, after_s: float = 0.0) -> bytes | None:
         self.now += after_s
@@ -165,3 +168,22 @@ def test_closing_lets_go_of_the_ledger(tmp_path: Path):
     console.copying.close()
 
     assert console.ledger.closed
+
+
+def test_a_console_that_is_not_the_writer_leaves_no_copy_until_it_is(tmp_path: Path):
+    console = Console(Place(url=str(tmp_path)))
+    console.may = False
+    assert console.tick(sealed(version=8)) is None
+
+    console.may = True
+
+    assert console.tick() == sealed(version=8)
+
+
+def test_a_copy_that_became_newer_later_is_not_overwritten_either(tmp_path: Path):
+    console = Console(Place(url=str(tmp_path)))
+    console.tick(sealed(version=8))
+    console.copy.keep(sealed(epoch=2, version=1))
+
+    assert console.tick(sealed(version=9)) == sealed(epoch=2, version=1)
+    assert [one.order for one in console.raised] == [(2, 1)]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
-from gateway.console.control import OLD_COPY, Control
+from gateway.console.control import OLD_COPY, SEEN_LATER, Control
+from gateway.console.errors import ReadOnlyError
 from gateway.settings.compile import compile_snapshot, restored_state
 from gateway.settings.secrets import derived
 from gateway.settings.snapshot import unseal
@@ -92,3 +94,43 @@ def test_a_second_console_reads_and_does_not_write(tmp_path: Path):
 
         assert second.show(SALES).percent == 10.0
         assert (first.status().read_only, second.status().read_only) == (False, True)
+
+
+def test_an_epoch_that_workers_have_seen_is_raised_above_once(tmp_path: Path):
+    with opened(tmp_path) as control:
+        control.start(above=4)
+        assert control.status().snapshot == "5.1"
+        assert control.audit().entries[0].reason == SEEN_LATER
+
+        control.start(above=4)
+        assert control.status().snapshot == "5.1"
+
+
+def test_what_another_console_said_is_gone_on_from_though_its_version_is_lower(tmp_path: Path):
+    with opened(tmp_path) as control:
+        control.set_percent(SALES, 10, 1, actor="test")
+        sealed = open_ledger(tmp_path, clock=counting_clock()).sealed()
+        assert sealed is not None
+        control.set_percent(SALES, 40, 2, actor="test")
+        other = unseal(sealed, secrets_of(tmp_path).snapshot)
+
+        control.start(other, above=1)
+
+        assert control.status().snapshot == "2.1"
+        assert control.show(SALES).percent == 10
+
+
+def test_a_console_that_another_one_bars_takes_no_change_but_shows_all(tmp_path: Path):
+    with opened(tmp_path) as control:
+        control.follow(lambda: "the other one writes", lambda: None)
+        for change in (
+            lambda: control.set_percent(SALES, 40, 1, actor="test"),
+            lambda: control.force_user(SALES, "alice", "base", 1, actor="test"),
+            lambda: control.keys.create_key("ops", None, "", actor="test"),
+        ):
+            with pytest.raises(ReadOnlyError, match="the other one writes"):
+                change()
+
+        assert control.show(SALES).percent == 0
+        assert control.status().read_only
+        assert "the other one writes" in control.status().warnings

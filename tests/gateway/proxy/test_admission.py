@@ -67,7 +67,7 @@ def test_an_unknown_key_is_refused_and_not_repeated(token: bytes):
 def test_an_issued_key_is_asked_to_come_again_while_nobody_has_told_of_keys():
     unaware = decisions(epoch=0, version=0, keys=())
 
-    with pytest.raises(ShedError, match="does not know the issued keys") as refused:
+    with pytest.raises(ShedError, match="does not know all keys") as refused:
         admit(unaware, {b"authorization": b"Bearer " + KEY.encode()})
     assert (refused.value.status, refused.value.error_class) == (503, "keys_unknown")
     assert any(name == b"retry-after" for name, _ in refused.value.headers)

@@ -14,7 +14,7 @@ from gateway.proxy.snapshot import Source as Name
 from gateway.settings.built_in import NoBaseError
 from gateway.settings.last_good import LAKE_FOLDER, LastGood
 from gateway.settings.problem import SettingsError
-from gateway.settings.schema import SecretRef, Upstream
+from gateway.settings.schema import Application, SecretRef, Upstream
 from gateway.settings.secrets import SecretError
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import StoreUnavailableError
@@ -169,6 +169,27 @@ def test_a_snapshot_within_that_time_is_taken_instead(tmp_path: Path):
     view = first_view(channel, LastGood(tmp_path, "worker-0", open_seal), decide, open_seal)
 
     assert (view.decisions.label, view.source) == ("1.7", "redis")
+
+
+def test_base_is_served_to_those_whose_keys_are_here_and_the_log_names_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    applications = {
+        name: Application(accept=(SecretRef(env=variable),)) for name, variable in (("home", "HERE"), ("shop", "GONE"))
+    }
+    channel = replace(fleet(Source(UNAVAILABLE), tmp_path), built_in=lambda: replace(base(), applications=applications))
+
+    def with_one_key(taken: Snapshot) -> Decisions:
+        return Decisions(taken, SECRETS, {"HERE": "sk-here"})
+
+    view = first_view(channel, LastGood(tmp_path, "w", open_seal), with_one_key, open_seal, patience_s=0.01)
+
+    assert (caller := view.decisions.caller("sk-here")) is not None
+    assert (caller.name, view.decisions.awaits_keys("sk-gone")) == ("home", True)
+    [said] = [record for record in caplog.records if "callers who send it are refused" in record.message]
+    assert (vars(said)["application"], "GONE is not set" in vars(said)["reason"]) == ("shop", True)
+    with pytest.raises(SecretError, match="GONE is not set"):
+        with_one_key(snapshot(applications=applications))
 
 
 @pytest.mark.parametrize(

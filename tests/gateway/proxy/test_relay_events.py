@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.proxy.caller import Header
-from gateway.proxy.endpoints import KNOWN, OTHER, Endpoint
+from gateway.proxy.endpoints import CHAT, KNOWN, OTHER, Endpoint
 from gateway.proxy.relay import HELD_BYTES, FirstEventError
 from gateway.proxy.upstream import BrokenFault, Fault, StalledFault
 from tests.fakes.proxy import EVENTS, JSON
@@ -148,6 +148,13 @@ async def test_an_error_behind_the_beginning_passes_and_is_recorded():
     assert relayed.caller.body == CREATED + error
     assert relayed.ending == ("upstream_error", 200, "error_event")
     assert relayed.is_closed_before("write")
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, RESPONSES])
+async def test_an_error_in_the_place_of_an_answer_is_no_answer(endpoint: Endpoint):
+    relayed = await Relayed(b'{"error":{"message":"no"}}', headers=[JSON]).any(endpoint)
+
+    assert relayed.ending == ("upstream_error", 200, "response_failed")
 
 
 async def test_a_whole_response_that_failed_is_an_error_of_the_upstream():

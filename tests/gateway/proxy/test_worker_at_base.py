@@ -46,12 +46,14 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def worker(state_dir: Path, listener: socket.socket, text: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    state_dir: Path, listener: socket.socket, text: str, patience_s: float = 0.2
+) -> Iterator[subprocess.Popen[bytes]]:
     (state_dir / "turnout.toml").write_text(text)
     (state_dir / "run").mkdir()
     words = ["--name", "worker-0", "--fd", str(listener.fileno()), "--state-dir", str(state_dir)]
     words += ["--redis", '{"url": "redis://127.0.0.1:1"}', "--lake", str(state_dir / "lake")]
-    words += ["--config", str(state_dir / "turnout.toml"), "--patience-s", "0.2"]
+    words += ["--config", str(state_dir / "turnout.toml"), "--patience-s", str(patience_s)]
     with (state_dir / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway.proxy", *words],
@@ -130,3 +132,18 @@ def test_without_one_it_ends_and_says_what_is_missing(tmp_path: Path, listener: 
     last: dict[str, Any] = json.loads((tmp_path / "worker.log").read_text().splitlines()[-1])
     assert (last["event"], said in last["reason"]) == ("worker cannot start", True), last["reason"]
     assert "Redis at 127.0.0.1:1 cannot be used" in last["reason"]
+
+
+def test_while_it_waits_callers_are_told_so_and_a_snapshot_ends_it(tmp_path: Path, listener: socket.socket):
+    with worker(tmp_path, listener, "", patience_s=60.0) as process:
+        told = ask(listener, OWN_KEY)
+        keys = master_keys(tmp_path, SECRET, create=False)
+        folder = tmp_path / "lake" / LAKE_FOLDER
+        folder.mkdir(parents=True)
+        sealed = seal(snapshot(applications={"shop": Application()}, keys=()), keys.snapshot)
+        LastGood(folder, "console", partial(unseal, signing_key=keys.snapshot)).keep(sealed)
+        until(lambda: ask(listener, ISSUED).status_code == 401)
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+
+    assert (told.status_code, told.headers["retry-after"], told.json()["error"]["code"]) == (503, "1", "overloaded")

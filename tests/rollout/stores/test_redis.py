@@ -15,6 +15,7 @@ from rollout.stores.ledger import StoreUnavailableError
 from rollout.stores.redis import (
     KEY,
     LARGEST_BYTES,
+    LEASE,
     POLL_S,
     REST_S,
     RedisSnapshots,
@@ -175,10 +176,10 @@ RIGHTS = "-@all +ping +get +getrange +strlen +select"
 
 def test_the_documented_rights_are_enough_for_each_side_and_no_more(server: RedisServer):
     for name, key, words in (
-        ("console", "~turnout:snapshot", "+set +publish"),
+        ("console", "~turnout:snapshot ~turnout:snapshot:console", "+set +publish"),
         ("gateway", "%R~turnout:snapshot", "+subscribe +unsubscribe"),
     ):
-        rights = ["resetkeys", key, "resetchannels", "&turnout:snapshot:hint", *RIGHTS.split(), *words.split()]
+        rights = ["resetkeys", *key.split(), "resetchannels", "&turnout:snapshot:hint", *RIGHTS.split(), *words.split()]
         server.ask("ACL", "SETUSER", name, "on", ">secret", *rights)
     reader = Reader(patient(server, username="gateway", password="secret"))
     store = RedisSnapshotStore(patient(server, username="console", password="secret"))
@@ -187,9 +188,15 @@ def test_the_documented_rights_are_enough_for_each_side_and_no_more(server: Redi
         assert reader.after(0) is None
         store.put(FIRST)
         assert store.holds(FIRST)
+        assert store.lease(b"mine", 60, anew=True)
+        assert store.leased() == b"mine"
         assert reader.after(POLL_S) == FIRST
         with pytest.raises(StoreUnavailableError, match="permission"):
             intruder.put(SECOND)
+        with pytest.raises(StoreUnavailableError, match=f"let the console's user have the key too: ~{LEASE}"):
+            intruder.lease(b"theirs", 60, anew=False)
+        with pytest.raises(StoreUnavailableError, match=f"let the console's user have the key too: ~{LEASE}"):
+            intruder.leased()
 
 
 def test_a_wrong_password_is_said_and_not_shown(server: RedisServer):
@@ -272,3 +279,31 @@ def test_an_encrypted_server_answers_nobody_who_speaks_plainly(encrypted: RedisS
     address = parse_redis_url(f"redis://127.0.0.1:{encrypted.port}")
 
     assert "cannot be used" in Reader(RedisAccess(address=address, timeout_s=PATIENCE_S)).trouble_after(0)
+
+
+def test_a_lease_is_had_by_one_and_ends_by_itself(server: RedisServer, store: RedisSnapshotStore):
+    server.ask("DEL", LEASE)
+    assert store.leased() is None
+    assert store.lease(b"first", 600, anew=True)
+    assert not store.lease(b"second", 600, anew=True)
+    assert store.leased() == b"first"
+    assert store.lease(b"first again", 600, anew=False)
+    assert 0 < server.ask("PTTL", LEASE) <= 600_000
+
+    assert store.lease(b"first", 0.001, anew=False)
+
+    until = time.monotonic() + 10
+    while store.leased() is not None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_whatever_lies_where_the_lease_belongs_can_be_replaced(server: RedisServer, store: RedisSnapshotStore):
+    server.ask("DEL", LEASE)
+    server.ask("RPUSH", LEASE, "x")
+    assert store.leased() not in {None, b"mine"}
+
+    assert store.lease(b"mine", 600, anew=False)
+
+    assert store.leased() == b"mine"
+    server.ask("DEL", LEASE)
