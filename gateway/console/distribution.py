@@ -122,7 +122,8 @@ class Distribution:
     def _stand_by(self) -> None:
         """Remember what the other console says: it counts when this one takes over."""
         if self._lease.has_met and (self._others is None or not self._store.holds(self._others)):
-            self._others = self._store.held() or self._others
+            held = self._store.held()
+            self._others = held if self._opened(held) is not None else self._others
 
     def _bring(self, sealed: bytes) -> None:
         if self._take_over(sealed):
@@ -147,7 +148,7 @@ class Distribution:
         """Go on from what another console said last, whatever its version is; tell whether there is such a thing."""
         if self._others is None:
             return False
-        other = self._opened(None if self._is_own(sealed) else self._store.held() or self._others)
+        other = None if self._is_own(sealed) else self._opened(self._store.held()) or self._opened(self._others)
         self._others = None
         if other is None:
             return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,7 +18,9 @@ from gateway.proxy.limits import ROW_CELLS
 from rollout.holding import SPARE_SHARE, Fleet, Holding, joined, part
 from rollout.lease import YOUNG_MS, Ask, LeaseStore, Settled
 from rollout.stores.ledger import StoreUnavailableError
+from rollout.stores.redis_limits import RedisLeases
 from tests.fakes.leases import DAY_MS, MemoryLeases
+from tests.fakes.redis_server import PROGRAMS, RedisServer, redis_server
 
 BEAT_MS = 500
 NAME = "application:web"
@@ -128,9 +132,18 @@ class World:
 
     def __post_init__(self) -> None:
         self.store = Stalled(lambda: self.now_ms)
-        gateways = max(2, self.size)
-        self.hosts = [Host(f"h{number}", self.limit, gateways, self.store) for number in range(self.size)]
+        stores = [self.store_of() for _ in range(self.size)]
+        self.hosts = [Host(f"h{number}", self.limit, max(2, self.size), store) for number, store in enumerate(stores)]
         self.level = float(self.limit)
+
+    def store_of(self) -> LeaseStore:
+        """Return a host's way to the store."""
+        return self.store
+
+    def pass_ms(self, ms: int) -> None:
+        """Let time go by, in which one gateway's bucket would fill up."""
+        self.now_ms += ms
+        self.level = min(self.limit, self.level + self.limit * ms / 60_000)
 
     @property
     def leases(self) -> int:
@@ -142,22 +155,26 @@ class World:
         until_ms = self.now_ms + ms
         while self.now_ms < until_ms:
             step_ms = self.random.randint(20, 150)
-            self.now_ms += step_ms
-            self.level = min(self.limit, self.level + self.limit * step_ms / 60_000)
+            self.pass_ms(step_ms)
             for host in self.random.sample(self.hosts, self.size):
                 if host.beat_at_ms <= self.now_ms:
                     host.beat(self.now_ms)
                 expected = a_second * step_ms / 1000 / self.size
                 count = int(expected) + (self.random.random() < expected % 1)
-                passed = host.let_through(count, self.now_ms) if count else 0
-                self.passed += passed
-                self.level -= passed
-                assert self.level >= -self.leases - self.on_top, self.told()
+                if count:
+                    self.ask(host, count)
 
     def burst(self) -> None:
         """Let far too many come at once, at all hosts."""
         for host in self.random.sample(self.hosts, self.size):
-            self.level -= host.let_through(2 * self.limit, self.now_ms)
+            self.ask(host, 2 * self.limit)
+
+    def ask(self, host: Host, count: int) -> None:
+        """Let so many requests come to a host, and compare what passed with what one gateway would have let through."""
+        passed = host.let_through(count, self.now_ms)
+        self.pass_ms(0)
+        self.passed += passed
+        self.level -= passed
         assert self.level >= -self.leases - self.on_top, self.told()
 
     def told(self) -> str:
@@ -177,7 +194,7 @@ RUNS = st.lists(st.tuples(EVENTS, TIMES_MS, DEMANDS), min_size=1, max_size=6)
 
 
 @given(limit=st.integers(1, 600), size=st.integers(1, 4), seed=st.integers(0, 2**32), run=RUNS, last=DEMANDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_in_any_time_no_more_pass_than_the_rate_and_a_lease_for_each_host(
     limit: int, size: int, seed: int, run: list[tuple[str, int, float]], last: float
 ):
@@ -202,3 +219,64 @@ def test_in_any_time_no_more_pass_than_the_rate_and_a_lease_for_each_host(
     one.go_on(2 * YOUNG_MS, last * limit / 60)
     one.burst()
     one.go_on(2 * YOUNG_MS, last * limit / 60)
+
+
+@dataclass
+class RealWorld(World):
+    """The same with a server, by real clocks."""
+
+    server: RedisServer = field(kw_only=True)
+    running: ExitStack = field(kw_only=True)
+
+    def store_of(self) -> LeaseStore:
+        self.now_ms = round(time.time() * 1000)
+        made = RedisLeases(self.server.access)
+        self.running.callback(made.close)
+        return made
+
+    def pass_ms(self, ms: int) -> None:
+        time.sleep(ms / 1000)
+        now_ms = round(time.time() * 1000)
+        super().pass_ms(now_ms - self.now_ms)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("demand", [0.1, 4.0])
+def test_a_real_server_that_is_young_killed_stopped_and_emptied_lets_no_more_pass(program: str, demand: float):
+    with ExitStack() as running:
+        server = running.enter_context(redis_server(PROGRAMS[program]()))
+        one = RealWorld(limit=120, size=2, random=Random(1), server=server, running=running)
+        a_second = demand * one.limit / 60
+        one.go_on(300, a_second)
+        one.lose_store()
+        server.end()
+        one.go_on(1_600, a_second)
+        server.start()
+        one.go_on(YOUNG_MS + 1_200, a_second)
+        one.lose_store()
+        server.pause()
+        one.go_on(1_800, a_second)
+        server.resume()
+        one.burst()
+        one.go_on(600, a_second)
+        one.lose_store()
+        server.ask("FLUSHALL")
+        one.burst()
+        one.go_on(YOUNG_MS + 500, a_second)
+        one.burst()
+        assert one.passed >= one.limit // 2
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_real_server_that_is_young_and_emptied_lets_no_more_pass(program: str):
+    with ExitStack() as running:
+        server = running.enter_context(redis_server(PROGRAMS[program]()))
+        one = RealWorld(limit=120, size=2, random=Random(1), server=server, running=running)
+        one.go_on(YOUNG_MS + 700, 0.2)
+        one.burst()
+        one.lose_store()
+        server.ask("FLUSHALL")
+        one.go_on(300, 8.0)
+        one.burst()
+        assert one.passed >= one.limit // 2

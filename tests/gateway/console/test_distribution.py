@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from gateway.console.distribution import CHECK_S, FLEET_COPY, RAISE_S, Distribution, remember_fleet
+from gateway.console.distribution import CHECK_S, FLEET_COPY, RAISE_S, Distribution, Troubles, remember_fleet
 from gateway.console.lease import GRACE_S, LEASE_S, Holder, Lease
 from gateway.errors import ApiError
 from gateway.settings.last_good import LastGood
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis import KEY, RedisSnapshotStore
+from rollout.stores.redis import KEY, LEASE, RedisSnapshotStore
 from rollout.stores.redis_client import RedisAccess
 from tests.fakes.proxy import SECRETS, snapshot
 from tests.fakes.redis_server import RedisServer, redis_server
@@ -186,6 +186,7 @@ def test_a_second_console_publishes_nothing_raises_nothing_and_names_the_first(c
     first = console.tick(sealed(version=8))
 
     assert second.tick(sealed(epoch=2, version=1)) == first
+    assert second.tick(after_s=CHECK_S) == first
     assert not second.lease.is_writer
     assert "process 7 on host host-a" in (second.lease.refusal() or "")
     assert (console.lease.refusal(), console.raised, second.raised) == (None, [], [])
@@ -229,6 +230,48 @@ def test_a_first_console_that_comes_back_is_the_second_then(console: Console, se
 
     assert console.lease.refusal() is not None
     assert not console.raised
+
+
+def test_what_somebody_with_another_secret_left_is_replaced_by_what_goes_on_from_the_last_word(
+    console: Console, second: Console
+):
+    second.tick(sealed(version=8))
+    console.tick(sealed(epoch=2, version=1))
+    second.store.put(FOREIGN)
+    second.leave()
+    console.tick(after_s=CHECK_S)
+
+    console.tick(after_s=GRACE_S)
+    assert console.raised == [((1, 8), 2)]
+    assert console.tick(sealed(epoch=3, version=1)) == sealed(epoch=3, version=1)
+
+
+def test_who_lost_the_lease_to_nobody_in_earnest_goes_on_with_its_own(console: Console, second: Console):
+    console.tick(sealed(version=8))
+    console.redis.ask("DEL", LEASE)
+    second.lease.look()
+    console.tick(after_s=CHECK_S)
+    assert not console.lease.is_writer
+    second.leave()
+    console.tick(after_s=CHECK_S)
+
+    assert console.tick(sealed(version=9), after_s=GRACE_S) == sealed(version=9)
+    assert not console.raised
+
+
+def test_each_reason_of_a_trouble_is_said_once_until_the_trouble_is_over(caplog: pytest.LogCaptureFixture):
+    troubles = Troubles()
+    with caplog.at_level(logging.INFO):
+        for reason in ("refused", "timed out", "refused", "timed out", None, None, "refused"):
+            troubles.note("not distributed", reason)
+
+    assert [line.message for line in caplog.records] == [
+        "not distributed",
+        "not distributed",
+        "over: not distributed",
+        "not distributed",
+    ]
+    assert troubles.of("not distributed") == "refused"
 
 
 def test_while_redis_is_away_it_says_so_once_and_delivers_afterwards(tmp_path: Path, caplog: pytest.LogCaptureFixture):
