@@ -45,6 +45,12 @@ class Bench:
         assert fields["file"] == NAME
         self.said.append((level, event))
 
+    def appear(self, content: bytes) -> None:
+        """Put the file there as the lake's writers do: whole at once."""
+        unfinished = self.source.with_suffix(".unfinished")
+        unfinished.write_bytes(content)
+        unfinished.rename(self.source)
+
     @property
     def here(self) -> bytes | None:
         path = self.into / NAME
@@ -88,7 +94,7 @@ def test_it_is_tried_until_it_is_there_and_what_is_wrong_is_said_once(bench: Ben
         wait_until(lambda: bench.said == [("warning", "copy_not_fetched")])
         bench.lake.is_away = False
         wait_until(lambda: bench.said[1:] == [("info", "copy_fetched")])
-        bench.source.write_bytes(b"at last")
+        bench.appear(b"at last")
         wait_until(lambda: bench.here == b"at last")
     finally:
         stop.set()
