@@ -70,10 +70,11 @@ async def test_an_answer_that_is_no_json_object_is_passed_on_and_recorded_as_mal
 async def test_an_upstreams_status_is_passed_on_and_decides_the_outcome(
     status: int, outcome: str, error_class: str | None
 ):
-    relayed = await Relayed(b'{"error":{"message":"no"}}', status=status).whole()
+    body = b'{"id":"c1"}' if outcome == "ok" else b'{"error":{"message":"no"}}'
+    relayed = await Relayed(body, status=status).whole()
 
     assert relayed.caller.status == status
-    assert relayed.caller.body == b'{"error":{"message":"no"}}'
+    assert relayed.caller.body == body
     assert relayed.ending == (outcome, status, error_class)
 
 
