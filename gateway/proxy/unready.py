@@ -1,7 +1,7 @@
 """What callers get while a worker has no snapshot to decide by: 503 at once, in the place of silence.
 
-The law: it steals from nobody. The port belongs to all workers of a host, so it takes only what lay unaccepted for a
-look's time, which no worker that serves lets happen; and it stops before the worker itself accepts.
+The law: it steals from nobody. The port belongs to all workers of a host, so it takes nothing while another of them
+serves, as their status pages tell; and it stops before the worker itself accepts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
+from analytics.journal import status
 from gateway.errors import ShedError
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.refusal import refusal
@@ -20,6 +22,9 @@ from gateway.proxy.refusal import refusal
 PATIENCE_S = 1.0
 """How long a worker may look for a snapshot before callers are told: a start on its way keeps them waiting instead."""
 _LOOK_S = 0.1
+_FRESH_US = 2_000_000
+"""Who serves refreshes its page ten times a second; one that has no snapshot yet never has, one that stands still does
+not any more."""
 _HEAD_S = 5.0
 _LINGER_S = 1.0
 _LARGEST_HEAD_BYTES = 64 * 1024
@@ -28,10 +33,14 @@ _MESSAGE = "This gateway has not heard yet what is in force; try again in a mome
 
 
 class Unready:
-    """Answers on `listener` from `patience_s` after the first `tell` until `end`, in a thread of its own."""
+    """Answers on `listener` from `patience_s` after the first `tell` until `end`, in a thread of its own.
 
-    def __init__(self, listener: socket.socket, patience_s: float = PATIENCE_S) -> None:
+    `is_served` tells whether another worker accepts there.
+    """
+
+    def __init__(self, listener: socket.socket, is_served: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         self._listener = listener
+        self._is_served = is_served
         self._patience_s = patience_s
         self._reason = ""
         self._is_over = threading.Event()
@@ -60,6 +69,8 @@ class Unready:
             listener.settimeout(0)
             while not self._is_over.is_set():
                 await asyncio.sleep(_LOOK_S)
+                if self._is_served():
+                    continue
                 while len(running) < _MOST_AT_ONCE and (taken := _accepted(listener)) is not None:
                     running.add(task := asyncio.create_task(self._answer(taken)))
                     task.add_done_callback(running.discard)
@@ -80,6 +91,18 @@ class Unready:
                             pass
             finally:
                 writer.close()
+
+
+def another_serves(directory: Path, name: str, now_us: int) -> bool:
+    """Tell whether a worker other than `name` serves, by the status pages in `directory`; `now_us` since 1970 UTC."""
+    for path in directory.glob("*.status"):
+        if path.stem == name:
+            continue
+        with suppress(OSError, status.StatusError):
+            page = status.read(path)
+            if now_us - page.updated_at < _FRESH_US and status.is_alive(page):
+                return True
+    return False
 
 
 def answer_to(head: bytes, reason: str, request_id: Callable[[], str]) -> bytes:

@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
@@ -37,7 +38,7 @@ from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
 from gateway.proxy.snapshot import Decisions, Holder
 from gateway.proxy.tally import StatusTally
-from gateway.proxy.unready import Unready
+from gateway.proxy.unready import Unready, another_serves
 from gateway.proxy.upstream import Upstream
 from gateway.proxy.watch import ForceBase, SnapshotWatch
 from gateway.settings.files import max_connections
@@ -126,7 +127,7 @@ def _decided(
 
     last_good = LastGood(state_dir / "run", name, open_seal)
     channel = place.channel or Channel(name="ledger", source=partial(SnapshotReader, state_dir / LEDGER_FILE))
-    unready = Unready(listener)
+    unready = Unready(listener, lambda: another_serves(state_dir / "run", name, time.time_ns() // 1000))
     try:
         holder = Holder(first_view(channel, last_good, decide, open_seal, place.patience_s, unready.tell))
     finally:

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway.proxy.unready import Unready, answer_to
+from analytics.journal.status import StatusPage
+from gateway.proxy.unready import Unready, another_serves, answer_to
 from tests.fakes.plain import PLAIN
 
 PATIENCE_S = 20.0
+
+
+def nobody() -> bool:
+    return False
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def client(listener: socket.socket) -> Iterator[httpx.Client]:
 
 
 def test_who_asks_while_there_is_no_snapshot_is_answered_at_once(listener: socket.socket, client: httpx.Client):
-    unready = Unready(listener, patience_s=0.0)
+    unready = Unready(listener, nobody, patience_s=0.0)
     unready.tell("Redis is away")
     try:
         ready, alive = client.get("/readyz"), client.get("/healthz")
@@ -41,7 +50,7 @@ def test_who_asks_while_there_is_no_snapshot_is_answered_at_once(listener: socke
 
 
 def test_after_its_end_it_takes_nobody_and_the_port_is_open_still(listener: socket.socket):
-    unready = Unready(listener, patience_s=0.0)
+    unready = Unready(listener, nobody, patience_s=0.0)
     unready.tell("nothing is known")
     unready.end()
 
@@ -52,12 +61,45 @@ def test_after_its_end_it_takes_nobody_and_the_port_is_open_still(listener: sock
 
 
 def test_a_worker_that_never_waits_starts_nothing(listener: socket.socket):
-    Unready(listener).end()
+    Unready(listener, nobody).end()
+
+
+def test_while_another_worker_serves_the_port_its_callers_are_left_to_it(listener: socket.socket):
+    asked: list[bool] = []
+    unready = Unready(listener, lambda: not asked.append(True), patience_s=0.0)
+    unready.tell("nothing is known")
+    with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S):
+        while len(asked) < 3:
+            time.sleep(0.01)
+        unready.end()
+
+        listener.settimeout(PATIENCE_S)
+        taken, _ = listener.accept()
+        taken.close()
+
+
+def test_who_serves_has_a_fresh_page_and_lives(tmp_path: Path):
+    own, other = (
+        StatusPage.create(tmp_path / f"{name}.status", boot="b", pid=os.getpid()) for name in ("worker-0", "worker-1")
+    )
+    own.updated_at = 10_000_000
+    (tmp_path / "worker-2.status").write_bytes(b"of another version")
+
+    assert not another_serves(tmp_path, "worker-0", now_us=10_000_000), "worker-1 has no snapshot yet"
+    other.updated_at = 10_000_000
+    assert another_serves(tmp_path, "worker-0", now_us=11_900_000)
+    assert not another_serves(tmp_path, "worker-0", now_us=12_100_000), "worker-1 stands still"
+
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    other = StatusPage.create(tmp_path / "worker-1.status", boot="b", pid=dead.pid)
+    other.updated_at = 10_000_000
+    assert not another_serves(tmp_path, "worker-0", now_us=10_000_000)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", b"NONSENSE\r\n\r\n", b"\xff \xfe \xfd\r\n\r\n"])
 def test_who_sends_no_request_is_ended_or_refused(listener: socket.socket, sent: bytes):
-    unready = Unready(listener, patience_s=0.0)
+    unready = Unready(listener, nobody, patience_s=0.0)
     unready.tell("nothing is known")
     try:
         with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S) as caller:
