@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from analytics.lake.layout import DAY, DAYS, FEEDBACK, INCOMING, MERGED
-from analytics.lake.manifest import Manifest, Part, Work, read_manifest, write_manifest
+from analytics.lake.manifest import Manifest, Part, Rollup, Work, read_manifest, write_manifest
 from analytics.lake.merging import Merging
 from analytics.lake.needed import Needed
 from analytics.lake.once import KINDS
@@ -90,6 +90,7 @@ class Compaction:
                 if not is_planned:
                     break
             manifest = self._carried_out(manifest, manifest.plan or {})
+        manifest = self._caught_up(manifest)
         self._sweep(manifest)
         return self.done
 
@@ -149,9 +150,28 @@ class Compaction:
             gone |= dict.fromkeys(work.inputs, at)
             self.done.replaced += len(work.inputs)
         there = self._there(manifest.replaced)
-        done = Manifest(number=manifest.number + 1, parts=parts, replaced={**there, **gone})
+        rollups = {**manifest.rollups, **self._rollups(_unrolled(parts, manifest.rollups))}
+        done = replace(
+            manifest,
+            number=manifest.number + 1,
+            parts=parts,
+            replaced={**there, **gone},
+            plan=None,
+            rollups=rollups,
+        )
         write_manifest(self._store, done)
         return done
+
+    def _rollups(self, parts: Sequence[Part]) -> dict[str, Rollup]:
+        return {part.name: self._merging.sum_up(part, self._clock()) for part in parts}
+
+    def _caught_up(self, manifest: Manifest) -> Manifest:
+        """Sum up what an earlier version has compacted, and return the manifest that says so."""
+        for part in _unrolled(manifest.parts, manifest.rollups):
+            rollups = {**manifest.rollups, **self._rollups([part])}
+            manifest = replace(manifest, number=manifest.number + 1, rollups=rollups)
+            write_manifest(self._store, manifest)
+        return manifest
 
     def _outputs(self, folder: str, work: Work, known: Sequence[Part], number: int) -> list[Part]:
         kind, at = KINDS[folder], self._clock()
@@ -180,3 +200,8 @@ class Compaction:
         """Return those of the replaced files that have not been removed yet."""
         present = {name for folder in (INCOMING, FEEDBACK, MERGED) for name in self._store.sizes(folder)}
         return {name: at for name, at in replaced.items() if name in present}
+
+
+def _unrolled(parts: Mapping[str, Sequence[Part]], rollups: Mapping[str, Rollup]) -> list[Part]:
+    """Return the days' files of requests that have no rollup yet."""
+    return [part for part in parts.get(INCOMING, ()) if part.day is not None and part.name not in rollups]

@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from analytics.lake.layout import FEEDBACK, INCOMING
-from analytics.lake.manifest import Part, read_manifest
+from analytics.lake.manifest import Part, Rollup, read_manifest
 from analytics.lake.store import Store
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of one kind of rows: compacted ones, and the bytes of each loose one by its name."""
+    """Files of one kind of rows: compacted ones, and the bytes of each loose one by its name.
+
+    `rollups` are by the name of the part whose rows they sum, which need not be there any more.
+    """
 
     parts: Sequence[Part]
     loose: Mapping[str, int]
+    rollups: Mapping[str, Rollup] = {}
 
     @property
     def files(self) -> Mapping[str, int]:
@@ -35,6 +39,7 @@ def contents(store: Store) -> Mapping[str, Contents]:
         folder: Contents(
             parts=manifest.parts.get(folder, ()),
             loose={name: size for name, size in files.items() if name not in manifest.replaced},
+            rollups=manifest.rollups if folder == INCOMING else {},
         )
         for folder, files in found.items()
     }

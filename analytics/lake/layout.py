@@ -9,6 +9,7 @@ A sealed file's name carries the byte range of the journal that it settles; so t
     content/expires={date}/{worker}-{boot}-{number}-{start}-{end}.parquet    content that may go after that day (UTC)
     requests/date={date}/{number}.parquet                        requests of that day (UTC), compacted, each once
     feedback/date={date}/{number}.parquet                        feedback received on that day
+    rollups/date={date}/{number}.parquet                         hourly sums over the requests in the file of this name
     merged/{number}-requests.parquet                             what was merged, and waits for its day to be whole
     merged/{number}-feedback.parquet
     merged/manifest-{number}.json                                what counts of all these: the highest number's
@@ -34,6 +35,7 @@ DAYS = {INCOMING: "requests", FEEDBACK: "feedback"}
 """By the folder where rows come in, the one where they lie by day in the end."""
 DAY = "date="
 MERGED = "merged"
+ROLLUPS = "rollups"
 _EXPIRES = "expires="
 HEARTBEATS = f"{INCOMING}/heartbeats"
 _RANGE = re.compile(r"(?P<number>\d{6,})-(?P<start>\d+)-(?P<end>\d+)\.parquet")

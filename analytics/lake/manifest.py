@@ -38,6 +38,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class Rollup(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of hourly sums over the `requests` rows of one part; `at` is when it came about."""
+
+    name: str
+    requests: int
+    size_bytes: int
+    at: int
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of one kind of rows: these files into one of each of `days`, and one of all other days."""
 
@@ -49,13 +58,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What counts. By the folder where rows come in: `parts`, the compacted files, no two with a row in common.
 
     `replaced` files are in them already, and are removed some time after the moment that stands beside them. `plan` is
-    what is being done: begun, perhaps not ended, and to be ended exactly so.
+    what is being done: begun, perhaps not ended, and to be ended exactly so. `rollups` are by the part whose rows they
+    sum: who takes one leaves that part out, and one stays when its part is let go.
     """
 
     number: int = 0
     parts: Mapping[str, Sequence[Part]] = {}
     replaced: Mapping[str, int] = {}
     plan: Mapping[str, Work] | None = None
+    rollups: Mapping[str, Rollup] = {}
 
 
 class UnreadableManifestError(OSError):

@@ -14,8 +14,10 @@ import duckdb
 import msgspec
 
 from analytics.lake.columns import SCHEMA_KEY, quoted
-from analytics.lake.manifest import Part
-from analytics.lake.once import Kind, rows_of, view_once
+from analytics.lake.layout import INCOMING
+from analytics.lake.manifest import Part, Rollup
+from analytics.lake.once import KINDS, Kind, rows_of, view_once
+from analytics.lake.rollup import DATASET, ORDER, UNROLLED, prepare, question, rollup_file
 from analytics.lake.store import Store, StoreAwayError, reason_of
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB"}
@@ -24,6 +26,12 @@ _ROW_GROUP = 61_440
 """Rows that a reader can step over at once: half of DuckDB's own measure, as most questions are about one rollout."""
 _WRITE = """
 COPY (SELECT {columns} FROM {name} WHERE {condition} ORDER BY {order}) TO {target} (
+    FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {group}, USE_TMP_FILE false,
+    KV_METADATA {{{schema_key}: '{schema}'}}
+)
+"""
+_SUM = """
+COPY (SELECT {columns} FROM ({question}) ORDER BY {order}) TO {target} (
     FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {group}, USE_TMP_FILE false,
     KV_METADATA {{{schema_key}: '{schema}'}}
 )
@@ -54,6 +62,7 @@ class Merging:
         self._clear()
         self._connection = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(self._spilled)})
         store.attach(self._connection)
+        prepare(self._connection)
 
     def close(self) -> None:
         """Let go of the memory and of what was fetched."""
@@ -117,6 +126,26 @@ class Merging:
 
         self._store.place(target, fill)
         return self._part(kind, target, day, at)
+
+    def sum_up(self, part: Part, at: int) -> Rollup:
+        """Write the hourly sums of a part of requests as one file.
+
+        Raises:
+            OSError: the disk, the memory or the store refuses.
+        """
+        self.fetch([part.name])
+        rows, name = rows_of(self._address, KINDS[INCOMING], [part.name]), rollup_file(part.name)
+        self._rows(f"CREATE OR REPLACE TEMP VIEW {UNROLLED} AS {rows}")
+        self._store.prepare(name.rpartition("/")[0])
+
+        def fill(unfinished: Path) -> None:
+            words = {"schema_key": SCHEMA_KEY, "schema": DATASET.schema, "group": _ROW_GROUP, "order": ORDER}
+            columns, path = ", ".join(DATASET.columns), quoted(str(unfinished))
+            self._rows(_SUM.format(columns=columns, question=question(), target=path, **words))
+
+        self._store.place(name, fill)
+        size_bytes = self._store.sizes(name.rpartition("/")[0])[name]
+        return Rollup(name=name, requests=part.rows, size_bytes=size_bytes, at=at)
 
     def _part(self, kind: Kind, name: str, day: date | None, at: int) -> Part:
         rows = rows_of(self._address, kind, [name])

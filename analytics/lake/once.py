@@ -7,7 +7,7 @@ are rare: only they are sorted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -75,13 +75,13 @@ UNION ALL BY NAME
 SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)
 """
 _VIEW = """
-CREATE OR REPLACE TEMP VIEW {name} AS
+CREATE OR REPLACE TEMP VIEW {view} AS
 SELECT * FROM ({parts})
 UNION ALL BY NAME
 SELECT * FROM ({loose})
 """
 _VIEW_OF_DOUBLES = """
-CREATE OR REPLACE TEMP VIEW {name} AS
+CREATE OR REPLACE TEMP VIEW {view} AS
 SELECT * FROM ({parts})
 UNION ALL BY NAME
 SELECT * FROM ({loose}) ANTI JOIN {name}_doubled USING ({key})
@@ -99,8 +99,12 @@ def view_once(
     parts: Sequence[Part],
     loose: Sequence[str],
     known: Sequence[Part] = (),
+    beside: Mapping[str, Sequence[Part]] | None = None,
 ) -> None:
-    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has."""
+    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has.
+
+    `beside` it there are views, by name, of the same loose rows and only some of the parts.
+    """
     words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(address, kind, loose)}
     is_doubled = False
     if loose:
@@ -109,8 +113,10 @@ def view_once(
         close = [one.name for one in (*parts, *known) if low and one.first_id <= high and low <= one.last_id]
         connection.execute(_DOUBLED.format(**words, near=rows_of(address, kind, close)))
         [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
-    view = _VIEW_OF_DOUBLES if is_doubled else _VIEW
-    connection.execute(view.format(**words, parts=rows_of(address, kind, [part.name for part in parts])))
+    statement = _VIEW_OF_DOUBLES if is_doubled else _VIEW
+    for view, some in {kind.name: parts, **(beside or {})}.items():
+        rows = rows_of(address, kind, [part.name for part in some])
+        connection.execute(statement.format(**words, view=view, parts=rows))
 
 
 def rows_of(address: Address, kind: Kind, names: Sequence[str]) -> str:

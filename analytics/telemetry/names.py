@@ -9,14 +9,16 @@ from typing import Literal
 
 import msgspec
 
+from analytics.bins import octaves_s
+
 NONE = ""
 """A label without a value, which Prometheus takes for a label that is not there."""
 OTHER = "(other)"
 """What stands for every model name outside the configuration, and for all that would be too much."""
 
-SECONDS = tuple(0.01 * 2**power for power in range(14))
+SECONDS = octaves_s(0.01, 14)
 """0.01 to 81.92 s, each twice the one before: those of the GenAI conventions for an operation's duration."""
-SHORT_SECONDS = tuple(0.0001 * 2**power for power in range(14))
+SHORT_SECONDS = octaves_s(0.0001, 14)
 TOKENS = tuple(float(4**power) for power in range(14))
 """1 to 67,108,864: those of the GenAI conventions."""
 USD = tuple(0.000001 * 4**power for power in range(13))

@@ -9,11 +9,14 @@ ours.
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
+    hourly      sums by hour: `analytics/lake/rollup.py`
+    rated_hours, daily, costs, satisfaction     as the questions of these names say
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import re
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Timer
@@ -22,16 +25,24 @@ from typing import Any
 import duckdb
 
 from analytics.lake.contents import contents
+from analytics.lake.layout import INCOMING
 from analytics.lake.once import KINDS, view_once
+from analytics.lake.rollup import UNROLLED, prepare, view_hourly
 from analytics.lake.store import Store, reason_of
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-_DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts"}
+_DERIVED = {
+    "judged": "feedback",
+    "ratings": "ratings",
+    "verdicts": "verdicts",
+    **{name: name for name in ("rated_hours", "daily", "costs", "satisfaction")},
+}
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
 _AT_ONCE = 2
+_READ = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 _QUERIES = Path(__file__).with_name("queries")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
@@ -75,6 +86,7 @@ class Warehouse:
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
         lake.attach(self._database)
+        prepare(self._database)
         self._database.execute(f"SET disabled_optimizers = '{_LEFT_AS_WRITTEN}'")
         self._database.execute("SET lock_configuration = true")
 
@@ -84,14 +96,15 @@ class Warehouse:
         Raises:
             WarehouseError: see there.
         """
-        with self.connection() as connection:
-            answer = connection.execute(_question(question), dict(parameters or {}))
+        text = _question(question)
+        with self.connection(_views(text)) as connection:
+            answer = connection.execute(text, dict(parameters or {}))
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
     @contextmanager
-    def connection(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """Yield a connection with the views; what is asked of it within `limit_s` must be ours.
+    def connection(self, views: Collection[str] | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+        """Yield a connection with these views (None: all); what is asked of it within `limit_s` must be ours.
 
         Raises:
             WarehouseError: see there; also for what is asked inside.
@@ -101,12 +114,10 @@ class Warehouse:
             raise QuestionLimitError(message)
         try:
             with self._database.cursor() as connection, self._bounded(connection):
-                for folder, found in contents(self._lake).items():
-                    view_once(
-                        connection, self._lake.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose)
-                    )
+                self._view_rows(connection, with_sums=views is None or "hourly" in views)
                 for name, question in _DERIVED.items():
-                    connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
+                    if views is None or name in views:
+                        connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
                 yield connection
         finally:
             self._turns.release()
@@ -114,6 +125,16 @@ class Warehouse:
     def close(self) -> None:
         """Let go of the memory."""
         self._database.close()
+
+    def _view_rows(self, connection: duckdb.DuckDBPyConnection, *, with_sums: bool) -> None:
+        address = self._lake.address
+        for folder, found in contents(self._lake).items():
+            is_summed = with_sums and folder == INCOMING
+            unrolled = [part for part in found.parts if part.name not in found.rollups]
+            beside = {UNROLLED: unrolled} if is_summed else {}
+            view_once(connection, address, KINDS[folder], parts=found.parts, loose=sorted(found.loose), beside=beside)
+            if is_summed:
+                view_hourly(connection, address, [rollup.name for rollup in found.rollups.values()])
 
     @contextmanager
     def _bounded(self, connection: duckdb.DuckDBPyConnection) -> Generator[None]:
@@ -142,7 +163,18 @@ class Warehouse:
 
 
 def _question(name: str) -> str:
-    return (_QUERIES / f"{name}.sql").read_text()
+    """Return the text of a question without its remarks, which name more than it reads."""
+    lines = (_QUERIES / f"{name}.sql").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("--"))
+
+
+def _views(text: str) -> set[str]:
+    """Return the views that a question reads, and those that these read: to make one reads the heads of all files."""
+    needed = set(_READ.findall(text))
+    for name, question in reversed(_DERIVED.items()):
+        if name in needed:
+            needed |= set(_READ.findall(_question(question)))
+    return needed
 
 
 def _break_off(connection: duckdb.DuckDBPyConnection) -> None:

@@ -7,7 +7,8 @@ for it reads the whole lake. Keys, the audit and content are not in what it read
     feedback   one row a piece of feedback received in these days
     judged     the same, with what became of it, found out with the whole lake in view
     ratings    one row a request that was rated in these days
-    hours      figures by the hour, of all time
+    hourly     sums by the hour, of all time, and rated_hours beside them
+    daily, costs, satisfaction     views of these two
     copy       one row: as of when, since when, how many requests
 
 It is made beside its place and renamed: it is there whole, or the former one still is. Its time of modification is its
@@ -28,6 +29,7 @@ import msgspec
 from analytics.lake.columns import quoted
 from analytics.lake.directory import UNFINISHED_SUFFIX, place
 from analytics.lake.place import MissingPackageError
+from analytics.lake.rollup import prepare
 from analytics.warehouse.database import Warehouse, WarehouseError
 from analytics.warehouse.edition import Edition
 
@@ -51,12 +53,16 @@ CREATE TABLE copy.{name} AS
 SELECT * FROM {name}
 WHERE {time} >= $since AND ($applications IS NULL OR list_contains($applications, application))
 """
-_HOURS = """
-CREATE TABLE {hours} AS
-SELECT * FROM ({question})
+_SUMS = ("hourly", "rated_hours")
+"""What is copied of all time, in the order of time."""
+_SUM = """
+CREATE TABLE copy.{name} AS
+SELECT * FROM {name}
 WHERE $applications IS NULL OR list_contains($applications, application)
 ORDER BY hour
 """
+_VIEWS = ("ratings", "daily", "costs", "satisfaction")
+"""Questions that the copy's own tables answer, in the order in which they build upon each other."""
 
 
 def publish(edition: Edition, *, limit_s: float = LIMIT_S) -> None:
@@ -83,22 +89,20 @@ def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
     with warehouse.connection() as connection:
         minutes = connection.execute(_MINUTES, applications).fetchall()
         since = _since(minutes, edition.max_rows, as_of, timedelta(days=edition.days))
-        is_whole = not minutes or since <= minutes[-1][0]
         connection.execute(f"ATTACH {quoted(str(unfinished))} AS copy")
         for name, time in _TABLES.items():
             connection.execute(_COPY.format(name=name, time=time), {"since": since, **applications})
-        if not is_whole:
-            connection.execute(_HOURS.format(hours="copy.hours", question=_question("hours")), applications)
+        for name in _SUMS:
+            connection.execute(_SUM.format(name=name), applications)
         counted = (
             "SELECT $as_of::TIMESTAMP AS as_of, $since::TIMESTAMP AS since, count(*) AS requests FROM copy.requests"
         )
         connection.execute(f"CREATE TABLE copy.copy AS {counted}", {"as_of": as_of, "since": since})
         connection.execute("DETACH copy")
     with duckdb.connect(str(unfinished), config=_SETTINGS) as copy:
-        if is_whole:
-            # The copy has every row that the lake has, and reads them several times as fast.
-            copy.execute(_HOURS.format(hours="hours", question=_question("hours")), applications)
-        copy.execute(f"CREATE VIEW ratings AS {_question('ratings')}")
+        prepare(copy)
+        for name in _VIEWS:
+            copy.execute(f"CREATE VIEW {name} AS {_question(name)}")
     unfinished.chmod(0o600)
     os.utime(unfinished, ns=(edition.as_of * 1000, edition.as_of * 1000))
 

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser(
         "sql",
         help="ask one SELECT of what was recorded",
-        description="One SELECT over requests, feedback, ratings and hours. docs/sql.md says what they hold.",
+        description="One SELECT over requests, feedback, and sums by hour and day. docs/sql.md says what they hold.",
     )
     add = command.add_argument
     add("query", metavar="QUERY", nargs="?", help="one SELECT; - reads it from standard input")

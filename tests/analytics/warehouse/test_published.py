@@ -15,7 +15,9 @@ import pytest
 
 from analytics.lake.columns import COLUMNS, FEEDBACK_COLUMNS
 from analytics.lake.place import Place
+from analytics.lake.rollup import COLUMNS as ROLLUP_COLUMNS
 from analytics.record import Record
+from analytics.warehouse.database import Warehouse
 from analytics.warehouse.edition import Edition
 from analytics.warehouse.published import publish
 from analytics.warehouse.sandbox import QueryLimits, run
@@ -24,6 +26,7 @@ from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 PATIENT = QueryLimits(time_s=60, steps_back=False)
 DAY_US = 86_400_000_000
 NOW_US = AT_US + 1000 * 1_000_000
+ADDED = ("BIGINT", "DOUBLE", "INTEGER[]")
 
 
 def edition(lake: HandmadeLake, **facts: Any) -> Edition:
@@ -59,15 +62,23 @@ def test_a_copy_has_the_lakes_columns_and_rows_and_says_as_of_when(lake: Handmad
     assert Path(made.target).stat().st_mode & 0o777 == 0o600
 
 
-def test_an_empty_lake_makes_an_empty_copy(tmp_path: Path):
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Edition:
+    folder = tmp_path_factory.mktemp("empty")
     made = Edition(
-        lake=Place(url=str(tmp_path / "nowhere")), target=str(tmp_path / "c.duckdb"), as_of=NOW_US, days=1, max_rows=10
+        lake=Place(url=str(folder / "nowhere")), target=str(folder / "c.duckdb"), as_of=NOW_US, days=1, max_rows=10
     )
     publish(made)
+    return made
 
-    tables = {name for (name,) in look(made, "SHOW TABLES")}
-    assert tables == {"requests", "feedback", "judged", "ratings", "hours", "copy"}
-    assert not [name for name in tables - {"copy"} if look(made, f"FROM {name}")]
+
+def test_an_empty_lake_makes_an_empty_copy(empty: Edition):
+    tables = {name for (name,) in look(empty, "SHOW TABLES")}
+    assert tables == {
+        *("requests", "feedback", "judged", "ratings", "copy"),
+        *("hourly", "rated_hours", "daily", "costs", "satisfaction"),
+    }
+    assert not [name for name in tables - {"copy"} if look(empty, f"FROM {name}")]
 
 
 def test_ratings_are_those_of_requests_that_were_rated(lake: HandmadeLake):
@@ -85,7 +96,7 @@ def test_old_rows_are_left_to_the_lake_but_for_their_hours(lake: HandmadeLake):
     made = published(lake, days=2)
 
     assert look(made, "SELECT count(*) FROM requests") == [(1,)]
-    assert look(made, "SELECT sum(requests), count(*) FROM hours") == [(2, 2)]
+    assert look(made, "SELECT sum(requests), count(*) FROM hourly") == [(2, 2)]
 
 
 @pytest.mark.parametrize(("max_rows", "kept"), [(180, 180), (179, 120), (1, 60)])
@@ -100,7 +111,7 @@ def test_as_many_whole_minutes_are_copied_as_fit_and_at_least_the_newest(lake: H
 
     assert look(made, "SELECT count(*) FROM requests") == [(kept,)]
     assert look(made, "SELECT since <= (SELECT min(started_at) FROM requests) FROM copy") == [(True,)]
-    assert look(made, "SELECT sum(requests) FROM hours") == [(180,)]
+    assert look(made, "SELECT sum(requests) FROM hourly") == [(180,)]
 
 
 def test_a_scoped_copy_holds_nothing_of_other_applications(lake: HandmadeLake):
@@ -113,7 +124,7 @@ def test_a_scoped_copy_holds_nothing_of_other_applications(lake: HandmadeLake):
     )
     made = published(lake, applications=("sales",))
 
-    for name in ("requests", "feedback", "judged", "hours"):
+    for name in ("requests", "feedback", "judged", "hourly"):
         assert look(made, f"SELECT DISTINCT application FROM {name}") == [("sales",)]
     assert look(made, "SELECT requests FROM copy") == [(1,)]
     assert b"legal" not in Path(made.target).read_bytes()
@@ -163,17 +174,18 @@ def examples() -> list[str]:
 
 def test_the_examples_of_the_documentation_are_answered_from_a_copy(lake: HandmadeLake):
     now_us = time.time_ns() // 1000
-    rated = record(1, started_at=now_us, application="sales", purpose="live", model_served="gpt", cost_usd=0.5)
+    rated = record(1, started_at=now_us, application="sales", model_served="gpt", cost_usd=0.5, reason="split")
     failed = record(2, started_at=now_us, purpose="eval", outcome="timeout", error_class="late")
-    lake.put([msgspec.structs.replace(rated, latency_ms=5.0, arm_assigned="base"), failed])
+    lake.put([msgspec.structs.replace(rated, latency_ms=5.0, arm_assigned="candidate", bucket=1), failed])
     piece = {"feedback_id": UUID(int=1), "received_at": now_us, "application": "sales", "thumb": "up"}
     lake.put_feedback([{**piece, "request_id": UUID(rated.request_id)}])
     made = published(lake, as_of=now_us)
 
-    per_answer, failures, slowest = (run(query, Path(made.target), PATIENT).text for query in examples())
-    assert per_answer.startswith(b'["sales","gpt",1,0.5,1,0.5]\n')
+    per_answer, by_day, failures, slowest = (run(query, Path(made.target), PATIENT).text for query in examples())
+    assert per_answer == b'["sales",0.5,0.5]\n'
+    assert b'"candidate",1,5.' in by_day
     assert failures.startswith(b'[null,null,"late",1,')
-    assert slowest.endswith(b'"base",5.0,5.0]\n')
+    assert slowest.endswith(b'"candidate",5.0,5.0]\n')
 
 
 def test_a_day_may_be_given_as_a_parameter_of_text(lake: HandmadeLake):
@@ -184,15 +196,36 @@ def test_a_day_may_be_given_as_a_parameter_of_text(lake: HandmadeLake):
     assert found.text == b"[1]\n"
 
 
-def test_every_table_is_documented_with_its_columns(lake: HandmadeLake):
+def documented(view: str) -> dict[str, str]:
+    """Return the columns that the documentation gives a view, by the part that has its name."""
     page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
-    made = published(lake)
-    missing = [
-        f"{table}.{column}"
-        for (table,) in look(made, "SHOW TABLES")
-        if table not in {"requests", "feedback"}
-        for column, *_ in look(made, f"DESCRIBE {table}")
-        if f"`{column}`" not in page
-    ]
+    part = page.split(f"\n### `{view}`\n")[1].split("\n#")[0]
+    first = {name: kind for name, kind in ROLLUP_COLUMNS.items() if kind not in ADDED} if view == "rated_hours" else {}
+    return {**first, **dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", part, flags=re.MULTILINE))}
 
-    assert not missing
+
+@pytest.mark.parametrize(
+    "view", ["judged", "ratings", "hourly", "rated_hours", "daily", "costs", "satisfaction", "copy"]
+)
+def test_the_catalogue_lists_the_columns_of_a_view_with_their_types_in_order(empty: Edition, view: str):
+    real = {name: kind for name, kind, *_ in look(empty, f"DESCRIBE {view}")}
+
+    assert list(documented(view).items()) == list(real.items())
+
+
+def test_the_catalogue_lists_every_view_that_there_is(empty: Edition):
+    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    catalogue = page.split("## Catalogue\n")[1].split("\n#")[0]
+
+    assert set(re.findall(r"^\| \[?`(\w+)`", catalogue, re.MULTILINE)) == {
+        name for (name,) in look(empty, "SHOW TABLES")
+    }
+
+
+def test_the_consoles_own_warehouse_has_the_views_of_a_copy(lake: HandmadeLake, warehouse: Warehouse, empty: Edition):
+    lake.put([record(1)])
+    for (view,) in look(empty, "SHOW TABLES"):
+        if view != "copy":
+            with warehouse.connection() as connection:
+                found = connection.execute(f"DESCRIBE {view}").fetchall()
+            assert found == look(empty, f"DESCRIBE {view}")

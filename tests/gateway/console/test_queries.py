@@ -65,8 +65,8 @@ def asked(
 
 def test_the_days_of_the_settings_are_what_is_asked_and_hours_reach_further(queries: Queries):
     assert asked(queries, "SELECT count(*) FROM requests").text == b"[2]\n"
-    assert asked(queries, "SELECT sum(requests) FROM hours").text == b"[5]\n"
-    assert json.loads(asked(queries, "SELECT min(hour) FROM hours").text)[0].startswith("2026-09-21 14:")
+    assert asked(queries, "SELECT sum(requests) FROM hourly").text == b"[5]\n"
+    assert json.loads(asked(queries, "SELECT min(hour) FROM hourly").text)[0].startswith("2026-09-21 14:")
 
 
 def test_an_asker_with_applications_sees_these_alone(queries: Queries):
