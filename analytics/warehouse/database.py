@@ -97,7 +97,7 @@ class Warehouse:
             WarehouseError: see there.
         """
         text = _question(question)
-        with self.connection(_views(text)) as connection:
+        with self.connection(_READ.findall(text)) as connection:
             answer = connection.execute(text, dict(parameters or {}))
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
@@ -105,6 +105,8 @@ class Warehouse:
     @contextmanager
     def connection(self, views: Collection[str] | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """Yield a connection with these views (None: all); what is asked of it within `limit_s` must be ours.
+
+        To make a view reads the heads of all files: name those that are asked.
 
         Raises:
             WarehouseError: see there; also for what is asked inside.
@@ -114,9 +116,10 @@ class Warehouse:
             raise QuestionLimitError(message)
         try:
             with self._database.cursor() as connection, self._bounded(connection):
-                self._view_rows(connection, with_sums=views is None or "hourly" in views)
+                needed = _needed([*_DERIVED, "hourly"] if views is None else views)
+                self._view_rows(connection, with_sums="hourly" in needed)
                 for name, question in _DERIVED.items():
-                    if views is None or name in views:
+                    if name in needed:
                         connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
                 yield connection
         finally:
@@ -168,9 +171,9 @@ def _question(name: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("--"))
 
 
-def _views(text: str) -> set[str]:
-    """Return the views that a question reads, and those that these read: to make one reads the heads of all files."""
-    needed = set(_READ.findall(text))
+def _needed(views: Collection[str]) -> set[str]:
+    """Return some views, and those that they read."""
+    needed = set(views)
     for name, question in reversed(_DERIVED.items()):
         if name in needed:
             needed |= set(_READ.findall(_question(question)))

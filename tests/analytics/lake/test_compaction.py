@@ -44,7 +44,7 @@ def seen(lake: Path, what: str = "request_id", view: str = "requests") -> list[A
     """Return what the warehouse sees."""
     warehouse = Warehouse(Directory(lake))
     try:
-        with warehouse.connection() as connection:
+        with warehouse.connection([view]) as connection:
             return [row[0] for row in connection.execute(f"SELECT {what} FROM {view} ORDER BY 1").fetchall()]
     finally:
         warehouse.close()

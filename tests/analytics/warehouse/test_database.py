@@ -22,12 +22,12 @@ LONG = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range *
 
 
 def types(warehouse: Warehouse, view: str) -> dict[str, str]:
-    with warehouse.connection() as connection:
+    with warehouse.connection([view]) as connection:
         return {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {view}").fetchall()}
 
 
 def count(warehouse: Warehouse, view: str) -> int:
-    with warehouse.connection() as connection:
+    with warehouse.connection([view]) as connection:
         [(number,)] = connection.execute(f"SELECT count(*) FROM {view}").fetchall()
         return number
 

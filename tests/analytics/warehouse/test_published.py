@@ -226,6 +226,6 @@ def test_the_consoles_own_warehouse_has_the_views_of_a_copy(lake: HandmadeLake, 
     lake.put([record(1)])
     for (view,) in look(empty, "SHOW TABLES"):
         if view != "copy":
-            with warehouse.connection() as connection:
+            with warehouse.connection([view]) as connection:
                 found = connection.execute(f"DESCRIBE {view}").fetchall()
             assert found == look(empty, f"DESCRIBE {view}")
