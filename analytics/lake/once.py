@@ -99,11 +99,11 @@ def view_once(
     parts: Sequence[Part],
     loose: Sequence[str],
     known: Sequence[Part] = (),
-    beside: Mapping[str, Sequence[Part]] | None = None,
+    also: Mapping[str, Sequence[Part]] | None = None,
 ) -> None:
     """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has.
 
-    `beside` it there are views, by name, of the same loose rows and only some of the parts.
+    `also` are further views, by name, of the same loose rows and only some of the parts.
     """
     words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(address, kind, loose)}
     is_doubled = False
@@ -114,7 +114,7 @@ def view_once(
         connection.execute(_DOUBLED.format(**words, near=rows_of(address, kind, close)))
         [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
     statement = _VIEW_OF_DOUBLES if is_doubled else _VIEW
-    for view, some in {kind.name: parts, **(beside or {})}.items():
+    for view, some in {kind.name: parts, **(also or {})}.items():
         rows = rows_of(address, kind, [part.name for part in some])
         connection.execute(statement.format(**words, view=view, parts=rows))
 

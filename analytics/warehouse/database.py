@@ -134,8 +134,8 @@ class Warehouse:
         for folder, found in contents(self._lake).items():
             is_summed = with_sums and folder == INCOMING
             unrolled = [part for part in found.parts if part.name not in found.rollups]
-            beside = {UNROLLED: unrolled} if is_summed else {}
-            view_once(connection, address, KINDS[folder], parts=found.parts, loose=sorted(found.loose), beside=beside)
+            also = {UNROLLED: unrolled} if is_summed else {}
+            view_once(connection, address, KINDS[folder], parts=found.parts, loose=sorted(found.loose), also=also)
             if is_summed:
                 view_hourly(connection, address, [rollup.name for rollup in found.rollups.values()])
 

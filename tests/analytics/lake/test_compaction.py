@@ -50,6 +50,12 @@ def seen(lake: Path, what: str = "request_id", view: str = "requests") -> list[A
         warehouse.close()
 
 
+def summed_plainly(lake: Path) -> int:
+    """Return how many requests are summed in all rollups that lie there."""
+    [(requests,)] = duckdb.execute(f"SELECT sum(requests) FROM '{lake}/rollups/*/*.parquet'").fetchall()
+    return int(requests)
+
+
 def ids(*numbers: int) -> list[UUID]:
     return [UUID(record(number).request_id) for number in numbers]
 
@@ -263,6 +269,7 @@ def test_nobody_sees_a_row_twice_or_misses_one_at_any_moment_of_a_compaction(tmp
     def look() -> None:
         assert seen(lake.root) == ALL
         assert seen(lake.root, "feedback_id", "feedback") == [UUID(int=7), UUID(int=8)]
+        assert seen(lake.root, "sum(requests)", "hourly") == [len(ALL)]
         found = plain(lake.root)
         assert len(found) == len(set(found))
         assert set(found) >= public
@@ -298,7 +305,10 @@ def test_a_compaction_that_was_stopped_anywhere_is_ended_by_the_next_one(tmp_pat
         except StoppedError:
             before = plain(lake)
             assert seen(lake) == ALL
+            assert seen(lake, "sum(requests)", "hourly") == [len(ALL)]
             compact(Directory(lake), tmp_path, NOW + 1)
+            assert seen(lake, "sum(requests)", "hourly") == [len(ALL)]
+            assert summed_plainly(lake) == len(plain(lake))
             assert set(plain(lake)) >= set(before)
             assert plain(lake) == plain(tmp_path / "whole")
             assert (seen(lake), seen(lake, "feedback_id", "feedback")) == (ALL, [UUID(int=7), UUID(int=8)])

@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from analytics.lake.directory import Directory
 from analytics.lake.verify import verify
+from analytics.warehouse.database import Warehouse
 from tests.fakes.handmade_lake import LATER_US, HandmadeLake, record
 
 DYING = """
@@ -51,6 +53,23 @@ def days(lake: Path) -> list[object]:
     ]
 
 
+def summed(lake: Path) -> int:
+    """Return how many requests are in all rollups."""
+    [(requests,)] = duckdb.execute(f"SELECT sum(requests) FROM '{lake}/rollups/*/*.parquet'").fetchall()
+    return int(requests)
+
+
+def summed_in_view(lake: Path) -> int:
+    """Return how many requests the warehouse counts in its sums."""
+    warehouse = Warehouse(Directory(lake))
+    try:
+        with warehouse.connection(["hourly"]) as connection:
+            [(requests,)] = connection.execute("SELECT sum(requests) FROM hourly").fetchall()
+            return int(requests)
+    finally:
+        warehouse.close()
+
+
 @pytest.mark.parametrize("steps", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_compaction_that_is_killed_anywhere_loses_nothing_and_doubles_nothing(tmp_path: Path, steps: int) -> None:
     before = HandmadeLake(tmp_path / "before")
@@ -74,4 +93,6 @@ def test_a_compaction_that_is_killed_anywhere_loses_nothing_and_doubles_nothing(
 
         assert (found.records, found.duplicate_request_ids) == (8, 0)
         assert set(public) <= set(days(lake))
+        assert summed(lake) == len(days(lake))
+        assert summed_in_view(lake) == 8
         assert days(lake) == days(tmp_path / "whole")

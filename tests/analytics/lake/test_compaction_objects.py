@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from analytics.lake.compaction import Compacted, Compaction
+from analytics.lake.layout import ROLLUPS
 from analytics.lake.needed import ELSEWHERE_S, needed_elsewhere
 from analytics.lake.verify import verify
 from analytics.warehouse.database import Warehouse
@@ -67,6 +68,19 @@ def seen(bucket: Bucket) -> int:
         warehouse.close()
 
 
+def summed(bucket: Bucket) -> list[int]:
+    """Return how many requests are in the sums of the warehouse, and in how many rollups."""
+    store = bucket.store("/lake")
+    warehouse = Warehouse(store)
+    try:
+        with warehouse.connection(["hourly"]) as connection:
+            [(requests,)] = connection.execute("SELECT sum(requests)::BIGINT FROM hourly").fetchall()
+    finally:
+        warehouse.close()
+    files = [name for day in store.folders(ROLLUPS) for name in store.sizes(f"{ROLLUPS}/{day}")]
+    return [requests, len(files)]
+
+
 def plain(bucket: Bucket) -> list[int]:
     """Return how many rows and how many requests anybody finds below `requests/`."""
     with duckdb.connect() as connection:
@@ -77,6 +91,7 @@ def plain(bucket: Bucket) -> list[int]:
 
 def test_objects_become_few_and_are_removed_after_hours(bucket: Bucket, tmp_path: Path) -> None:
     assert compact(bucket, tmp_path / "c").files == 2
+    assert summed(bucket) == [4, 2]
     assert (seen(bucket), plain(bucket)) == (4, [4, 4])
     assert compact(bucket, tmp_path / "c", HOURS_LATER_US).removed == 3
     found = verify(bucket.store("/lake"), tmp_path / "journal", sleep=lambda _: None)
@@ -108,3 +123,4 @@ def test_calls_that_fail_or_take_effect_late_lose_nothing_and_double_nothing(
     assert failed > 0
     assert compact(bucket, tmp_path / "c", LATER_US + 99).files == 0
     assert (seen(bucket), plain(bucket)) == (4, [4, 4])
+    assert summed(bucket) == [4, 2]
