@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from analytics.lake.directory import Directory
 from gateway.settings.secrets import derived
 from gateway.simulate.traffic import user_key
 from rollout.bucket import bucket, threshold
 from rollout.flag import user_hash
 from tests.acceptance.harness import BASE, CANDIDATE, CONFIG, SECRET, Installation, installed
+from tests.fakes.handmade_lake import compact
 
 log = logging.getLogger("acceptance")
 PERCENTS = (10.0, 25.0)
@@ -197,3 +203,28 @@ def test_no_raw_user_key_and_no_salt_lies_in_the_state_directory(replayed: Repla
     salted = [path for path in files if replayed.salt.encode() in path.read_bytes()]
     assert {path.suffix for path in salted} <= {".snapshot", ".sqlite", ".sqlite-wal"}
     assert not [path.name for path in salted if path.stat().st_mode & 0o077]
+
+
+def test_hourly_sums_of_the_compacted_lake_are_those_of_the_records(replayed: Replayed, tmp_path: Path):
+    apart = "application, arm_assigned, arm_served, model_served, stream, outcome"
+    expected = replayed.one.lake(
+        f"""
+        SELECT date_trunc('hour', started_at) AS hour, {apart}, count(*) AS requests, sum(input_tokens) AS input_tokens,
+            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens, round(sum(cost_usd), 9) AS cost_usd,
+            count(ttft_ms) AS ttfts, round(sum(latency_ms), 3) AS latency_sum_ms
+        FROM records GROUP BY ALL ORDER BY ALL
+        """,
+        settled=False,
+    )
+    shutil.copytree(replayed.one.state_dir / "lake", tmp_path / "lake")
+    compact(Directory(tmp_path / "lake"), tmp_path, time.time_ns() // 1000 + 3 * 86_400_000_000)
+    found = duckdb.sql(
+        f"""
+        SELECT hour, {apart}, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
+            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens, round(sum(cost_usd), 9) AS cost_usd,
+            sum(ttfts) AS ttfts, round(sum(latency_sum_ms), 3) AS latency_sum_ms
+        FROM read_parquet('{tmp_path}/lake/rollups/*/*.parquet', hive_partitioning = false) GROUP BY ALL ORDER BY ALL
+        """
+    )
+
+    assert [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()] == expected
