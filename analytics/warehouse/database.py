@@ -11,6 +11,9 @@ ours.
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
     hourly      sums by hour: `analytics/lake/rollup.py`
     rated_hours, daily, costs, satisfaction     as the questions of these names say
+
+Reports read the requests through two macros, which take what they are narrowed to: `narrowed(asked)` and `arms(asked)`,
+as `queries/narrowed.sql` and `queries/arms.sql` say.
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ _DERIVED = {
     **{name: name for name in ("rated_hours", "daily", "costs", "satisfaction")},
 }
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
+
+_MACROS = ("narrowed", "arms")
+"""Questions that take a parameter, and from which others read: the second from the first."""
 
 _AT_ONCE = 2
 _READ = re.compile(r"\b(?:FROM|JOIN) (\w+)")
@@ -121,6 +127,8 @@ class Warehouse:
                 for name, question in _DERIVED.items():
                     if name in needed:
                         connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
+                for name in _MACROS:
+                    connection.execute(f"CREATE TEMP MACRO {name}(asked) AS TABLE {_question(name)}")
                 yield connection
         finally:
             self._turns.release()

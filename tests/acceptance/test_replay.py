@@ -210,7 +210,8 @@ def test_hourly_sums_of_the_compacted_lake_are_those_of_the_records(replayed: Re
     expected = replayed.one.lake(
         f"""
         SELECT date_trunc('hour', started_at) AS hour, {apart}, count(*) AS requests, sum(input_tokens) AS input_tokens,
-            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens, round(sum(cost_usd), 9) AS cost_usd,
+            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+            round(sum(cost_usd), 9) AS cost_usd,
             count(ttft_ms) AS ttfts, round(sum(latency_ms), 3) AS latency_sum_ms
         FROM records GROUP BY ALL ORDER BY ALL
         """,
@@ -221,7 +222,8 @@ def test_hourly_sums_of_the_compacted_lake_are_those_of_the_records(replayed: Re
     found = duckdb.sql(
         f"""
         SELECT hour, {apart}, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
-            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens, round(sum(cost_usd), 9) AS cost_usd,
+            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+            round(sum(cost_usd), 9) AS cost_usd,
             sum(ttfts) AS ttfts, round(sum(latency_sum_ms), 3) AS latency_sum_ms
         FROM read_parquet('{tmp_path}/lake/rollups/*/*.parquet', hive_partitioning = false) GROUP BY ALL ORDER BY ALL
         """

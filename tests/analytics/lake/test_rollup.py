@@ -231,14 +231,18 @@ def test_a_lake_that_an_earlier_version_compacted_is_caught_up_on(lake: Handmade
     assert read_manifest(lake.lake.store).number == number
 
 
-def test_a_rollup_stays_when_its_requests_are_let_go(lake: HandmadeLake) -> None:
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_sums_stay_when_their_requests_are_let_go(lake: HandmadeLake, *, is_earlier: bool) -> None:
     lake.put([record(1), record(2)])
     lake.compact()
     before = summed(lake.root)
-    known = read_manifest(lake.lake.store)
-    write_manifest(lake.lake.store, msgspec.structs.replace(known, number=known.number + 1, parts={}))
-    shutil.rmtree(lake.root / "requests")
+    if is_earlier:
+        known = read_manifest(lake.lake.store)
+        write_manifest(lake.lake.store, msgspec.structs.replace(known, number=known.number + 1, rollups={}))
+    for at_us in (LATER_US + 9 * DAY_US, LATER_US + 10 * DAY_US):
+        lake.compact(at_us, measures=Measures(retention_days=5))
 
+    assert not list(lake.root.glob("requests/*/*.parquet"))
     assert summed(lake.root) == before
     assert summed(lake.root, "requests") == []
 
