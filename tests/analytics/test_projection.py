@@ -88,7 +88,7 @@ def test_what_is_unknown_is_taken_to_cost_the_mean_and_a_moved_percentage_has_no
 
 
 def test_where_nothing_varies_there_is_no_interval():
-    even = {"xx": 40 * 0.04**2, "x": 1.6, "xn": 3.2}
+    even: dict[str, Any] = {"xx": 40 * 0.04**2, "x": 1.6, "xn": 3.2}
     found = project("sales", 1, {"base": arm(0.02, **even), "candidate": arm(0.01)})
 
     assert found.by_request is not None
