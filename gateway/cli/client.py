@@ -17,7 +17,10 @@ import httpx
 import msgspec
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.record import Arm
+from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.found import found_key, found_url
 from gateway.cli.narrowing import Wanted
@@ -29,6 +32,8 @@ _REPORT_TIMEOUT_S = 60.0
 """A report may wait for others, and is broken off by the console itself."""
 _QUERY_TIMEOUT_S = 900.0
 """So may a query, which may also wait for a copy of a large lake."""
+REPORTS: Mapping[type, str] = {CostReport: "cost", FailureReport: "errors", TrafficReport: "traffic"}
+"""What the console calls a report, by the shape of its answer; the head-to-head table has methods of its own."""
 _View = TypeVar("_View")
 
 
@@ -73,6 +78,10 @@ class Console(Protocol):
 
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part, as `by` divides the report."""
+        ...
+
+    def report(self, shape: type[_View], asked: Wanted) -> _View:
+        """Return another report of `REPORTS`, of what `GET /api/v1/reports/{name}` takes."""
         ...
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
@@ -160,6 +169,10 @@ class HttpConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._ask("GET", "reports/compare", list[Comparison], query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
+    def report(self, shape: type[_View], asked: Wanted) -> _View:
+        """Return another report."""
+        return self._ask("GET", f"reports/{REPORTS[shape]}", shape, query=asked, timeout_s=_REPORT_TIMEOUT_S)
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""

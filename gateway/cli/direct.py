@@ -10,15 +10,18 @@ import getpass
 import os
 import secrets
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.record import Arm
+from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
 from gateway.cli.narrowing import Wanted
@@ -37,6 +40,8 @@ from rollout.stores.ledger import LOCK_FILE, LedgerError
 from rollout.stores.lock import holder
 from rollout.stores.sqlite import open_ledger
 
+_View = TypeVar("_View")
+
 
 class DirectConsole:
     """A `Console` on files."""
@@ -44,6 +49,11 @@ class DirectConsole:
     def __init__(self, control: Control, reports: Reports, queries: Queries, actor: str) -> None:
         self._control = control
         self._reports = reports
+        self._others: Mapping[type, Callable[[Asked], Any]] = {
+            CostReport: reports.cost,
+            FailureReport: reports.errors,
+            TrafficReport: reports.traffic,
+        }
         self._queries = queries
         self._actor = actor
 
@@ -86,6 +96,10 @@ class DirectConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
+
+    def report(self, shape: type[_View], asked: Wanted) -> _View:
+        """Return another report."""
+        return self._others[shape](_asked(asked))
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""

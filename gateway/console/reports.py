@@ -16,10 +16,22 @@ from typing import TYPE_CHECKING
 import anyio
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.lake.place import MissingPackageError, Place
 from analytics.narrowing import Narrowing
+from analytics.traffic import TrafficReport
 from gateway.console.control import Control
-from gateway.console.narrowing import EVERYTHING, Asked, Values, check_known, check_parts, check_step, narrowing
+from gateway.console.narrowing import (
+    EVERYTHING,
+    Asked,
+    Values,
+    check_known,
+    check_parts,
+    check_step,
+    check_undivided,
+    narrowing,
+)
 from gateway.errors import ApiError
 from rollout.flag import Flag
 
@@ -83,6 +95,53 @@ class Reports:
                 self._refuse_unknown(warehouse, to, flag)
         return found
 
+    def cost(self, asked: Asked = EVERYTHING) -> CostReport:
+        """Return what the requests of a rollout cost, or without any those of all traffic.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.tables import cost  # noqa: PLC0415 - see `_answering`
+
+        flag, to = self._of_any(asked)
+        present = {one.name: one.generation for one in self._control.list_rollouts()}
+        with self._answering() as warehouse:
+            found = cost(warehouse, to, as_of=_now(), present=present)
+            if not found.total.requests:
+                self._refuse_unknown(warehouse, to, flag)
+        return found
+
+    def errors(self, asked: Asked = EVERYTHING) -> FailureReport:
+        """Return what failed of the requests of a rollout, or without any of all traffic.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.tables import errors  # noqa: PLC0415 - see `_answering`
+
+        flag, to = self._of_any(asked)
+        with self._answering() as warehouse:
+            found = errors(warehouse, to, as_of=_now())
+            if not found.requests:
+                self._refuse_unknown(warehouse, to, flag)
+        return found
+
+    def traffic(self, asked: Asked = EVERYTHING) -> TrafficReport:
+        """Return how the requests of a rollout were split, by default of the only one.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.tables import traffic  # noqa: PLC0415 - see `_answering`
+
+        check_undivided(asked)
+        flag, to = self._of_rollout(asked)
+        with self._answering() as warehouse:
+            found = traffic(warehouse, to, as_of=_now())
+            if not found.steps:
+                self._refuse_unknown(warehouse, to, flag)
+        return found
+
     def close(self) -> None:
         """Let go of the memory."""
         if self._opened is not None:
@@ -94,11 +153,18 @@ class Reports:
         generation = flag.generation if asked.generation is None else asked.generation
         return flag, narrowing(asked, rollout=flag.rollout, generation=generation)
 
-    def _refuse_unknown(self, warehouse: Warehouse, to: Narrowing, flag: Flag) -> None:
+    def _of_any(self, asked: Asked) -> tuple[Flag | None, Narrowing]:
+        """Return the same, or all traffic where nothing is asked that only a rollout has."""
+        check_undivided(asked)
+        if any(one is not None for one in (asked.rollout, asked.generation, asked.step, asked.phase)):
+            return self._of_rollout(asked)
+        return None, narrowing(asked, rollout=None, generation=None)
+
+    def _refuse_unknown(self, warehouse: Warehouse, to: Narrowing, flag: Flag | None) -> None:
         """Refuse what no request of the rollout has, where a report found none."""
         there = _values(warehouse, to)
         check_known(to, there)
-        if to.step is not None:
+        if to.step is not None and flag is not None:
             is_present = to.generation == flag.generation
             steps = () if is_present else there("step", None, _ALL)
             check_step(to.step, flag.step if is_present else max(map(int, steps), default=0))
