@@ -1,4 +1,7 @@
-"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may."""
+"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may.
+
+Its other actions are in `erase.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
+from gateway.cli.erase import add_actions
 from gateway.cli.lakes import HELP, find_lake, open_lake, told_retention_days
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
@@ -35,6 +39,7 @@ def add_parser(commands: Any) -> None:
         description="Merge the shipper's small files into large ones by day. Exit code: 0 done, 1 failed, 2 usage.",
     )
     compact.set_defaults(run=run_compact)
+    add_actions(actions)
     for action in (verify, compact):
         action.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
         action.add_argument("--lake", help=HELP)
