@@ -74,13 +74,14 @@ class Reports:
             message = f"since {since} is not before until {until}; exchange them, or leave one out"
             raise BadRequestError(message, param="since")
         # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for reports should pay.
+        from analytics.warehouse.again import again  # noqa: PLC0415 - see above
         from analytics.warehouse.database import WarehouseError  # noqa: PLC0415 - see above
         from analytics.warehouse.reports import Narrowing, compare  # noqa: PLC0415 - see above
 
         wanted = flag.generation if generation is None else generation
         try:
             ask = partial(compare, self._warehouse(), flag.rollout, wanted, as_of=time.time_ns() // 1000)
-            found = ask(to=Narrowing(step=step, endpoint=endpoint, since=first, until=end))
+            found = again(partial(ask, to=Narrowing(step=step, endpoint=endpoint, since=first, until=end)))
             if step is not None and not _requests(found):
                 _check_step(step, flag.step if wanted == flag.generation else ask().last_step or 0)
             if endpoint is not None and not _requests(found):
