@@ -24,14 +24,14 @@ from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.found import found_key, found_url
 from gateway.cli.narrowing import Wanted
-from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
+from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
 
 _TIMEOUT_S = 10.0
 _REPORT_TIMEOUT_S = 60.0
 """A report may wait for others, and is broken off by the console itself."""
 _QUERY_TIMEOUT_S = 900.0
-"""So may a query, which may also wait for a copy of a large lake."""
+"""So may a query, which may also wait for a copy of a large lake; and an erasure, which looks through all of it."""
 REPORTS: Mapping[type, str] = {CostReport: "cost", FailureReport: "errors", TrafficReport: "traffic"}
 """What the console calls a report, by the shape of its answer; the head-to-head table has methods of its own."""
 _View = TypeVar("_View")
@@ -102,6 +102,14 @@ class Console(Protocol):
 
     def cancel_query(self, query_id: str) -> None:
         """End a query that runs, or has ended."""
+        ...
+
+    def erase_user(self, asked: Mapping[str, str | None]) -> ErasureView:
+        """Erase a user, as `POST /api/v1/erasures` takes it."""
+        ...
+
+    def list_erasures(self) -> list[ErasureView]:
+        """Return every erasure."""
         ...
 
     def list_keys(self) -> list[KeyView]:
@@ -194,6 +202,14 @@ class HttpConsole:
         """End a query; one that has ended is no error."""
         with suppress(Abort):
             self._answer("DELETE", f"sql/{query_id}", None, None, _TIMEOUT_S)
+
+    def erase_user(self, asked: Mapping[str, str | None]) -> ErasureView:
+        """Erase a user."""
+        return self._ask("POST", "erasures", ErasureView, dict(asked), timeout_s=_QUERY_TIMEOUT_S)
+
+    def list_erasures(self) -> list[ErasureView]:
+        """Return every erasure."""
+        return self._ask("GET", "erasures", list[ErasureView])
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""
