@@ -144,14 +144,15 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
             closing(Reports(control, place)) as reports,
             closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
         ):
-            yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
+            yield DirectConsole(control, reports, queries, f"{person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error
     finally:
         ledger.close()
 
 
-def _person() -> str:
+def person() -> str:
+    """Return the name of the account that runs this command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
