@@ -184,7 +184,7 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
             closing(Reports(control, place)) as reports,
             closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
         ):
-            yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
+            yield DirectConsole(control, reports, queries, f"{person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error
     finally:
@@ -207,7 +207,8 @@ def _look(place: Place, directory: Path) -> None:
         raise OSError(str(error)) from error
 
 
-def _person() -> str:
+def person() -> str:
+    """Return the name of the account that runs this command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
