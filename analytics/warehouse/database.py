@@ -36,11 +36,14 @@ from analytics.lake.store import Store, reason_of
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-_DERIVED = {
+DERIVED = {
     "judged": "feedback",
     "ratings": "ratings",
     "verdicts": "verdicts",
-    **{name: name for name in ("rated_hours", "daily", "costs", "satisfaction")},
+    "rated_hours": "rated_hours",
+    "daily": "daily",
+    "costs": "costs",
+    "satisfaction": "satisfaction_by_day",
 }
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
@@ -122,9 +125,9 @@ class Warehouse:
             raise QuestionLimitError(message)
         try:
             with self._database.cursor() as connection, self._bounded(connection):
-                needed = _needed([*_DERIVED, "hourly"] if views is None else views)
+                needed = _needed([*DERIVED, "hourly"] if views is None else views)
                 self._view_rows(connection, with_sums="hourly" in needed)
-                for name, question in _DERIVED.items():
+                for name, question in DERIVED.items():
                     if name in needed:
                         connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
                 for name in _MACROS:
@@ -171,6 +174,8 @@ class Warehouse:
             raise UnreadableLakeError(message) from error
         finally:
             alarm.cancel()
+            # At the interpreter's end a thread that still holds the connection makes DuckDB complain of leaks.
+            alarm.join()
 
 
 def _question(name: str) -> str:
@@ -182,7 +187,7 @@ def _question(name: str) -> str:
 def _needed(views: Collection[str]) -> set[str]:
     """Return some views, and those that they read."""
     needed = set(views)
-    for name, question in reversed(_DERIVED.items()):
+    for name, question in reversed(DERIVED.items()):
         if name in needed:
             needed |= set(_READ.findall(_question(question)))
     return needed

@@ -30,7 +30,7 @@ from analytics.lake.columns import quoted
 from analytics.lake.directory import UNFINISHED_SUFFIX, place
 from analytics.lake.place import MissingPackageError
 from analytics.lake.rollup import prepare
-from analytics.warehouse.database import Warehouse, WarehouseError
+from analytics.warehouse.database import DERIVED, Warehouse, WarehouseError
 from analytics.warehouse.edition import Edition
 
 LIMIT_S = 600.0
@@ -102,7 +102,7 @@ def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
     with duckdb.connect(str(unfinished), config=_SETTINGS) as copy:
         prepare(copy)
         for name in _VIEWS:
-            copy.execute(f"CREATE VIEW {name} AS {_question(name)}")
+            copy.execute(f"CREATE VIEW {name} AS {_question(DERIVED[name])}")
     unfinished.chmod(0o600)
     os.utime(unfinished, ns=(edition.as_of * 1000, edition.as_of * 1000))
 

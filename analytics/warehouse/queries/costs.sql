@@ -1,11 +1,13 @@
 -- question: what did each day cost, by application, arm and model, and for how many satisfied answers?
--- grain: one row per day (UTC), application, rollout, assigned arm and serving model; live traffic alone
+-- grain: one row per day (UTC), application, rollout, assigned arm, whether the split placed the user, and serving
+--   model; live traffic alone
 -- parameters: none; reads the view `daily`; it is the view `costs`
 SELECT
     day,
     application,
     rollout,
     arm_assigned,
+    is_split,
     model_served,
     sum(requests)::BIGINT AS requests,
     sum(input_tokens)::BIGINT AS input_tokens,

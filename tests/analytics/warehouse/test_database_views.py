@@ -28,7 +28,7 @@ Rated = dict[str, bool]
 QUESTION = """
 SELECT application, sum(cost_usd) / sum(satisfied) AS cost
 FROM costs
-WHERE arm_assigned = 'candidate' AND day >= DATE '2026-09-22'
+WHERE arm_assigned = 'candidate' AND is_split AND day >= DATE '2026-09-22'
 GROUP BY application
 ORDER BY application
 """
@@ -128,13 +128,13 @@ def test_costs_are_those_of_live_requests_by_day_application_arm_and_model(
     warehouse: Warehouse, records: list[Record], rated: Rated
 ) -> None:
     query = (
-        "SELECT day, application, arm_assigned, model_served, requests, coalesce(cost_usd, 0), priced, cost_unknown, "
+        "SELECT day, application, arm_assigned, is_split, model_served, requests, coalesce(cost_usd, 0), priced, cost_unknown, "
         "coalesce(output_tokens, 0), coalesce(ratings, 0), coalesce(satisfied, 0) FROM costs ORDER BY ALL"
     )
     assert asked(warehouse, "costs", query) == added(
         [
             (
-                (day_of(one), one.application, one.arm_assigned, one.model_served),
+                (day_of(one), one.application, one.arm_assigned, one.bucket is not None, one.model_served),
                 (
                     *(1, one.cost_usd or 0, one.cost_usd is not None),
                     one.cost_usd is None and one.outcome != "client_error",
@@ -201,7 +201,8 @@ def test_what_the_candidate_cost_per_satisfied_answer_is_one_short_query(
     counted = [
         one
         for one in records
-        if (one.purpose, one.arm_assigned) == ("live", "candidate") and day_of(one) >= date(2026, 9, 22)
+        if (one.purpose, one.arm_assigned, one.reason) == ("live", "candidate", "split")
+        and day_of(one) >= date(2026, 9, 22)
     ]
     cost = {
         name: sum(one.cost_usd or 0 for one in counted if one.application == name)

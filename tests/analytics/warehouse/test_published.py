@@ -181,8 +181,11 @@ def test_the_examples_of_the_documentation_are_answered_from_a_copy(lake: Handma
     lake.put_feedback([{**piece, "request_id": UUID(rated.request_id)}])
     made = published(lake, as_of=now_us)
 
-    per_answer, by_day, failures, slowest = (run(query, Path(made.target), PATIENT).text for query in examples())
+    per_answer, by_request, by_day, failures, slowest = (
+        run(query, Path(made.target), PATIENT).text for query in examples()
+    )
     assert per_answer == b'["sales",0.5,0.5]\n'
+    assert by_request == b'["sales",1,0.5,0,1,1,0.5,0.5]\n'
     assert b'"candidate",1,5.' in by_day
     assert failures.startswith(b'[null,null,"late",1,')
     assert slowest.endswith(b'"candidate",5.0,5.0]\n')
