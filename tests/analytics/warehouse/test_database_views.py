@@ -128,8 +128,8 @@ def test_costs_are_those_of_live_requests_by_day_application_arm_and_model(
     warehouse: Warehouse, records: list[Record], rated: Rated
 ) -> None:
     query = (
-        "SELECT day, application, arm_assigned, is_split, model_served, requests, coalesce(cost_usd, 0), priced, cost_unknown, "
-        "coalesce(output_tokens, 0), coalesce(ratings, 0), coalesce(satisfied, 0) FROM costs ORDER BY ALL"
+        "SELECT day, application, arm_assigned, is_split, model_served, requests, coalesce(cost_usd, 0), priced, "
+        "cost_unknown, coalesce(output_tokens, 0), coalesce(ratings, 0), coalesce(satisfied, 0) FROM costs ORDER BY ALL"
     )
     assert asked(warehouse, "costs", query) == added(
         [
