@@ -219,7 +219,7 @@ def test_hourly_sums_of_the_compacted_lake_are_those_of_the_records(replayed: Re
     )
     shutil.copytree(replayed.one.state_dir / "lake", tmp_path / "lake")
     compact(Directory(tmp_path / "lake"), tmp_path, time.time_ns() // 1000 + 3 * 86_400_000_000)
-    found = duckdb.sql(
+    found = duckdb.execute(
         f"""
         SELECT hour, {apart}, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
             sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
@@ -228,5 +228,6 @@ def test_hourly_sums_of_the_compacted_lake_are_those_of_the_records(replayed: Re
         FROM read_parquet('{tmp_path}/lake/rollups/*/*.parquet', hive_partitioning = false) GROUP BY ALL ORDER BY ALL
         """
     )
+    names = [column[0] for column in found.description]
 
-    assert [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()] == expected
+    assert [dict(zip(names, row, strict=True)) for row in found.fetchall()] == expected
