@@ -29,7 +29,6 @@ from gateway.console.narrowing import (
     check_known,
     check_parts,
     check_step,
-    check_undivided,
     narrowing,
 )
 from gateway.errors import ApiError
@@ -106,7 +105,8 @@ class Reports:
         flag, to = self._of_any(asked)
         present = {one.name: one.generation for one in self._control.list_rollouts()}
         with self._answering() as warehouse:
-            found = cost(warehouse, to, as_of=_now(), present=present)
+            _check_parts(warehouse, to, asked.by)
+            found = cost(warehouse, to, as_of=_now(), present=present, by=asked.by)
             if not found.total.requests:
                 self._refuse_unknown(warehouse, to, flag)
         return found
@@ -121,7 +121,8 @@ class Reports:
 
         flag, to = self._of_any(asked)
         with self._answering() as warehouse:
-            found = errors(warehouse, to, as_of=_now())
+            _check_parts(warehouse, to, asked.by)
+            found = errors(warehouse, to, as_of=_now(), by=asked.by)
             if not found.requests:
                 self._refuse_unknown(warehouse, to, flag)
         return found
@@ -134,10 +135,10 @@ class Reports:
         """
         from analytics.warehouse.tables import traffic  # noqa: PLC0415 - see `_answering`
 
-        check_undivided(asked)
         flag, to = self._of_rollout(asked)
         with self._answering() as warehouse:
-            found = traffic(warehouse, to, as_of=_now())
+            _check_parts(warehouse, to, asked.by)
+            found = traffic(warehouse, to, as_of=_now(), by=asked.by)
             if not found.steps:
                 self._refuse_unknown(warehouse, to, flag)
         return found
@@ -155,7 +156,6 @@ class Reports:
 
     def _of_any(self, asked: Asked) -> tuple[Flag | None, Narrowing]:
         """Return the same, or all traffic where nothing is asked that only a rollout has."""
-        check_undivided(asked)
         if any(one is not None for one in (asked.rollout, asked.generation, asked.step, asked.phase)):
             return self._of_rollout(asked)
         return None, narrowing(asked, rollout=None, generation=None)
@@ -190,6 +190,11 @@ def _values(warehouse: Warehouse, to: Narrowing) -> Values:
 
     every = Narrowing(rollout=to.rollout, generation=to.generation, since=to.since, until=to.until)
     return lambda what, first, most: values(warehouse, what, every, first=first, most=most)
+
+
+def _check_parts(warehouse: Warehouse, to: Narrowing, by: str | None) -> None:
+    if by is not None:
+        check_parts(by, _values(warehouse, to))
 
 
 def _now() -> int:
