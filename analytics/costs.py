@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from analytics.narrowing import Narrowing, micros_of
+from analytics.parts import places
 from analytics.projection import Projection, project
 
 Row = Mapping[str, Any]
@@ -43,6 +44,12 @@ class DealtSpent(Spent, frozen=True, kw_only=True):
     generation: int | None
 
 
+class PartSpent(Spent, frozen=True, kw_only=True):
+    """What one part of a divided report cost, by how the `arm` came about, whichever rollout's: see `DealtSpent`."""
+
+    arm: str | None
+
+
 class UnknownCost(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of unknown cost at one model (None: none is known to have answered), for one `reason` (docs/cost.md)."""
 
@@ -54,7 +61,8 @@ class UnknownCost(msgspec.Struct, frozen=True, kw_only=True):
 class CostReport(msgspec.Struct, frozen=True, kw_only=True):
     """What requests cost, the dearest part first (days in their order, UTC), and what a month would.
 
-    `left_out`: by purpose, or `forced`, requests that were not asked about. Times are microseconds since 1970 UTC.
+    `parts`: the same by what the report is divided `by`, if it is. `left_out`: by purpose, or `forced`, requests that
+    were not asked about. Times are microseconds since 1970 UTC.
     """
 
     asked: Narrowing
@@ -66,6 +74,8 @@ class CostReport(msgspec.Struct, frozen=True, kw_only=True):
     days: Sequence[Spent]
     applications: Sequence[Spent]
     models: Sequence[Spent]
+    by: str | None
+    parts: Sequence[PartSpent]
     unknown: Sequence[UnknownCost]
     left_out: Sequence[Spent]
     projections: Sequence[Projection]
@@ -74,7 +84,9 @@ class CostReport(msgspec.Struct, frozen=True, kw_only=True):
 _NOTHING: Row = {"name": None, "requests": 0, "priced": 0, "cost_usd": None, "cost_unknown": 0}
 
 
-def cost_report(rows: Iterable[Row], *, asked: Narrowing, as_of: int, present: Mapping[str, int]) -> CostReport:
+def cost_report(
+    rows: Iterable[Row], *, asked: Narrowing, as_of: int, present: Mapping[str, int], by: str | None = None
+) -> CostReport:
     """Return the report that the rows of `queries/cost.sql` make; `present`: the rollouts' generations to project."""
     kinds: dict[str, list[Row]] = {}
     for row in rows:
@@ -87,12 +99,14 @@ def cost_report(rows: Iterable[Row], *, asked: Narrowing, as_of: int, present: M
         first_at=micros_of(total["first_at"]) if "first_at" in total else None,
         last_at=micros_of(total["last_at"]) if "last_at" in total else None,
         total=Spent(**_figures(total)),
-        arms=[DealtSpent(rollout=row["rollout"], generation=row["generation"], **_figures(row)) for row in dealt],
+        arms=[DealtSpent(rollout=row["of"], generation=row["generation"], **_figures(row)) for row in dealt],
         days=[Spent(**_figures(row)) for row in sorted(kinds.get("day", []), key=lambda row: row["name"])],
         applications=_spent(kinds.get("application", [])),
         models=_spent(kinds.get("model", [])),
+        by=by,
+        parts=_parts(kinds.get("part", []), by),
         unknown=[
-            UnknownCost(reason=row["name"] or None, model=row["model"], requests=row["requests"])
+            UnknownCost(reason=row["name"] or None, model=row["of"], requests=row["requests"])
             for row in sorted(kinds.get("unknown", []), key=lambda row: -row["requests"])
         ],
         left_out=_spent(kinds.get("left_out", [])),
@@ -105,12 +119,19 @@ def _projections(dealt: Sequence[Row], asked: Narrowing, present: Mapping[str, i
     arms: dict[tuple[str, int], dict[str, Row]] = {}
     for row in dealt:
         if row["users"]:
-            arms.setdefault((row["rollout"], row["generation"]), {})[row["name"]] = row
+            arms.setdefault((row["of"], row["generation"]), {})[row["name"]] = row
     if asked.rollout is not None and asked.generation is not None:
         wanted = [(asked.rollout, asked.generation)]
     else:
         wanted = [one for one in sorted(present.items()) if one in arms]
     return [project(rollout, generation, arms.get((rollout, generation), {})) for rollout, generation in wanted]
+
+
+def _parts(rows: Iterable[Row], by: str | None) -> list[PartSpent]:
+    """Return the parts as people look for them; of each part the arms in the order of their names."""
+    found = [PartSpent(arm=row["of"], **_figures(row)) for row in rows]
+    order = places(((one.name, one.cost_usd or 0.0) for one in found), by)
+    return sorted(found, key=lambda one: (order[one.name], one.arm is None, one.arm or ""))
 
 
 def _spent(rows: Iterable[Row]) -> list[Spent]:

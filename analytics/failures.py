@@ -15,8 +15,9 @@ class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
 
     `arm`, `model`, `upstream`, `error_class` and `status` are those of the try; without one `arm`, `model` and
     `status` are the request's. `outcome`: how the request ended; `rescued_by`: `fallback` or `another try`, where it
-    was answered all the same. `failures` are of so many `requests` and `users`; `share` (0-1) is the requests' of all
-    that are counted. `examples`: ids of the newest requests. Times are microseconds since 1970 UTC.
+    was answered all the same; `part`: by what the report is divided, if it is. `failures` are of so many `requests` and
+    `users`; `share` (0-1) is the requests' of all that are counted. `examples`: ids of the newest requests. Times are
+    microseconds since 1970 UTC.
     """
 
     arm: str | None
@@ -27,6 +28,7 @@ class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     endpoint: str | None
     rescued_by: str | None
+    part: str | None
     failures: int
     requests: int
     share: float
@@ -57,15 +59,30 @@ class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
     rescued_by_another_try: int
     left_out_forced: int
     left_out_not_live: int
+    by: str | None
     group_count: int
     groups: Sequence[FailureGroup]
 
 
 _COUNTS = ("requests", "failed", "client_errors", "refused", "rescued_by_fallback", "rescued_by_another_try")
-_OWN = ("arm", "model", "upstream", "outcome", "error_class", "status", "endpoint", "rescued_by", "failures", "users")
+_OWN = (
+    "arm",
+    "model",
+    "upstream",
+    "outcome",
+    "error_class",
+    "status",
+    "endpoint",
+    "rescued_by",
+    "part",
+    "failures",
+    "users",
+)
 
 
-def failure_report(rows: Sequence[Mapping[str, Any]], *, asked: Narrowing, as_of: int) -> FailureReport:
+def failure_report(
+    rows: Sequence[Mapping[str, Any]], *, asked: Narrowing, as_of: int, by: str | None = None
+) -> FailureReport:
     """Return the report that the rows of `queries/errors.sql` make."""
     [whole] = [row for row in rows if row["is_whole"]]
     return FailureReport(
@@ -74,6 +91,7 @@ def failure_report(rows: Sequence[Mapping[str, Any]], *, asked: Narrowing, as_of
         first_at=None if whole["first_at"] is None else micros_of(whole["first_at"]),
         last_at=None if whole["last_at"] is None else micros_of(whole["last_at"]),
         **{name: whole[name] for name in (*_COUNTS, "left_out_forced", "left_out_not_live")},
+        by=by,
         group_count=whole["groups"],
         groups=[_group(row, whole["requests"]) for row in rows if not row["is_whole"]],
     )

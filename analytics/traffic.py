@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from analytics.narrowing import Narrowing, micros_of
+from analytics.parts import places
 from analytics.srm import Evenness, SampleRatio, evenness, sample_ratio
 
 BINS = 100
@@ -38,6 +39,16 @@ class StepTraffic(msgspec.Struct, frozen=True, kw_only=True):
     sample_ratio: SampleRatio | None
 
 
+class PartTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests and users of one part of a divided report; who was assigned both arms is a user of both."""
+
+    name: str | None
+    base_requests: int
+    candidate_requests: int
+    base_users: int
+    candidate_users: int
+
+
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of an hour or a day that begins `at`, UTC."""
 
@@ -58,7 +69,8 @@ class TrafficReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `steps`, `days` and `hours` count the requests of the users whom the split placed, `buckets` these users.
     `sources` (where the user key was found) and `reasons` (why the arm) count all requests, pinned users' and those
-    without a user too; `left_out` those made for other purposes, by purpose.
+    without a user too; `left_out` those made for other purposes, by purpose. `parts`: what `steps` counts, by what the
+    report is divided `by`, if it is.
     """
 
     asked: Narrowing
@@ -74,9 +86,11 @@ class TrafficReport(msgspec.Struct, frozen=True, kw_only=True):
     sources: Sequence[Counted]
     reasons: Sequence[Counted]
     left_out: Sequence[Counted]
+    by: str | None
+    parts: Sequence[PartTraffic]
 
 
-def traffic_report(rows: Iterable[Row], *, asked: Narrowing, as_of: int) -> TrafficReport:
+def traffic_report(rows: Iterable[Row], *, asked: Narrowing, as_of: int, by: str | None = None) -> TrafficReport:
     """Return the report that the rows of `queries/traffic.sql` make."""
     kinds: dict[str, list[Row]] = {}
     for row in rows:
@@ -98,6 +112,8 @@ def traffic_report(rows: Iterable[Row], *, asked: Narrowing, as_of: int) -> Traf
         sources=_counted(kinds.get("source", [])),
         reasons=_counted(kinds.get("reason", [])),
         left_out=_counted(kinds.get("left_out", [])),
+        by=by,
+        parts=_parts(kinds.get("part", []), by),
     )
 
 
@@ -123,6 +139,12 @@ def _step(row: Row) -> StepTraffic:
         **counts,
         sample_ratio=ratio,
     )
+
+
+def _parts(rows: Iterable[Row], by: str | None) -> list[PartTraffic]:
+    found = [PartTraffic(**{name: row[name] for name in PartTraffic.__struct_fields__}) for row in rows]
+    order = places(((one.name, one.base_requests + one.candidate_requests) for one in found), by)
+    return sorted(found, key=lambda one: order[one.name])
 
 
 def _span(row: Row) -> Span:

@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.failures import FailureGroup, FailureReport
 from gateway.cli.client import add_reach_options, reach
-from gateway.cli.narrowing import add_narrowing_options, wanted
+from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
 from gateway.cli.reported import percent, plain, span, subject
 from gateway.cli.table import write_json, write_table
 from rollout.change import moment
@@ -38,6 +38,7 @@ def add_parser(actions: Any) -> None:
         description="Failures that are alike, with ids of examples. Without ROLLOUT: of all traffic.",
     )
     add_narrowing_options(command)
+    add_division(command)
     command.add_argument("--all", action="store_true", help=f"show every group (default: the {_SHOWN} most frequent)")
     add_reach_options(command)
     command.set_defaults(run=run_errors)
@@ -63,7 +64,9 @@ def write_failures(found: FailureReport, *, most: int) -> None:
     shown = found.groups[:most]
     if shown:
         say("\n")
-        write_table(_HEADINGS, [_row(one) for one in shown], figures=(2,))
+        parts = () if found.by is None else (plain(found.by),)
+        rows = [(*((plain(one.part),) if parts else ()), *_row(one)) for one in shown]
+        write_table((*parts, *_HEADINGS), rows, figures=range(len(parts), len(parts) + 3))
         say("\nnewest requests of each, in the same order:\n")
         for one in shown:
             say(f"  {_place(one)}{_what(one)}: {' '.join(one.examples)}\n")

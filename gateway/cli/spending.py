@@ -12,7 +12,7 @@ from analytics.figures import Difference
 from analytics.projection import MONTH_DAYS, Estimate, Month, Projection
 from gateway.cli import figures
 from gateway.cli.client import add_reach_options, reach
-from gateway.cli.narrowing import add_narrowing_options, wanted
+from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
 from gateway.cli.reported import percent, plain, span, subject, write_part
 from gateway.cli.table import write_json, write_table
 
@@ -30,6 +30,7 @@ def add_parser(actions: Any) -> None:
         description="What requests cost, and what a month would with one arm alone. Without ROLLOUT: all traffic.",
     )
     add_narrowing_options(command)
+    add_division(command)
     add_reach_options(command)
     command.set_defaults(run=run_cost)
 
@@ -54,9 +55,12 @@ def write_cost(found: CostReport) -> None:
     if not found.total.requests:
         return
     _write("arm", [(_dealt(one, found), one) for one in found.arms])
-    _write("day", [(one.name or "", one) for one in found.days])
-    _write("application", [(plain(one.name), one) for one in found.applications])
-    _write("model", [(plain(one.name), one) for one in found.models])
+    if found.by is not None:
+        _write(f"{plain(found.by)}, arm", [(f"{plain(one.name)}, {_arm(one.arm)}", one) for one in found.parts])
+    else:
+        _write("day", [(one.name or "", one) for one in found.days])
+        _write("application", [(plain(one.name), one) for one in found.applications])
+        _write("model", [(plain(one.name), one) for one in found.models])
     for month in found.projections:
         _write_month(month)
     say("\nWhat each line means, and the SQL behind it: docs/reports.md\n")
@@ -103,8 +107,12 @@ def _write(name: str, rows: Sequence[tuple[str, Spent]]) -> None:
     )
 
 
+def _arm(name: str | None) -> str:
+    return _DEALT.get(name, name or "")
+
+
 def _dealt(one: DealtSpent, found: CostReport) -> str:
-    words = _DEALT.get(one.name, one.name or "")
+    words = _arm(one.name)
     if found.asked.rollout is not None or one.rollout is None:
         return words
     return f"{one.rollout} ({one.generation}): {words}"

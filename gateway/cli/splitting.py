@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from analytics.srm import Evenness
-from analytics.traffic import Counted, Span, StepTraffic, TrafficReport
+from analytics.traffic import Counted, PartTraffic, Span, StepTraffic, TrafficReport
 from gateway.cli.client import add_reach_options, reach
-from gateway.cli.narrowing import add_narrowing_options, wanted
+from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
 from gateway.cli.reported import percent, plain, span, subject, write_part
 from gateway.cli.table import write_json
 
@@ -20,6 +20,7 @@ _FEW_DAYS = 2
 """Up to so many days, hours are shown instead."""
 
 _HEADINGS = ("step", "percent", "users", "candidates", "odds against the split", "requests", "of the candidate")
+_PART_HEADINGS = ("users", "candidates", "requests", "of the candidate")
 _DECADES = 7
 """Odds above 10,000,000 to 1 are written as a power of ten."""
 
@@ -40,6 +41,7 @@ def add_parser(actions: Any) -> None:
         description="How the split came out, step by step. docs/reports.md says how it is judged.",
     )
     add_narrowing_options(command)
+    add_division(command)
     add_reach_options(command)
     command.set_defaults(run=run_traffic)
 
@@ -64,6 +66,8 @@ def write_traffic(found: TrafficReport) -> None:
         say("\n")
         for line in (*_doubts(found.steps), _buckets(found.buckets)):
             say(f"{line}\n")
+        if found.by is not None:
+            write_part((plain(found.by), *_PART_HEADINGS), [_part(one) for one in found.parts])
         is_short = len(found.days) <= _FEW_DAYS
         _write_spans("hour" if is_short else "day", found.hours if is_short else found.days)
     say("\n")
@@ -81,6 +85,17 @@ def _step(one: StepTraffic) -> Sequence[object]:
         f"{users:,}",
         percent(one.candidate_users / users) if users else None,
         _odds(one),
+        f"{requests:,}",
+        percent(one.candidate_requests / requests),
+    )
+
+
+def _part(one: PartTraffic) -> Sequence[object]:
+    users, requests = one.base_users + one.candidate_users, one.base_requests + one.candidate_requests
+    return (
+        plain(one.name),
+        f"{users:,}",
+        percent(one.candidate_users / users),
         f"{requests:,}",
         percent(one.candidate_requests / requests),
     )

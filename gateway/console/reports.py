@@ -29,7 +29,6 @@ from gateway.console.narrowing import (
     check_known,
     check_parts,
     check_step,
-    check_undivided,
     narrowing,
 )
 from gateway.errors import ApiError
@@ -114,7 +113,8 @@ class Reports:
         present = {one.name: one.generation for one in self._control.list_rollouts()}
 
         def ask(warehouse: Warehouse) -> CostReport:
-            found = cost(warehouse, to, as_of=_now(), present=present)
+            _check_parts(warehouse, to, asked.by)
+            found = cost(warehouse, to, as_of=_now(), present=present, by=asked.by)
             if not found.total.requests:
                 _refuse_unknown(warehouse, to, flag)
             return found
@@ -132,7 +132,8 @@ class Reports:
         flag, to = self._of_any(asked)
 
         def ask(warehouse: Warehouse) -> FailureReport:
-            found = errors(warehouse, to, as_of=_now())
+            _check_parts(warehouse, to, asked.by)
+            found = errors(warehouse, to, as_of=_now(), by=asked.by)
             if not found.requests:
                 _refuse_unknown(warehouse, to, flag)
             return found
@@ -147,11 +148,11 @@ class Reports:
         """
         from analytics.warehouse.tables import traffic  # noqa: PLC0415 - see `_answer`
 
-        check_undivided(asked)
         flag, to = self._of_rollout(asked)
 
         def ask(warehouse: Warehouse) -> TrafficReport:
-            found = traffic(warehouse, to, as_of=_now())
+            _check_parts(warehouse, to, asked.by)
+            found = traffic(warehouse, to, as_of=_now(), by=asked.by)
             if not found.steps:
                 _refuse_unknown(warehouse, to, flag)
             return found
@@ -171,7 +172,6 @@ class Reports:
 
     def _of_any(self, asked: Asked) -> tuple[Flag | None, Narrowing]:
         """Return the same, or all traffic where nothing is asked that only a rollout has."""
-        check_undivided(asked)
         if any(one is not None for one in (asked.rollout, asked.generation, asked.step, asked.phase)):
             return self._of_rollout(asked)
         return None, narrowing(asked, rollout=None, generation=None)
@@ -207,6 +207,11 @@ def _values(warehouse: Warehouse, to: Narrowing) -> Values:
 
     every = Narrowing(rollout=to.rollout, generation=to.generation, since=to.since, until=to.until)
     return lambda what, first, most: values(warehouse, what, every, first=first, most=most)
+
+
+def _check_parts(warehouse: Warehouse, to: Narrowing, by: str | None) -> None:
+    if by is not None:
+        check_parts(by, _values(warehouse, to))
 
 
 def _now() -> int:

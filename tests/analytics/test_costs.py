@@ -7,8 +7,8 @@ from analytics.narrowing import Narrowing
 
 
 def row(kind: str, name: str | None, usd: float | None, **facts: Any) -> dict[str, Any]:
-    known = {"requests": 10, "priced": 0 if usd is None else 8, "cost_unknown": 2, "model": None}
-    dealt = {"rollout": None, "generation": None, "users": None, "first_at": None, "last_at": None}
+    known = {"requests": 10, "priced": 0 if usd is None else 8, "cost_unknown": 2}
+    dealt = {"of": None, "generation": None, "users": None, "first_at": None, "last_at": None}
     return {"kind": kind, "name": name, "cost_usd": usd, **known, **dealt, **facts}
 
 
@@ -35,8 +35,8 @@ def test_a_share_of_nothing_is_not_known():
 
 def test_only_present_generations_with_split_users_are_projected_unless_one_is_asked_for():
     dealt = [
-        row("dealt", "without_user", 1.0, rollout="sales", generation=1),
-        row("dealt", "base", 1.0, rollout="old", generation=1, users=3, first_at=None, last_at=None),
+        row("dealt", "without_user", 1.0, of="sales", generation=1),
+        row("dealt", "base", 1.0, of="old", generation=1, users=3, first_at=None, last_at=None),
     ]
     everything = cost_report(dealt, asked=Narrowing(), as_of=7, present={"sales": 1, "old": 2, "unused": 1})
     one = cost_report(dealt, asked=Narrowing(rollout="sales", generation=1), as_of=7, present={"old": 1})
@@ -44,3 +44,17 @@ def test_only_present_generations_with_split_users_are_projected_unless_one_is_a
     assert everything.projections == []
     assert [(each.rollout, each.generation) for each in one.projections] == [("sales", 1)]
     assert [(each.rollout, each.name) for each in one.arms] == [("sales", "without_user"), ("old", "base")]
+
+
+def test_parts_stand_together_the_dearest_first():
+    parts = [("web", "base", 1.0), ("shop", "base", 2.0), (None, None, 0.5), ("web", "candidate", 1.5)]
+    rows = [row("part", name, usd, of=arm) for name, arm, usd in parts]
+    found = cost_report(rows, asked=Narrowing(), as_of=7, present={}, by="application")
+
+    assert found.by == "application"
+    assert [(one.name, one.arm) for one in found.parts] == [
+        ("web", "base"),
+        ("web", "candidate"),
+        ("shop", "base"),
+        (None, None),
+    ]

@@ -11,7 +11,7 @@ COUNTS = ("requests", "failed", "client_errors", "refused", "rescued_by_fallback
 
 
 def test_a_group_has_its_share_of_all_requests():
-    own = dict.fromkeys(("arm", "model", "upstream", "error_class", "status", "endpoint", "rescued_by"))
+    own = dict.fromkeys(("arm", "model", "upstream", "error_class", "status", "endpoint", "rescued_by", "part"))
     counts = {name: number for number, name in enumerate(COUNTS, 40)}
     whole: dict[str, Any] = {"is_whole": True, "first_at": AT, "last_at": AT, "groups": 9, **counts}
     whole |= {"left_out_forced": 1, "left_out_not_live": 2}

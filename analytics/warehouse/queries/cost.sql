@@ -1,13 +1,14 @@
 -- question: what did requests cost, by day, application, model and arm, and what does each user of an arm cost?
--- grain: rows of several kinds, by `kind`: total, day, application, model (of the requests that are asked about); dealt (of
---   the same, by rollout, generation and how the arm came about; with sums over users for base and candidate); unknown
---   (those of unknown cost, by reason and model); left_out (of pinned users, `forced`, and by other purposes)
+-- grain: rows of several kinds, by `kind`, of the requests that are asked about: total; day, application, model; part (by
+--   what the report is divided, if it is, and in `of` how the arm came about); dealt (by how the arm came about, its
+--   rollout in `of`, and generation; with sums over users for base and candidate); unknown (those of unknown cost by
+--   reason, the model in `of`); left_out (others: of pinned users, `forced`, and by other purposes)
 -- parameters: asked, as in `narrowed.sql`; there rollout and generation NULL: all traffic, in a rollout or not
 -- A cost is that of all tries, and unknown as soon as one of theirs is. cost_usd is NULL where none is known; cost_unknown
 -- counts requests that may have cost something nobody knows.
 WITH asked AS NOT MATERIALIZED (
     SELECT
-        started_at, application, model_served, rollout, generation, percent, user_hash, cost_usd,
+        started_at, application, model_served, rollout, generation, percent, user_hash, cost_usd, part,
         is_wanted AND (NOT is_forced OR $asked['forced']) AS is_counted,
         CASE WHEN is_wanted THEN 'forced' ELSE purpose END AS left_out,
         CASE
@@ -22,7 +23,8 @@ WITH asked AS NOT MATERIALIZED (
 ),
 facts AS MATERIALIZED (
     SELECT
-        is_counted, CASE WHEN NOT is_counted THEN left_out END AS left_out, application, model_served AS model, rollout, generation, dealt, started_at::DATE AS day,
+        is_counted, CASE WHEN NOT is_counted THEN left_out END AS left_out, application, model_served AS model, rollout, generation, dealt, part,
+        started_at::DATE AS day,
         CASE WHEN is_unknown THEN coalesce(reason, '') END AS reason,
         count(*) AS requests,
         count(cost_usd) AS priced,
@@ -57,19 +59,20 @@ named AS (
     SELECT
         facts.*,
         unnest([
-            {'kind': 'total', 'name': NULL, 'model': NULL, 'rollout': NULL, 'generation': NULL, 'counted': true},
-            {'kind': 'day', 'name': day::VARCHAR, 'model': NULL, 'rollout': NULL, 'generation': NULL, 'counted': true},
-            {'kind': 'application', 'name': application, 'model': NULL, 'rollout': NULL, 'generation': NULL, 'counted': true},
-            {'kind': 'model', 'name': model, 'model': NULL, 'rollout': NULL, 'generation': NULL, 'counted': true},
-            {'kind': 'dealt', 'name': dealt, 'model': NULL, 'rollout': rollout, 'generation': generation, 'counted': true},
-            {'kind': 'unknown', 'name': reason, 'model': model, 'rollout': NULL, 'generation': NULL, 'counted': true},
-            {'kind': 'left_out', 'name': left_out, 'model': NULL, 'rollout': NULL, 'generation': NULL, 'counted': false}
+            {'kind': 'total', 'name': NULL, 'of': NULL, 'generation': NULL, 'counted': true},
+            {'kind': 'day', 'name': day::VARCHAR, 'of': NULL, 'generation': NULL, 'counted': true},
+            {'kind': 'application', 'name': application, 'of': NULL, 'generation': NULL, 'counted': true},
+            {'kind': 'model', 'name': model, 'of': NULL, 'generation': NULL, 'counted': true},
+            {'kind': 'part', 'name': part, 'of': dealt, 'generation': NULL, 'counted': true},
+            {'kind': 'dealt', 'name': dealt, 'of': rollout, 'generation': generation, 'counted': true},
+            {'kind': 'unknown', 'name': reason, 'of': model, 'generation': NULL, 'counted': true},
+            {'kind': 'left_out', 'name': left_out, 'of': NULL, 'generation': NULL, 'counted': false}
         ]) AS place
     FROM facts
 ),
 sums AS (
     SELECT
-        place.kind, place.name, place.model, place.rollout, place.generation,
+        place.kind, place.name, place.of, place.generation,
         sum(requests)::BIGINT AS requests,
         sum(priced)::BIGINT AS priced,
         sum(cost_usd) AS cost_usd,
@@ -79,12 +82,14 @@ sums AS (
         min(percent_low) AS percent_low,
         max(percent_high) AS percent_high
     FROM named
-    WHERE is_counted = place.counted AND (place.kind <> 'unknown' OR place.name IS NOT NULL)
+    WHERE is_counted = place.counted
+        AND (place.kind <> 'unknown' OR place.name IS NOT NULL)
+        AND (place.kind <> 'part' OR $asked['by'] IS NOT NULL)
     GROUP BY ALL
 )
 SELECT sums.*, per_arm.* EXCLUDE (rollout, generation, name)
 FROM sums
 LEFT JOIN per_arm
     ON sums.kind = 'dealt' AND sums.name = per_arm.name
-    AND sums.rollout = per_arm.rollout AND sums.generation = per_arm.generation
-ORDER BY sums.rollout NULLS LAST, sums.generation, sums.name NULLS LAST, sums.model NULLS LAST
+    AND sums.of = per_arm.rollout AND sums.generation = per_arm.generation
+ORDER BY sums.of NULLS LAST, sums.generation, sums.name NULLS LAST

@@ -1,6 +1,7 @@
 -- question: what fails, where, how often, since when, and did anybody see it?
 -- grain: first one row with the counts of all requests (is_whole); then one row per arm, model, upstream, outcome of the
---   request, error class, status, endpoint and rescue, the most requests first
+--   request, error class, status, endpoint, rescue and part (by what the
+--   report is divided, if it is), the most requests first
 -- parameters: asked, as in `narrowed.sql`, there rollout and generation NULL: all traffic, in a rollout or not; most (how
 --   many groups at most)
 -- A failure is a try at a model that failed, or what failed without one: a request that the gateway refused or that was
@@ -11,7 +12,7 @@ WITH asked AS NOT MATERIALIZED (
 ),
 failing AS MATERIALIZED (
     SELECT
-        request_id, started_at, user_hash, endpoint, outcome, status, error_class, fallback_reason, upstream, attempts,
+        request_id, started_at, user_hash, endpoint, outcome, status, error_class, fallback_reason, upstream, attempts, part,
         arm_assigned, coalesce(arm_served, arm_assigned) AS arm,
         -- who is rejected may have asked for anything: each invented name would be a group of its own
         coalesce(model_served, CASE WHEN outcome <> 'rejected' THEN model_requested END) AS model
@@ -20,22 +21,22 @@ failing AS MATERIALIZED (
         AND (outcome NOT IN ('ok', 'client_cancelled') OR fallback_reason IS NOT NULL OR len(attempts) > 1)
 ),
 tries AS (
-    SELECT request_id, started_at, user_hash, endpoint, outcome, fallback_reason, unnest(attempts) AS one
+    SELECT request_id, started_at, user_hash, endpoint, outcome, fallback_reason, part, unnest(attempts) AS one
     FROM failing
 ),
 failures AS MATERIALIZED (
     SELECT
-        request_id, started_at, user_hash, endpoint, outcome, fallback_reason,
+        request_id, started_at, user_hash, endpoint, outcome, fallback_reason, part,
         one.arm AS arm, one.model AS model, one.upstream AS upstream, one.error_class AS error_class, one.status AS status
     FROM tries
     WHERE one.error_class IS NOT NULL
     UNION ALL
-    SELECT request_id, started_at, user_hash, endpoint, outcome, fallback_reason, arm, model, upstream, error_class, status
+    SELECT request_id, started_at, user_hash, endpoint, outcome, fallback_reason, part, arm, model, upstream, error_class, status
     FROM failing
     WHERE outcome NOT IN ('ok', 'client_cancelled') AND (coalesce(len(attempts), 0) = 0 OR attempts[-1].error_class IS NULL)
     UNION ALL
     SELECT
-        request_id, started_at, user_hash, endpoint, outcome, fallback_reason,
+        request_id, started_at, user_hash, endpoint, outcome, fallback_reason, part,
         arm_assigned AS arm, NULL AS model, NULL AS upstream, fallback_reason AS error_class, NULL AS status
     FROM failing
     WHERE fallback_reason IS NOT NULL
@@ -64,7 +65,7 @@ unseen AS (
 ),
 groups AS MATERIALIZED (
     SELECT
-        arm, model, upstream, outcome, error_class, status, endpoint,
+        arm, model, upstream, outcome, error_class, status, endpoint, part,
         CASE WHEN outcome = 'ok' THEN CASE WHEN fallback_reason IS NULL THEN 'another try' ELSE 'fallback' END END AS rescued_by,
         count(*) AS failures,
         count(DISTINCT request_id) AS requests,
@@ -81,6 +82,6 @@ UNION ALL BY NAME
 SELECT false AS is_whole, *
 FROM (
     FROM groups
-    ORDER BY requests DESC, last_at DESC, arm, model, upstream, outcome, error_class, status, endpoint, rescued_by
+    ORDER BY requests DESC, last_at DESC, arm, model, upstream, outcome, error_class, status, endpoint, rescued_by, part
     LIMIT $most
 )

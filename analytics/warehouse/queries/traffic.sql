@@ -1,13 +1,14 @@
 -- question: who was dealt to which arm, step by step, how much was asked, when, and by which kind of user key?
 -- grain: rows of several kinds, by `kind`: step (requests of split users in one step, and those users); hour (the same
 --   requests by hour); bin (the users by hundredths of the buckets); source (all requests of the purpose that is asked for,
---   by where the user key came from); reason (the same by why the arm); left_out (requests made for other purposes)
+--   by where the user key came from); reason (the same by why the arm); left_out (requests made for other purposes); part
+--   (requests of split users and those users, by what the report is divided, if it is)
 -- parameters: asked, as in `narrowed.sql`, with one rollout and generation
 -- A user counts once in a step, for the arm of the first request that was decided by the step's percentage: that of most of
 -- its requests. crossed_users were assigned both arms at that percentage. Pinned users are dealt by nobody: never in it.
 WITH asked AS NOT MATERIALIZED (
     SELECT
-        started_at, purpose, reason, user_source, step, percent, arm_assigned AS arm, user_hash, bucket, is_wanted,
+        started_at, purpose, reason, user_source, step, percent, arm_assigned AS arm, user_hash, bucket, is_wanted, part,
         is_wanted AND reason IN ('split', 'stale') AND bucket IS NOT NULL AND arm_assigned IS NOT NULL AS is_split
     FROM narrowed($asked)
 ),
@@ -75,6 +76,14 @@ UNION ALL BY NAME
 SELECT 'reason' AS kind, reason AS name, sum(requests)::BIGINT AS requests FROM facts WHERE is_wanted GROUP BY reason
 UNION ALL BY NAME
 SELECT 'left_out' AS kind, purpose AS name, sum(requests)::BIGINT AS requests FROM facts WHERE NOT is_wanted GROUP BY purpose
+UNION ALL BY NAME
+SELECT
+    'part' AS kind, part AS name,
+    count(*) FILTER (WHERE arm = 'base') AS base_requests,
+    count(*) FILTER (WHERE arm = 'candidate') AS candidate_requests,
+    count(DISTINCT user_hash) FILTER (WHERE arm = 'base') AS base_users,
+    count(DISTINCT user_hash) FILTER (WHERE arm = 'candidate') AS candidate_users
+FROM asked WHERE is_split AND $asked['by'] IS NOT NULL GROUP BY part
 UNION ALL BY NAME
 SELECT 'bin' AS kind, bin, users AS requests FROM bins
 ORDER BY kind, step, hour, bin, requests DESC, name

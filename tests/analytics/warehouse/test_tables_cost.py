@@ -138,6 +138,20 @@ def is_estimate(found: Estimate, value: float, error: float) -> None:
     assert found.high == pytest.approx(value + half, rel=1e-7)
 
 
+@pytest.mark.parametrize(("by", "column"), [("endpoint", "endpoint"), ("step", "step"), ("application", "application")])
+def test_plain_python_comes_to_the_same_parts(filled: tuple[Warehouse, list[Row]], by: str, column: str):
+    warehouse, rows = filled
+    counted = [row for row in rows if row["purpose"] == "live" and row["reason"] != "targeting_match"]
+    found = cost(warehouse, Narrowing(), as_of=7, present=PRESENT, by=by)
+
+    def part(row: Row) -> tuple[str | None, str | None]:
+        return (None if row[column] is None else str(row[column]), dealt(row)[2])
+
+    same_sums(found.parts, counted, part, lambda one: (one.name, one.arm))
+    assert found.by == by
+    assert (asked(warehouse).by, asked(warehouse).parts) == (None, [])
+
+
 @pytest.mark.parametrize("moved", [True, False])
 def test_plain_python_comes_to_the_same_month(warehouse: Warehouse, lake: HandmadeLake, moved: bool):  # noqa: FBT001 - a parameter of the test
     rng = random.Random(6)

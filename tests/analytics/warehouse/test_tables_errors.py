@@ -61,6 +61,7 @@ def rescue_of(row: Row) -> str | None:
     "to",
     [
         {},
+        {"by": "application"},
         {"rollout": SALES, "generation": 1},
         {"rollout": SALES, "generation": 1, "step": 3, "forced": True},
         {"endpoint": "embeddings", "application": "web"},
@@ -69,7 +70,7 @@ def rescue_of(row: Row) -> str | None:
 )
 def test_plain_python_comes_to_the_same_groups(filled: tuple[Warehouse, list[Row]], to: dict[str, Any]):
     warehouse, rows = filled
-    narrow = {name: value for name, value in to.items() if name not in {"purpose", "forced"}}
+    narrow = {name: value for name, value in to.items() if name not in {"purpose", "forced", "by"}}
     mine = [row for row in rows if all(row[name] == value for name, value in narrow.items())]
     wanted = [row for row in mine if row["purpose"] == to.get("purpose", "live")]
     counted = [row for row in wanted if row["reason"] != "targeting_match" or to.get("forced")]
@@ -77,8 +78,9 @@ def test_plain_python_comes_to_the_same_groups(filled: tuple[Warehouse, list[Row
     for row in counted:
         for arm, model, upstream, error_class, status in failures_of(row):
             key = (arm, model, upstream, row["outcome"], error_class, status, row["endpoint"], rescue_of(row))
-            groups[key].append(row)
-    found = errors(warehouse, Narrowing(**to), as_of=7)
+            groups[(*key, row[to["by"]] if "by" in to else None)].append(row)
+    narrowing = Narrowing(**{name: value for name, value in to.items() if name != "by"})
+    found = errors(warehouse, narrowing, as_of=7, by=to.get("by"))
 
     assert len(groups) > 10
     assert found.group_count == len(found.groups) == len(groups)
@@ -92,7 +94,7 @@ def test_plain_python_comes_to_the_same_groups(filled: tuple[Warehouse, list[Row
 
 def key_of(one: FailureGroup) -> tuple[Any, ...]:
     place = (one.arm, one.model, one.upstream, one.outcome, one.error_class, one.status, one.endpoint)
-    return (*place, one.rescued_by)
+    return (*place, one.rescued_by, one.part)
 
 
 def is_group(one: FailureGroup, members: list[Row], requests: int) -> None:

@@ -63,6 +63,22 @@ def test_plain_python_comes_to_the_same_counts(filled: tuple[Warehouse, list[Row
     assert (found.buckets.fewest, found.buckets.most) == (min(bins[place] for place in range(100)), max(bins.values()))
 
 
+def test_plain_python_comes_to_the_same_parts(filled: tuple[Warehouse, list[Row]]):
+    warehouse, rows = filled
+    found = traffic(warehouse, Narrowing(rollout=SALES, generation=1), as_of=7, by="application")
+    counted: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        is_mine = (row["rollout"], row["generation"], row["purpose"]) == (SALES, 1, "live")
+        if is_mine and row["reason"] in {"split", "stale"} and row["bucket"] is not None:
+            counted[row["application"]].append(row)
+
+    assert {one.name for one in found.parts} == set(counted)
+    for one in found.parts:
+        arms = [[row for row in counted[one.name] if row["arm_assigned"] == arm] for arm in ("base", "candidate")]
+        assert (one.base_requests, one.candidate_requests) == tuple(map(len, arms))
+        assert (one.base_users, one.candidate_users) == tuple(len({row["user_hash"] for row in arm}) for arm in arms)
+
+
 def is_step(one: StepTraffic, rows: list[Row]) -> None:
     arms = Counter(row["arm_assigned"] for row in rows)
     in_force = max(Counter(row["percent"] for row in rows).items(), key=lambda item: (item[1], item[0]))[0]

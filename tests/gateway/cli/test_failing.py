@@ -17,6 +17,7 @@ def group(failures: int, **facts: object) -> FailureGroup:
         "status": None,
         "endpoint": "embeddings",
         "rescued_by": None,
+        "part": None,
         "requests": failures,
         "share": failures / 1000,
         "users": 2,
@@ -29,7 +30,13 @@ def group(failures: int, **facts: object) -> FailureGroup:
 
 def report(*groups: FailureGroup, count: int | None = None, **facts: object) -> FailureReport:
     known = {"first_at": 0, "last_at": 1, "requests": 1000, "failed": 12, "client_errors": 3, "refused": 4}
-    known |= {"rescued_by_fallback": 5, "rescued_by_another_try": 6, "left_out_forced": 0, "left_out_not_live": 0}
+    known |= {
+        "by": None,
+        "rescued_by_fallback": 5,
+        "rescued_by_another_try": 6,
+        "left_out_forced": 0,
+        "left_out_not_live": 0,
+    }
     number = len(groups) if count is None else count
     return FailureReport(
         **{**known, "asked": Narrowing(), "as_of": 7, "group_count": number, "groups": groups, **facts}
@@ -81,4 +88,15 @@ def test_nothing_failed_and_nothing_was_asked(capsys: pytest.CaptureFixture[str]
         "All traffic: no request yet",
         "left out: 2 requests of pinned users (--forced takes them in)",
         "left out: 3 requests made for other purposes",
+    ]
+
+
+def test_a_divided_report_names_the_part_of_each_group(capsys: pytest.CaptureFixture[str]):
+    write_failures(report(group(3, part="web"), group(2), by="application"), most=20)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+
+    assert [words[:2] for words in lines if words[:1] in (["application"], ["web"], ["(none)"])] == [
+        ["application", "failures"],
+        ["web", "3"],
+        ["(none)", "2"],
     ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.costs import CostReport, DealtSpent, Spent, UnknownCost
+from analytics.costs import CostReport, DealtSpent, PartSpent, Spent, UnknownCost
 from analytics.narrowing import Narrowing
 from analytics.projection import Estimate, Month, Projection
 from gateway.cli.spending import write_cost
@@ -61,6 +61,8 @@ def report(*, projections: tuple[Projection, ...] = (), **facts: object) -> Cost
         "applications": [spent("web", 1.5), spent(None, None, priced=0, unknown=3)],
         "models": [spent("gpt\x1b", 1.5)],
         "unknown": [UnknownCost(reason="no_price", model=f"m{number}", requests=9 - number) for number in range(6)],
+        "by": None,
+        "parts": [],
         "left_out": [spent("eval", 0.75), spent("forced", None)],
     }
     return CostReport(**{**known, "projections": projections, **facts})
@@ -142,3 +144,15 @@ def test_cost_per_user_is_a_line_of_its_own_and_a_refusal_a_sentence(capsys: pyt
     assert "\nby cost per user " in said
     assert "Not told by user" not in said
     assert "\n30 days of other, generation 3, with one arm alone\nnot told: too short\n" in said
+
+
+def test_a_divided_report_has_its_parts_by_arm(capsys: pytest.CaptureFixture[str]):
+    plain = {field: getattr(spent("web", 0.5), field) for field in Spent.__struct_fields__}
+    parts = [PartSpent(arm="candidate", **plain), PartSpent(arm="without_user", **{**plain, "name": None})]
+    write_cost(report(by="tag:team", parts=parts))
+    said = capsys.readouterr().out
+
+    assert "\ntag:team, arm " in said
+    assert "\nweb, candidate " in said
+    assert "\n(none), without a user key " in said
+    assert "\nday " not in said

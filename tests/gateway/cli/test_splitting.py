@@ -4,7 +4,7 @@ import pytest
 
 from analytics.narrowing import Narrowing
 from analytics.srm import evenness, sample_ratio
-from analytics.traffic import Counted, Span, StepTraffic, TrafficReport
+from analytics.traffic import Counted, PartTraffic, Span, StepTraffic, TrafficReport
 from gateway.cli.splitting import write_traffic
 
 HOUR_US = 3_600_000_000
@@ -38,6 +38,8 @@ def report(*steps: StepTraffic, **facts: object) -> TrafficReport:
         "sources": [Counted(name="user", requests=30), Counted(name=None, requests=10)],
         "reasons": [Counted(name="split", requests=39), Counted(name="later\x1b", requests=1)],
         "left_out": [],
+        "by": None,
+        "parts": [],
     }
     return TrafficReport(**{**known, "steps": steps, **facts})
 
@@ -122,3 +124,11 @@ def test_without_requests_there_is_no_table(capsys: pytest.CaptureFixture[str]):
         "other purposes: eval 4 (100.0 %)",
         "How the split is judged: docs/reports.md",
     ]
+
+
+def test_a_divided_report_has_users_and_requests_of_each_part(capsys: pytest.CaptureFixture[str]):
+    part = PartTraffic(name="web", base_requests=6, candidate_requests=2, base_users=3, candidate_users=1)
+    lines = said(capsys, report(step(1, 95, 5), by="application", parts=[part]))
+
+    assert "application users candidates requests of the candidate" in lines
+    assert "web 4 25.0 % 8 25.0 %" in lines

@@ -88,12 +88,22 @@ def test_what_no_request_has_is_refused_with_what_there_is(analyst: httpx.Client
     assert step.json()["error"]["code"] == "step_not_found"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_report_with_parts_of_its_own_is_not_divided(analyst: httpx.Client, kind: str):
-    answer = analyst.get(f"/api/v1/reports/{kind}", params={"by": "day"})
+def test_each_report_is_divided_by_what_there_is(analyst: httpx.Client, lake: HandmadeLake):
+    fill(lake)
+    by = {kind: told(analyst.get(f"/api/v1/reports/{kind}", params={"by": "application"})) for kind in KINDS}
+    unknown = analyst.get("/api/v1/reports/cost", params={"by": "weekday"})
 
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "by")
-    assert "this report is not divided by 'day'" in answer.json()["error"]["message"]
+    assert [(one["name"], one["arm"]) for one in by["cost"]["parts"]] == [
+        ("batch", None),
+        (None, "base"),
+        ("web", "base"),
+        ("web", "candidate"),
+    ]
+    assert sorted(one["part"] for one in by["errors"]["groups"]) == ["batch", "web"]
+    assert [(one["name"], one["base_users"], one["candidate_users"]) for one in by["traffic"]["parts"]] == [
+        ("web", 1, 2)
+    ]
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "by")
 
 
 @pytest.mark.parametrize("kind", KINDS)
