@@ -16,13 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from analytics.comparison import Comparison
 from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.place import Place
 from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
+from gateway.cli.narrowing import Wanted
 from gateway.console.control import Control
+from gateway.console.narrowing import Asked
 from gateway.console.queries import COPIES, Asker, Queries, body, known_format
 from gateway.console.reports import Reports
 from gateway.console.saved import Saved
@@ -78,11 +82,13 @@ class DirectConsole:
         """Return a rollout's audit entries, or with None all, newest first."""
         return self._control.audit(verify=verify) if name is None else self._control.history(name, verify=verify)
 
-    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
+    def compare(self, asked: Wanted) -> Comparison:
         """Return a rollout's head-to-head table."""
-        numbers = {part: int(asked[part]) for part in ("generation", "step") if part in asked}
-        since, until = asked.get("since"), asked.get("until")
-        return self._reports.compare(name, **numbers, endpoint=asked.get("endpoint"), since=since, until=until)
+        return self._reports.compare(_asked(asked), as_treated="as_treated" in asked)
+
+    def compare_by(self, asked: Wanted) -> list[Comparison]:
+        """Return such a table for each part."""
+        return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
@@ -180,6 +186,11 @@ def _look(place: Place, directory: Path) -> None:
         erase(place, directory, is_stopped=True)
     except NoLakeError as error:
         raise OSError(str(error)) from error
+
+
+def _asked(words: Wanted) -> Asked:
+    """Return what a report is asked for, of the words that a query of the API has."""
+    return msgspec.convert({name: words[name] for name in words if name != "as_treated"}, Asked, strict=False)
 
 
 def _person() -> str:

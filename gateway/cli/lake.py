@@ -1,6 +1,6 @@
-"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may.
+"""`turnout lake verify|compact|export`: count, merge or copy what the lake holds. No process needs to run; all may.
 
-Its other actions are in `erase.py`.
+Erasures are in `erase.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
 from gateway.cli.erase import add_actions
+from gateway.cli.lake_export import add_export
 from gateway.cli.lakes import HELP, find_lake, open_lake, told_retention_days
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
@@ -40,6 +41,7 @@ def add_parser(commands: Any) -> None:
     )
     compact.set_defaults(run=run_compact)
     add_actions(actions)
+    add_export(actions)
     for action in (verify, compact):
         action.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
         action.add_argument("--lake", help=HELP)
