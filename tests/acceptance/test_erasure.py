@@ -95,6 +95,7 @@ def test_a_user_is_erased_while_everything_runs(one: Installation) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_erasure_ends_by_itself_when_no_journal_has_anything_of_before(one: Installation) -> None:
     caller = Caller(one, one.keys["application"])
     ask(caller, ANN, f"{SAID}-again")
