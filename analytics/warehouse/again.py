@@ -8,35 +8,30 @@ error. Asked again, it is answered.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import TypeVar
 
-import duckdb
+from analytics.warehouse.database import UnreadableLakeError
 
 _TRIES = 5
 _PAUSE_S = 0.3
 _QUICK_S = 5.0
 """What fails later than that failed for another reason: a store that is away, for one."""
+_Answer = TypeVar("_Answer")
 
 
-def executed(
-    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, object] | None = None
-) -> duckdb.DuckDBPyConnection:
-    """Execute a statement that only reads, a few times if need be, and return what `connection.execute` returns.
+def again(ask: Callable[[], _Answer]) -> _Answer:
+    """Return what `ask` returns, also if it has to be called a few times; what else it raises is raised.
 
     Raises:
-        duckdb.Error: it failed each time, took long to, was broken off, or needs too much memory.
+        UnreadableLakeError: it raised that each time, or took long to.
     """
     for _ in range(_TRIES - 1):
         began_s = time.monotonic()
         try:
-            return connection.execute(statement, dict(parameters or {}))
-        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
-            raise
-        except duckdb.Error as error:
-            is_exchange = type(error) is duckdb.Error or isinstance(
-                error, duckdb.IOException | duckdb.InvalidInputException
-            )
-            if not is_exchange or time.monotonic() - began_s > _QUICK_S:
+            return ask()
+        except UnreadableLakeError:
+            if time.monotonic() - began_s > _QUICK_S:
                 raise
         time.sleep(_PAUSE_S)
-    return connection.execute(statement, dict(parameters or {}))
+    return ask()

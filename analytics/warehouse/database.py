@@ -27,7 +27,6 @@ import duckdb
 from analytics.lake.contents import contents
 from analytics.lake.once import KINDS, view_once
 from analytics.lake.store import Store, reason_of
-from analytics.warehouse.again import executed
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
@@ -92,7 +91,7 @@ class Warehouse:
             WarehouseError: see there.
         """
         with self.connection() as connection:
-            answer = executed(connection, _question(question), parameters)
+            answer = connection.execute(_question(question), dict(parameters or {}))
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
@@ -148,6 +147,8 @@ class Warehouse:
             raise UnreadableLakeError(message) from error
         finally:
             alarm.cancel()
+            # At the interpreter's end a thread that still holds the connection makes DuckDB complain of leaks.
+            alarm.join()
 
 
 def _question(name: str) -> str:

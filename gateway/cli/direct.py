@@ -10,19 +10,22 @@ import getpass
 import os
 import secrets
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.layout import Lake
 from analytics.lake.place import MissingPackageError, Place
 from analytics.record import Arm
+from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
 from gateway.cli.narrowing import Wanted
@@ -41,6 +44,8 @@ from rollout.stores.ledger import LOCK_FILE, LedgerError
 from rollout.stores.lock import holder
 from rollout.stores.sqlite import open_ledger
 
+_View = TypeVar("_View")
+
 
 class DirectConsole:
     """A `Console` on files."""
@@ -48,6 +53,11 @@ class DirectConsole:
     def __init__(self, control: Control, reports: Reports, queries: Queries, actor: str) -> None:
         self._control = control
         self._reports = reports
+        self._others: Mapping[type, Callable[[Asked], Any]] = {
+            CostReport: reports.cost,
+            FailureReport: reports.errors,
+            TrafficReport: reports.traffic,
+        }
         self._queries = queries
         self._actor = actor
 
@@ -90,6 +100,10 @@ class DirectConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
+
+    def report(self, shape: type[_View], asked: Wanted) -> _View:
+        """Return another report."""
+        return self._others[shape](_asked(asked))
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
@@ -171,11 +185,16 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
             closing(Reports(control, place)) as reports,
             closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
         ):
-            yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
+            yield DirectConsole(control, reports, queries, f"{person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error
     finally:
         ledger.close()
+
+
+def _asked(words: Wanted) -> Asked:
+    """Return what a report is asked for, of the words that a query of the API has."""
+    return msgspec.convert({name: words[name] for name in words if name != "as_treated"}, Asked, strict=False)
 
 
 def _look(place: Place, directory: Path) -> None:
@@ -194,12 +213,8 @@ def _missing(place: Place) -> str | None:
     return None if is_there else f"there is no lake in {place.url}; name it with --lake"
 
 
-def _asked(words: Wanted) -> Asked:
-    """Return what a report is asked for, of the words that a query of the API has."""
-    return msgspec.convert({name: words[name] for name in words if name != "as_treated"}, Asked, strict=False)
-
-
-def _person() -> str:
+def person() -> str:
+    """Return the name of the account that runs this command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -1,6 +1,6 @@
-"""`turnout lake verify|compact|export`: count, merge or copy what the lake holds. No process needs to run; all may.
+"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may.
 
-Erasures are in `erase.py`.
+Its other actions are in `lake_export.py` and `erase.py`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def add_parser(commands: Any) -> None:
         description="Merge the shipper's small files into large ones by day. Exit code: 0 done, 1 failed, 2 usage.",
     )
     compact.set_defaults(run=run_compact)
-    add_actions(actions)
     add_export(actions)
+    add_actions(actions)
     for action in (verify, compact):
         action.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
         action.add_argument("--lake", help=HELP)

@@ -1,47 +1,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, cast
 
-import duckdb
 import pytest
 
-from analytics.warehouse.again import executed
+from analytics.warehouse.again import again
+from analytics.warehouse.database import UnreadableLakeError
 
 
-class Exchanging:
-    """A connection under whose first questions files are exchanged."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, times: int) -> None:
-        self._connection, self.left = connection, times
-
-    def execute(self, statement: str, parameters: dict[str, object]) -> duckdb.DuckDBPyConnection:
-        self.left -= 1
-        if self.left >= 0:
-            message = "Prefetch registered for bytes outside file"
-            raise duckdb.Error(message)
-        return self._connection.execute(statement, parameters)
+def failing(times: int) -> Iterator[str]:
+    """Raise so many times what an exchanged file raises, and answer then."""
+    for _ in range(times):
+        yield ""
+    while True:
+        yield "42"
 
 
-@pytest.fixture
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as opened:
-        yield opened
+def asked(answers: Iterator[str]) -> str:
+    found = next(answers)
+    if not found:
+        message = "Prefetch registered for bytes outside file"
+        raise UnreadableLakeError(message)
+    return found
 
 
-def test_what_failed_a_few_times_is_answered(connection: duckdb.DuckDBPyConnection) -> None:
-    exchanging = Exchanging(connection, 2)
+def test_what_failed_a_few_times_is_answered() -> None:
+    answers = failing(2)
 
-    answer = executed(cast("Any", exchanging), "SELECT $a", {"a": 42}).fetchall()
-    assert (answer, exchanging.left) == ([(42,)], -1)
-
-
-def test_what_fails_for_good_is_raised(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    with pytest.raises(duckdb.IOException, match="none"):
-        executed(connection, f"FROM '{tmp_path}/none.parquet'")
+    assert again(lambda: asked(answers)) == "42"
 
 
-def test_a_question_that_is_wrong_is_not_asked_again(connection: duckdb.DuckDBPyConnection) -> None:
-    with pytest.raises(duckdb.ParserException):
-        executed(connection, "SELECT FROM")
+def test_what_fails_for_good_is_raised() -> None:
+    answers = failing(5)
+    with pytest.raises(UnreadableLakeError, match="Prefetch"):
+        again(lambda: asked(answers))
+
+    assert next(answers) == "42"
+
+
+def test_another_error_is_raised_at_once() -> None:
+    with pytest.raises(ZeroDivisionError):
+        again(lambda: 1 // 0)
