@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
+from itertools import groupby
 
 from msgspec.structs import replace
 
 from analytics.lake.elsewhere import Gap
 from analytics.lake.manifest import Expired, Part
+
+MOST_ROWS = 4_000_000
+"""So many rows are let go of at a time: their numbers are sorted."""
 
 
 def first_kept(today: date, retention_days: int | None) -> date | None:
@@ -21,11 +25,16 @@ def first_kept(today: date, retention_days: int | None) -> date | None:
     return today - timedelta(days=min(retention_days, (today - date.min).days))
 
 
-def parts_over(parts: Sequence[Part], before: date | None) -> list[Part]:
-    """Return the parts of the first day that is over, if there is one before that day."""
+def parts_over(parts: Sequence[Part], before: date | None, most_rows: int = MOST_ROWS) -> list[Part]:
+    """Return the parts of the first days that are over, if there are any before that day: so many rows, or one day."""
     over = [part for part in parts if before is not None and part.day is not None and part.day < before]
-    first = min((part.day for part in over if part.day is not None), default=None)
-    return [part for part in over if part.day == first]
+    taken: list[Part] = []
+    for _, own in groupby(sorted(over, key=_day), key=_day):
+        more = [*taken, *own]
+        if taken and sum(part.rows for part in more) > most_rows:
+            break
+        taken = more
+    return taken
 
 
 def let_go(
@@ -67,6 +76,10 @@ def without(gaps: Iterable[Gap], known: Sequence[Gap]) -> list[Gap]:
         if first <= gap.last_seq:
             left.append(replace(gap, first_seq=first))
     return left
+
+
+def _day(part: Part) -> date:
+    return part.day or date.min
 
 
 def _boot(one: Gap) -> tuple[str, str]:

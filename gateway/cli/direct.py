@@ -22,7 +22,8 @@ from analytics.comparison import Comparison
 from analytics.costs import CostReport
 from analytics.failures import FailureReport
 from analytics.lake.erasure import ERASURES, Erasures
-from analytics.lake.place import Place
+from analytics.lake.layout import Lake
+from analytics.lake.place import MissingPackageError, Place
 from analytics.record import Arm
 from analytics.traffic import TrafficReport
 from gateway.cli import Abort
@@ -178,8 +179,8 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
         place = find_lake(lake, directory, environment)
-        look = partial(_look, place, directory)
-        control.removals.begin(Erasures(directory / ERASURES), place.name, look)
+        look, missing = partial(_look, place, directory), partial(_missing, place)
+        control.removals.begin(Erasures(directory / ERASURES), place.name, look, missing)
         with (
             closing(Reports(control, place)) as reports,
             closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
@@ -199,12 +200,17 @@ def _asked(words: Wanted) -> Asked:
 def _look(place: Place, directory: Path) -> None:
     # Imported here because DuckDB costs a tenth of a second, which no other command should pay.
     from analytics.lake.erase import erase  # noqa: PLC0415 - see above
-    from analytics.lake.verify import NoLakeError  # noqa: PLC0415 - see above
 
+    erase(place, directory, is_stopped=True)
+
+
+def _missing(place: Place) -> str | None:
+    """Return why no lake is there: an erasure of one that is not would stand for ever."""
     try:
-        erase(place, directory, is_stopped=True)
-    except NoLakeError as error:
-        raise OSError(str(error)) from error
+        is_there = Lake(place.open_awaited()).is_there()
+    except (OSError, MissingPackageError) as error:
+        return str(error)
+    return None if is_there else f"there is no lake in {place.url}; name it with --lake"
 
 
 def person() -> str:

@@ -6,6 +6,7 @@ and never of whom: what stands in a chain of hashes can never be taken out of it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
@@ -28,6 +29,7 @@ from rollout.stores.ledger import Ledger
 _ID_BYTES = 6
 _PSEUDONYM_BYTES = 16
 _TURNOUT = "turnout"
+_log = logging.getLogger("turnout.console")
 
 
 class NotErasedError(ApiError):
@@ -50,13 +52,20 @@ class Removals:
         self._erasures: Erasures | None = None
         self._lake = ""
         self._look: Callable[[], None] = lambda: None
+        self._missing: Callable[[], str | None] = lambda: None
         self.turns = anyio.CapacityLimiter(1)
         self._told: dict[str, Any] = {}
         self._is_read, self._telling = False, Lock()
 
-    def begin(self, erasures: Erasures, lake: str, look: Callable[[], None]) -> None:
-        """Take erasures from now on, of the lake of this name."""
-        self._erasures, self._lake, self._look = erasures, lake, look
+    def begin(
+        self,
+        erasures: Erasures,
+        lake: str,
+        look: Callable[[], None],
+        missing: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Take erasures from now on, of the lake of this name, unless `missing` tells why there is none."""
+        self._erasures, self._lake, self._look, self._missing = erasures, lake, look, missing
 
     def erase(
         self, *, user: str | None, hash_digits: str | None, application: str | None, actor: str, reason: str, at: int
@@ -67,6 +76,9 @@ class Removals:
             ApiError: it cannot be known who is meant; the audit cannot be written; or it stands and goes on later.
         """
         hashed = self._hashed(user, hash_digits)
+        if (missing := self._missing()) is not None:
+            message = f"nothing was erased: {missing}"
+            raise NotErasedError(message)
         erasure = Erasure(
             id=self._randomness(_ID_BYTES).hex(),
             lake=self._lake,
@@ -126,7 +138,8 @@ class Removals:
                 return False
             self._note(action, told, actor=_TURNOUT, reason="", before=self._told.get(of))
             self._told[of] = told
-            return True
+        _log.info("rows left the lake", extra={"action": action, **told})
+        return True
 
     def _read_told(self) -> None:
         if self._is_read:

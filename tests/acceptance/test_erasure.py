@@ -92,3 +92,30 @@ def test_a_user_is_erased_while_everything_runs(one: Installation) -> None:
     listed = one.turnout("lake", "erasures")
     assert view["id"] in listed.stdout
     assert ANN not in listed.stdout + (one.folder / "serve.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_erasure_ends_by_itself_when_no_journal_has_anything_of_before(one: Installation) -> None:
+    caller = Caller(one, one.keys["application"])
+    ask(caller, ANN, f"{SAID}-again")
+    made = one.ask("POST", "erasures", {"user": ANN}).raise_for_status().json()
+    caller.close()
+
+    def is_over() -> bool:
+        listed = {view["id"]: view for view in one.ask("GET", "erasures").json()}
+        return listed[made["id"]]["ended_at"] is not None
+
+    until(is_over, "the erasure has ended", within_s=400, pause_s=2)
+    [view] = [view for view in one.ask("GET", "erasures").json() if view["id"] == made["id"]]
+    assert (view["requests"], view["contents"]) == (1, 3)
+    assert view["ended_at"] is not None
+    until(lambda: holding(one.state_dir, f"{SAID}-again".encode()) == [], "nothing is left anywhere", pause_s=1)
+    newest = next(entry for entry in one.ask("GET", "audit").json()["entries"] if entry["action"] == "erase_user")
+    assert newest["after"] == {
+        "erasure": made["id"],
+        "requests": 1,
+        "contents": 3,
+        "files": view["files"],
+        "ended": True,
+    }

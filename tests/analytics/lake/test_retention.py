@@ -14,8 +14,8 @@ from analytics.lake.compaction import Compacted, Measures
 from analytics.lake.directory import Directory
 from analytics.lake.elsewhere import Gap
 from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat
-from analytics.lake.manifest import read_manifest
-from analytics.lake.retention import first_kept, joined, without
+from analytics.lake.manifest import Part, read_manifest
+from analytics.lake.retention import first_kept, joined, parts_over, without
 from analytics.lake.verify import verify
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, compact, record
 
@@ -162,6 +162,21 @@ def test_a_day_is_kept_so_many_days_after_its_own() -> None:
     assert first_kept(today, 30) == date(2026, 8, 22)
     assert first_kept(today, None) is None
     assert first_kept(date(1970, 1, 1), 4_000_000) == date.min
+
+
+def part(day: int | None, rows: int) -> Part:
+    when = None if day is None else date(2026, 9, day)
+    ends = {"first_id": "", "last_id": "", "first_at": 0, "last_at": 0, "at": 0, "size_bytes": 0}
+    return Part(name=f"{day}-{rows}", day=when, rows=rows, **ends)  # pyright: ignore[reportArgumentType] - numbers and texts
+
+
+def test_whole_days_are_taken_the_first_ones_first() -> None:
+    parts = [part(3, 1), part(1, 2), part(None, 9), part(2, 3), part(1, 4), part(9, 5)]
+
+    assert [one.rows for one in parts_over(parts, date(2026, 9, 9))] == [2, 4, 3, 1]
+    assert [one.rows for one in parts_over(parts, date(2026, 9, 9), 9)] == [2, 4, 3]
+    assert [one.rows for one in parts_over(parts, date(2026, 9, 9), 1)] == [2, 4]
+    assert parts_over(parts, date(2026, 9, 1)) == parts_over(parts, None) == []
 
 
 def spans(seqs: set[int]) -> list[Gap]:

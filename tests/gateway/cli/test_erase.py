@@ -80,9 +80,16 @@ def test_what_stands_is_said_and_listed(state_dir: Path, capsys: pytest.CaptureF
     assert (one["ended_at"], one["waits_for"], one["forced_in"]) == (None, 1, [])
 
 
-def test_what_cannot_be_done_now_stands(state_dir: Path) -> None:
-    with pytest.raises(Abort, match=r"erasure \w+ stands, and goes on by itself; for now: there is no lake in"):
+def test_from_a_lake_that_is_not_there_nobody_is_erased(state_dir: Path) -> None:
+    with pytest.raises(Abort, match=r"nothing was erased: there is no lake in .*none; name it with --lake"):
         turnout(state_dir, "erase", "--user", "ann", "--lake", str(state_dir / "none"))
+    assert not (state_dir / "erasures").exists()
+
+
+def test_what_cannot_be_done_now_stands(state_dir: Path) -> None:
+    (state_dir / "lake" / "incoming" / "w0-b1-000099-0-1.parquet").write_bytes(b"no parquet")
+    with pytest.raises(Abort, match=r"erasure \w+ stands, and goes on by itself; for now: the lake cannot be looked"):
+        turnout(state_dir, "erase", "--user", "ann")
 
 
 @pytest.mark.parametrize("words", [(), ("--user", "a", "--user-hash", "b")])
