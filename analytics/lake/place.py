@@ -33,6 +33,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Return its directory on this host; None of an object store."""
         return None if self.url.startswith(OBJECTS) else lake_directory(self.url)
 
+    @property
+    def name(self) -> str:
+        """Return one address of all those that lead there: an absolute path, or `s3://bucket/prefix`."""
+        return self.url.rstrip("/") if self.directory is None else str(self.directory.resolve())
+
     def open(self, spool: Path | None = None) -> Store:
         """Return its store. What is on its way to an object store lies in `spool`; without one it is for reading.
 

@@ -9,6 +9,9 @@ ours.
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
+
+Reports read the requests through two macros, which take what they are narrowed to: `narrowed(asked)` and `arms(asked)`,
+as `queries/narrowed.sql` and `queries/arms.sql` say.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ LIMIT_S = 20.0
 
 _DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts"}
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
+
+_MACROS = ("narrowed", "arms")
+"""Questions that take a parameter, and from which others read: the second from the first."""
 
 _AT_ONCE = 2
 _QUERIES = Path(__file__).with_name("queries")
@@ -107,6 +113,8 @@ class Warehouse:
                     )
                 for name, question in _DERIVED.items():
                     connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
+                for name in _MACROS:
+                    connection.execute(f"CREATE TEMP MACRO {name}(asked) AS TABLE {_question(name)}")
                 yield connection
         finally:
             self._turns.release()

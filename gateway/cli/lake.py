@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
 from gateway.cli.lake_export import add_export
-from gateway.cli.lakes import HELP, find_lake, open_lake
+from gateway.cli.lakes import HELP, find_lake, open_lake, told_retention_days
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
 
@@ -70,14 +70,18 @@ def run_compact(arguments: argparse.Namespace) -> int:
     state: Path = arguments.state_dir or state_dir(environment)
     place = find_lake(arguments.lake, state, environment)
     try:
-        done = compact(place, state)
+        done = compact(place, state, told_retention_days(arguments.lake, state))
     except (CompactionRunningError, MissingPackageError, NoLakeError, OSError) as error:
         raise Abort(str(error)) from error
     if arguments.json:
         write_json(done)
     else:
         facts = (("rows written", done.rows), ("files written", done.files), ("files replaced", done.replaced))
-        write_table(("lake", "compacted"), [*facts, ("files removed that were replaced before", done.removed)])
+        more = (
+            ("files removed that were replaced before", done.removed),
+            ("rows let go, their time over", done.expired),
+        )
+        write_table(("lake", "compacted"), [*facts, *more])
     return 0
 
 
@@ -89,6 +93,7 @@ def _write_tables(found: Verification) -> None:
             *((f"  {outcome}", count) for outcome, count in found.outcomes.items()),
             ("missing", found.missing),
             *([("still on other hosts", found.elsewhere)] if found.elsewhere else []),
+            *([("let go, their time over", found.expired)] if found.expired else []),
             ("duplicates by request_id", found.duplicate_request_ids),
             ("duplicates by worker, boot, seq", found.duplicate_seqs),
             ("waiting in the journal", found.waiting),
@@ -97,6 +102,7 @@ def _write_tables(found: Verification) -> None:
             ("unreadable segments", found.unreadable),
             ("feedback", found.feedback.records),
             ("feedback missing", found.feedback.missing),
+            *([("feedback let go, its time over", found.feedback.expired)] if found.feedback.expired else []),
             ("feedback duplicates by feedback_id", found.feedback.duplicate_feedback_ids),
             ("feedback duplicates by worker, boot, seq", found.feedback.duplicate_seqs),
             ("feedback waiting in the journal", found.feedback.waiting),

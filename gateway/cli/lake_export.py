@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
 from gateway.cli.lakes import HELP, find_lake
+from gateway.cli.narrowing import since_of
 from gateway.cli.progress import Stages
-from gateway.cli.report import since_of
 from gateway.cli.table import write_json, write_table
-from gateway.console.reports import parse_moment
+from gateway.console.narrowing import parse_moment
 from gateway.settings.environment import process_environment, state_dir
 
 if TYPE_CHECKING:
