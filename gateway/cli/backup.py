@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
-from gateway.cli.lakes import find_lake, told_lake
+from gateway.cli.lakes import find_lake
 from gateway.cli.progress import Stages
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import config_path, process_environment, state_dir
+from gateway.settings.lake_access import told_lake
 from gateway.settings.secrets import SecretError
 from rollout.change import moment
 from rollout.stores.ledger import LedgerError

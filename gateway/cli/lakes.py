@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.store import OBJECTS, Store
 from gateway.cli import Abort
-from gateway.settings.lake_access import access_of
-from gateway.settings.schema import Lake
+from gateway.settings.lake_access import access_of, told_lake
 from gateway.settings.secrets import SecretError
 
-LAKE_FILE = "lake.json"
 HELP = "a path, file:///path or s3://BUCKET/PREFIX; default: the one that `turnout serve` wrote to last"
 
 
@@ -50,11 +46,3 @@ def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
         return find_lake(url, directory, environment).open_awaited()
     except MissingPackageError as error:
         raise Abort(str(error)) from error
-
-
-def told_lake(directory: Path) -> Lake:
-    """Return `[lake]` as it was in force when `turnout serve` wrote to this state directory last."""
-    try:
-        return msgspec.json.decode((directory / LAKE_FILE).read_bytes(), type=Lake)
-    except (OSError, msgspec.MsgspecError):
-        return Lake()

@@ -20,6 +20,7 @@ import msgspec
 from analytics.lake.archive import SUFFIX, archiving
 from analytics.lake.capture import capture
 from analytics.lake.delivery import Delivered, Delivery, delivering
+from analytics.lake.erasure import ERASURES
 from analytics.lake.place import Place
 from analytics.lake.store import OBJECTS, Access, Store
 from gateway.console.backup_manifest import (
@@ -108,7 +109,11 @@ def back_up(
         audit_head=facts.head.hash,
         has_secret=any(one.name == SECRET for one in files),
         config=config,
-        lake=LakeKept(kept="left" if wanted.lake is None else "copied", url=wanted.lake_url),
+        lake=LakeKept(
+            kept="left" if wanted.lake is None else "copied",
+            url=wanted.lake_url,
+            name=Place(url=wanted.lake_url or str(wanted.state_dir / LAKE)).name,
+        ),
         files=files,
     )
     delivery.finish(MANIFEST, sealed(manifest, master))
@@ -172,9 +177,9 @@ def _copied(delivery: Delivery, store: Store, names: Mapping[str, int], done: di
 
 
 def _beside(delivery: Delivery, wanted: Wanted) -> Iterator[Delivered]:
-    """Hand over the saved queries, the configuration and, if they are wanted, the secrets."""
+    """Hand over saved queries, erasures, the configuration and, if they are wanted, the secrets."""
     state_dir = wanted.state_dir
-    names = [f"{QUERIES}/{path.name}" for path in sorted((state_dir / QUERIES).glob("*.json"))]
+    names = [f"{folder}/{path.name}" for folder in (QUERIES, ERASURES) for path in _documents(state_dir / folder)]
     names += [path.name for path in sorted(state_dir.glob(_DEMO))] + [LAKE_FILE]
     names += [SECRET, FIRST_KEYS] if wanted.with_secrets else []
     for name in names:
@@ -182,6 +187,10 @@ def _beside(delivery: Delivery, wanted: Wanted) -> Iterator[Delivered]:
             yield delivery.add(name, lambda path, name=name: _copy(state_dir / name, path))
     if wanted.config is not None and wanted.config.is_file():
         yield from _configuration(delivery, wanted.config.absolute())
+
+
+def _documents(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
 
 
 def _configuration(delivery: Delivery, config: Path) -> Iterator[Delivered]:

@@ -37,10 +37,14 @@ _LABEL = "backup"
 
 
 class Lake(msgspec.Struct, frozen=True, kw_only=True):
-    """The lake: `copied` into the backup with its journal, or left where it is. `url` None: in the state directory."""
+    """The lake: `copied` into the backup with its journal, or left where it is. `url` None: in the state directory.
+
+    `name` is the one that it had there, as `Place.name` gives it.
+    """
 
     kept: Literal["copied", "left"]
     url: str | None
+    name: str
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,13 +19,15 @@ from msgspec.structs import replace
 from analytics.journal.recovery import sync_directory
 from analytics.lake.archive import Archive
 from analytics.lake.delivery import claimed, require_free
-from analytics.lake.directory import Directory, place
+from analytics.lake.directory import Directory
+from analytics.lake.directory import place as placed
+from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.layout import CONTENT
 from analytics.lake.place import Place
 from analytics.lake.store import OBJECTS, Access
 from gateway.console.backup_manifest import LAKE, LAKE_FILE, BackupError, Manifest
 from gateway.console.restoring import Restored, Source, Tell, fetch, renew, require_ledger, trusted
-from gateway.settings.schema import Lake
+from gateway.settings.lake_access import told_lake
 from rollout.stores.ledger import LOCK_FILE
 
 SERVE_LOCK = "serve.lock"
@@ -76,6 +78,7 @@ def restore(source: Source, target: Target, environment: Mapping[str, str], acto
         facts = require_ledger(trust.manifest, state)
         done = renew(trust, facts, state, state_dir if is_used else None, actor)
         _settle(state, trust.manifest, place)
+        _go_on_erasing(state, state_dir, trust.manifest, place)
         if (lake / CONTENT).is_dir():
             (lake / CONTENT).chmod(0o700)
         if place is not None:
@@ -178,12 +181,23 @@ def _lake_place(manifest: Manifest, target: Target, state_dir: Path) -> Place | 
 
 def _settle(state: Path, manifest: Manifest, place: Place | None) -> None:
     """Let the restored state name its lake."""
-    path = state / LAKE_FILE
-    told = msgspec.json.decode(path.read_bytes(), type=Lake) if path.exists() else Lake()
     url = manifest.lake.url if manifest.lake.kept == "left" else None
     if place is not None:
         url = place.url if place.directory is None else str(place.directory.resolve())
-    path.write_bytes(msgspec.json.encode(replace(told, url=url)) + b"\n")
+    (state / LAKE_FILE).write_bytes(msgspec.json.encode(replace(told_lake(state), url=url)) + b"\n")
+
+
+def _go_on_erasing(state: Path, state_dir: Path, manifest: Manifest, place: Place | None) -> None:
+    """Let erasures that have not ended mean the restored lake, those of the former state directory too."""
+    url = manifest.lake.url if manifest.lake.kept == "left" else None
+    now = place if place is not None else Place(url=url or str(state_dir / LAKE))
+    own, former = Erasures(state / ERASURES), Erasures(state_dir / ERASURES)
+    known = {one.id for one in own.every()}
+    there = told_lake(state_dir).url or str(state_dir / LAKE)
+    standing = [one for one in own.standing() if one.lake == manifest.lake.name]
+    standing += [one for one in former.standing() if one.id not in known and one.lake == Place(url=there).name]
+    for one in standing:
+        own.keep(replace(one, lake=now.name, looked_at=None, waits_for=None, rewritten={}))
 
 
 def _put_lake(lake: Path, place: Place, tell: Tell) -> None:
@@ -223,7 +237,7 @@ def _copy_beside(kept: Path, path: Path) -> None:
         target = path if source == kept else path.parent / source.relative_to(kept.parent)
         if not os.path.lexists(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            place(target, lambda unfinished, source=source: _copy(source, unfinished))
+            placed(target, lambda unfinished, source=source: _copy(source, unfinished))
 
 
 def _copy(source: Path, target: Path) -> None:

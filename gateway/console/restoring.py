@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from analytics.lake.delivery import Delivered, digest
+from analytics.lake.erasure import ERASURES
 from gateway.console.backup_manifest import (
     FIRST_KEYS,
     LAKE,
@@ -113,7 +114,7 @@ def fetch(source: Source, manifest: Manifest, state: Path, lake: Path, tell: Tel
             message = f"{source}/{file.name} is missing: nothing was restored"
             raise BackupError(message)
         _require_same(file, target, source)
-        if file.name in _PRIVATE:
+        if file.name in _PRIVATE or file.name.startswith(f"{ERASURES}/"):
             target.chmod(0o600)
 
 

@@ -31,7 +31,7 @@ from gateway.serve.ownership import DEMO_CONFIG, ForeignDirectoryError, require_
 from gateway.serve.ports import StartError, bind, url, write
 from gateway.serve.supervisor import Supervisor
 from gateway.settings.files import FEW, max_connections, raise_open_files
-from gateway.settings.lake_access import missing_package
+from gateway.settings.lake_access import LAKE_FILE, missing_package
 from gateway.settings.logs import set_level
 from gateway.settings.problem import dotted
 from gateway.settings.schema import Configuration, Lake, Server
@@ -41,7 +41,6 @@ from rollout.stores.ledger import LEDGER_FILE, LedgerError
 
 ADDRESSES = "addresses.json"
 FIRST_KEYS = "first-keys"
-LAKE_FILE = "lake.json"
 _LOCK = "serve.lock"
 
 

@@ -1,4 +1,4 @@
-"""What opens the lake's object store: from the references of `[lake]`, for a command or for a child process.
+"""Where the lake is, and what opens its object store: by the references of `[lake]`, for a command or a child process.
 
 Child processes get it as the variables that every client of S3 reads, never on a command line.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
 
 from analytics.lake.store import Access
 from gateway.settings.lake import OBJECTS
@@ -14,6 +17,8 @@ from gateway.settings.schema import Lake
 from gateway.settings.secrets import resolve
 
 NEEDED = "s3fs"
+LAKE_FILE = "lake.json"
+"""In the state directory: `[lake]` as it was in force when `turnout serve` wrote to it last."""
 
 
 def access_of(lake: Lake, environment: Mapping[str, str]) -> Access:
@@ -52,6 +57,14 @@ def lake_variables(lake: Lake, environment: Mapping[str, str]) -> dict[str, str]
         replaced.add("AWS_REGION")
     kept = {name: value for name, value in environment.items() if name.startswith("AWS_") and name not in replaced}
     return {**kept, **{name: value for name, value in given.items() if value is not None}}
+
+
+def told_lake(state_dir: Path) -> Lake:
+    """Return `[lake]` as `turnout serve` told it in this state directory; the usual one where it did not."""
+    try:
+        return msgspec.json.decode((state_dir / LAKE_FILE).read_bytes(), type=Lake)
+    except (OSError, msgspec.MsgspecError):
+        return Lake()
 
 
 def missing_package(lake: Lake) -> str | None:

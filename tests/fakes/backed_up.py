@@ -58,8 +58,15 @@ def wanted(state: Path, **other: Any) -> Wanted:
     return Wanted(**{**known, **other})
 
 
-def backed_up(state: Path, to: Path, environment: Mapping[str, str] | None = None, **other: Any) -> Manifest:
-    with backing_up(str(to), Access()) as delivery:
+def backed_up(
+    state: Path,
+    to: Path | str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    access: Access = Access(),  # noqa: B008 - a frozen struct
+    **other: Any,
+) -> Manifest:
+    with backing_up(str(to), access) as delivery:
         return back_up(delivery, wanted(state, **other), environment or {}, at=AT_US, host="here", tell=untold)
 
 

@@ -95,6 +95,31 @@ def test_what_comes_between_two_listings_is_left_to_the_journal(tmp_path: Path, 
     assert settled(tmp_path / "copy").sound
 
 
+def test_what_closes_between_journal_and_lake_is_there_once(tmp_path: Path, opened: Opening, closed: Closing):
+    writer = Writer(tmp_path / "journal", "w0", "b1")
+    shipper = Shipper(tmp_path / "journal", tmp_path / "lake", lambda: NOW_US)
+    writer.append(opened(1))
+    writer.append(opened(2))
+
+    class Closed(Directory):
+        looks = 0
+
+        def sizes(self, folder: str) -> dict[str, int]:
+            self.looks += folder == INCOMING
+            if folder == INCOMING and self.looks == 1:
+                writer.append(closed(1))
+                shipper.tick()
+            return super().sizes(folder)
+
+    copied(tmp_path, Closed(tmp_path / "lake"), tmp_path / "copy")
+    writer.close()
+    shipper.close()
+    result = settled(tmp_path / "copy")
+
+    assert result.sound
+    assert result.outcomes == {"ok": 1, "interrupted": 1}
+
+
 def test_a_compacted_lake_is_copied_with_its_manifest_and_the_names_that_tell_its_progress(
     tmp_path: Path, opened: Opening, closed: Closing
 ):

@@ -8,7 +8,8 @@ import pytest
 from analytics.lake.place import Place
 from analytics.lake.store import Access
 from gateway.cli import Abort
-from gateway.cli.lakes import LAKE_FILE, find_lake, open_lake
+from gateway.cli.lakes import find_lake, open_lake
+from gateway.settings.lake_access import LAKE_FILE
 from gateway.settings.schema import Lake, SecretRef
 
 FAR = Lake(

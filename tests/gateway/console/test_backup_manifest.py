@@ -29,7 +29,7 @@ MANIFEST = Manifest(
     audit_head="0" * 64,
     has_secret=True,
     config=None,
-    lake=Lake(kept="copied", url=None),
+    lake=Lake(kept="copied", url=None, name="/somewhere/lake"),
     files=[Delivered(name="ledger.sqlite", size_bytes=1, sha256="0" * 64)],
 )
 

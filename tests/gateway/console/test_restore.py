@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from analytics.lake.delivery import TakenError
+from analytics.lake.erasure import ERASURES, Erasure, Erasures
 from analytics.lake.shipper import Shipper
 from analytics.lake.verify import verify
 from gateway.console.backup_manifest import BackupError
@@ -203,3 +204,24 @@ def test_the_configuration_goes_where_nothing_is(state: Path, tmp_path: Path):
     assert "was left as it is" in (place_configuration(tmp_path / "again", manifest, target) or "")
     assert target.read_text() == "# mine"
     assert place_configuration(tmp_path / "again", msgspec.structs.replace(manifest, config=None), target) is None
+
+
+def test_erasures_that_have_not_ended_go_on_in_the_restored_lake(state: Path, tmp_path: Path):
+    lake = str((state / "lake").resolve())
+    before = Erasures(state / ERASURES)
+    waits = Erasure(id="e1", lake=lake, asked_at=1, user_hash=b"h" * 16, pseudonym=b"p" * 16, waits_for=("gone",))
+    before.keep(waits)
+    before.keep(Erasure(id="e2", lake=lake, asked_at=2, ended_at=3))
+    backed_up(state, tmp_path / "backup")
+    before.keep(msgspec.structs.replace(waits, id="e3", asked_at=4))
+    before.keep(msgspec.structs.replace(waits, id="e4", asked_at=5, lake="/another/lake"))
+
+    restored(tmp_path / "backup", tmp_path / "again")
+    restored(tmp_path / "backup", state, force=True)
+
+    there = str((tmp_path / "again/lake").resolve())
+    [standing] = Erasures(tmp_path / "again" / ERASURES).standing()
+    assert (standing.id, standing.lake, standing.user_hash, standing.waits_for) == ("e1", there, b"h" * 16, None)
+    assert [one.id for one in Erasures(tmp_path / "again" / ERASURES).every()] == ["e1", "e2"]
+    assert [(one.id, one.lake) for one in Erasures(state / ERASURES).standing()] == [("e1", lake), ("e3", lake)]
+    assert (state / ERASURES / "e1.json").stat().st_mode & 0o777 == 0o600
