@@ -18,6 +18,7 @@ import msgspec
 
 from analytics.comparison import Comparison
 from analytics.record import Arm
+from analytics.satisfaction import Satisfaction
 from gateway.cli import Abort
 from gateway.cli.found import found_key, found_url
 from gateway.cli.narrowing import Wanted
@@ -73,6 +74,14 @@ class Console(Protocol):
 
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part, as `by` divides the report."""
+        ...
+
+    def satisfaction(self, asked: Wanted) -> Satisfaction:
+        """Return what users say of both arms' answers, of what `GET /api/v1/reports/satisfaction` takes."""
+        ...
+
+    def satisfaction_by(self, asked: Wanted) -> list[Satisfaction]:
+        """Return the same for each part, as `by` divides the report."""
         ...
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
@@ -160,6 +169,14 @@ class HttpConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._ask("GET", "reports/compare", list[Comparison], query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
+    def satisfaction(self, asked: Wanted) -> Satisfaction:
+        """Return what users say of both arms' answers."""
+        return self._ask("GET", "reports/satisfaction", Satisfaction, query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
+    def satisfaction_by(self, asked: Wanted) -> list[Satisfaction]:
+        """Return the same for each part."""
+        return self._ask("GET", "reports/satisfaction", list[Satisfaction], query=asked, timeout_s=_REPORT_TIMEOUT_S)
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""

@@ -19,6 +19,7 @@ import msgspec
 
 from analytics.comparison import Comparison
 from analytics.record import Arm
+from analytics.satisfaction import Satisfaction
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
 from gateway.cli.narrowing import Wanted
@@ -86,6 +87,14 @@ class DirectConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
+
+    def satisfaction(self, asked: Wanted) -> Satisfaction:
+        """Return what users say of both arms' answers."""
+        return self._reports.satisfaction(_asked(asked))
+
+    def satisfaction_by(self, asked: Wanted) -> list[Satisfaction]:
+        """Return the same for each part."""
+        return self._reports.satisfaction_by(str(asked["by"]), _asked(asked))
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""

@@ -71,6 +71,7 @@ def _api() -> Router:
             keys.create_key,
             keys.revoke_key,
             reports.compare_arms,
+            reports.satisfaction,
             sql.ask,
             sql.cancel,
             sql.list_saved,

@@ -18,6 +18,7 @@ import anyio
 from analytics.comparison import Comparison
 from analytics.lake.place import MissingPackageError, Place
 from analytics.narrowing import Narrowing
+from analytics.satisfaction import Satisfaction
 from gateway.console.control import Control
 from gateway.console.narrowing import EVERYTHING, Asked, Values, check_known, check_parts, check_step, narrowing
 from gateway.errors import ApiError
@@ -79,6 +80,37 @@ class Reports:
         with self._answering() as warehouse:
             check_parts(by, _values(warehouse, to))
             found = compare_by(warehouse, *_named(to), by, as_of=_now(), to=to, as_treated=as_treated)
+            if not found:
+                self._refuse_unknown(warehouse, to, flag)
+        return found
+
+    def satisfaction(self, asked: Asked = EVERYTHING) -> Satisfaction:
+        """Return what users say of both arms' answers.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.satisfaction import satisfaction  # noqa: PLC0415 - see `_answering`
+
+        flag, to = self._of_rollout(asked)
+        with self._answering() as warehouse:
+            found = satisfaction(warehouse, to, as_of=_now())
+            if not found.base.requests + found.candidate.requests:
+                self._refuse_unknown(warehouse, to, flag)
+        return found
+
+    def satisfaction_by(self, by: str, asked: Asked = EVERYTHING) -> list[Satisfaction]:
+        """Return the same for each part of the requests, as `narrowing.BY` lists them.
+
+        Raises:
+            ApiError: as `compare_by`.
+        """
+        from analytics.warehouse.satisfaction import satisfaction_by  # noqa: PLC0415 - see `_answering`
+
+        flag, to = self._of_rollout(asked)
+        with self._answering() as warehouse:
+            check_parts(by, _values(warehouse, to))
+            found = satisfaction_by(warehouse, to, by, as_of=_now())
             if not found:
                 self._refuse_unknown(warehouse, to, flag)
         return found
