@@ -24,7 +24,7 @@ def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
     Raises:
         Abort: the credentials that its configuration names are not to be had.
     """
-    told = _told(directory)
+    told = told_lake(directory)
     where = url or told.url or str(directory / "lake")
     if not where.startswith(OBJECTS):
         return Place(url=where)
@@ -33,6 +33,11 @@ def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
     except SecretError as error:
         message = f"the credentials of {where} are missing: {error}"
         raise Abort(message) from error
+
+
+def told_retention_days(url: str | None, directory: Path) -> int | None:
+    """Return how long the installation in a state directory keeps its lake; None: for ever, or it is another lake."""
+    return told_lake(directory).retention_days if url is None else None
 
 
 def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) -> Store:
@@ -47,7 +52,8 @@ def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
         raise Abort(str(error)) from error
 
 
-def _told(directory: Path) -> Lake:
+def told_lake(directory: Path) -> Lake:
+    """Return `[lake]` as it was in force when `turnout serve` wrote to this state directory last."""
     try:
         return msgspec.json.decode((directory / LAKE_FILE).read_bytes(), type=Lake)
     except (OSError, msgspec.MsgspecError):

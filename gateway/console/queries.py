@@ -183,6 +183,10 @@ class Queries:
             raise NotFoundError(message, param="id", code="query_not_found")
         running.cancellation.cancel()
 
+    def discard_copies(self) -> None:
+        """Remove the copies, since rows that they have are in the lake no more; the next question gets a new one."""
+        self._copies.discard()
+
     def close(self) -> None:
         """End what runs, and remove the copies."""
         with self._lock:
@@ -212,6 +216,9 @@ class Queries:
             )
         except (SandboxError, NoCopyError) as error:
             raise _answered(error) from error
+        except FileNotFoundError as error:
+            message = "the copy was removed at this very moment, because rows were erased; ask again"
+            raise NoAnswerError(message) from error
         return _as_parquet(found) if form == "parquet" else found
 
 
