@@ -9,6 +9,7 @@ ours.
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
+    pieces      one row a piece of feedback, not judged, as `queries/pieces.sql` says
 
 Reports read the requests through two macros, which take what they are narrowed to: `narrowed(asked)` and `arms(asked)`,
 as `queries/narrowed.sql` and `queries/arms.sql` say.
@@ -31,7 +32,7 @@ from analytics.lake.store import Store, reason_of
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-_DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts"}
+_DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts", "pieces": "pieces"}
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
 
 _MACROS = ("narrowed", "arms")
