@@ -9,6 +9,7 @@ ours.
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
+    pieces      one row a piece of feedback, not judged, as `queries/pieces.sql` says
     hourly      sums by hour: `analytics/lake/rollup.py`
     rated_hours, daily, costs, satisfaction     as the questions of these names say
 
@@ -40,6 +41,7 @@ DERIVED = {
     "judged": "feedback",
     "ratings": "ratings",
     "verdicts": "verdicts",
+    "pieces": "pieces",
     "rated_hours": "rated_hours",
     "daily": "daily",
     "costs": "costs",

@@ -7,17 +7,20 @@ Every report is narrowed and divided alike: its question reads from the macros `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from analytics.comparison import Arms, Comparison, LeftOut, arms
 from analytics.narrowing import EVERYTHING, Narrowing, micros_of, sql_struct
+from analytics.satisfaction import Satisfaction
 from analytics.warehouse.database import Warehouse
 
 Row = Mapping[str, Any]
 Pair = tuple[Row, Row]
 """What a question tells of base and of candidate."""
+
+Table = TypeVar("Table", Comparison, Satisfaction)
 
 IN_ORDER = ("day", "hour", "step")
 """Parts of these stand in their own order, others the most requests first."""
@@ -61,9 +64,16 @@ def compare_by(
     """
     whole = msgspec.structs.replace(to, rollout=rollout, generation=generation)
     found = pairs(warehouse, "compare", whole, by)
-    treated = pairs(warehouse, "compare", whole, by, as_treated=True) if as_treated else {}
+    treated = pairs(warehouse, "compare", whole, by, as_treated=True) if as_treated else None
     tables = [
-        _comparison(whole, pair, as_of=as_of, by=by, part=part, treated=treated.get(part))
+        _comparison(
+            whole,
+            pair,
+            as_of=as_of,
+            by=by,
+            part=part,
+            treated=None if treated is None else treated.get(part, _nobody(pair)),
+        )
         for part, pair in found.items()
     ]
     return in_order([one for one in tables if one.base.requests or one.candidate.requests], by)
@@ -92,13 +102,19 @@ def pairs(
     return {part: (base, candidate) for part, (base, candidate) in found.items()}
 
 
-def in_order(tables: Sequence[Comparison], by: str) -> list[Comparison]:
+def in_order(tables: Sequence[Table], by: str) -> list[Table]:
     """Return the tables of a divided report as people look for them."""
     if by == "step":
         return sorted(tables, key=lambda one: int(one.part or 0))
     if by in IN_ORDER:
         return sorted(tables, key=lambda one: one.part or "")
     return sorted(tables, key=lambda one: (-one.base.requests - one.candidate.requests, one.part or ""))
+
+
+def _nobody(pair: Pair) -> Pair:
+    """Return both arms' rows as they are where no arm served any request."""
+    base, candidate = ({name: 0 if isinstance(value, int) else None for name, value in row.items()} for row in pair)
+    return base, candidate
 
 
 def _comparison(

@@ -20,6 +20,7 @@ from analytics.comparison import Comparison
 from analytics.costs import CostReport
 from analytics.failures import FailureReport
 from analytics.record import Arm
+from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.console import Console
@@ -90,6 +91,14 @@ class HttpConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._ask("GET", "reports/compare", list[Comparison], query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
+    def satisfaction(self, asked: Wanted) -> Satisfaction:
+        """Return what users say of both arms' answers."""
+        return self._ask("GET", "reports/satisfaction", Satisfaction, query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
+    def satisfaction_by(self, asked: Wanted) -> list[Satisfaction]:
+        """Return the same for each part."""
+        return self._ask("GET", "reports/satisfaction", list[Satisfaction], query=asked, timeout_s=_REPORT_TIMEOUT_S)
 
     def report(self, shape: type[_View], asked: Wanted) -> _View:
         """Return another report."""

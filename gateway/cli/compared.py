@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from analytics.comparison import ArmFigures, Arms, Comparison
 from analytics.figures import Difference
+from analytics.satisfaction import Satisfaction
 from gateway.cli import figures
 from gateway.cli.figures import Write
 from gateway.cli.table import write_table
 from rollout.change import moment
 
-_HEADINGS = ("", "base", "candidate", "difference", "ratio")
+HEADINGS = ("", "base", "candidate", "difference", "ratio")
 _NO_CAUSE = (
     "By the arm that served: no evidence of what a model causes, since who was served otherwise than assigned is no "
     "chance; the table above is."
@@ -22,12 +23,12 @@ _NO_CAUSE = (
 def write_comparison(found: Comparison) -> None:
     """Print both arms beside each other, and what they are made of."""
     say = sys.stdout.write
-    say(f"Rollout {found.rollout}, generation {found.generation}{_narrowed(found)}: {_span(found)}\n")
+    say(f"Rollout {found.rollout}, generation {found.generation}{narrowed(found)}: {_span(found)}\n")
     say(f"{_endpoints(found)}\n")
-    write_table(_HEADINGS, _rows(found), figures=(1, 2))
+    write_table(HEADINGS, _rows(found), figures=(1, 2))
     if found.as_treated is not None:
         say(f"\n{_NO_CAUSE}\n")
-        write_table(_HEADINGS, _rows(found.as_treated), figures=(1, 2))
+        write_table(HEADINGS, _rows(found.as_treated), figures=(1, 2))
     say("\n")
     for name, arm in (("base", found.base), ("candidate", found.candidate)):
         if arm.model is not None:
@@ -40,10 +41,10 @@ def write_comparisons(found: Sequence[Comparison], by: str) -> None:
     """Print a small table for each part of a divided report."""
     for one in found:
         sys.stdout.write(f"{by} {one.part if one.part is not None else '-'}: {_span(one)}\n")
-        write_table(_HEADINGS, _rows(one, compact=True), figures=(1, 2))
+        write_table(HEADINGS, _rows(one, compact=True), figures=(1, 2))
         if one.as_treated is not None:
             sys.stdout.write(f"{_NO_CAUSE}\n")
-            write_table(_HEADINGS, _rows(one.as_treated, compact=True), figures=(1, 2))
+            write_table(HEADINGS, _rows(one.as_treated, compact=True), figures=(1, 2))
         sys.stdout.write("\n")
     if not found:
         sys.stdout.write("no request of a split user yet\n")
@@ -125,7 +126,7 @@ def _unknown(arm: ArmFigures) -> str | None:
     return f"{arm.cost_unknown:,}" if arm.requests else None
 
 
-def _narrowed(found: Comparison) -> str:
+def narrowed(found: Comparison | Satisfaction) -> str:
     """Say to what the table is narrowed, beside the times that its first line has anyway."""
     named = {"step": found.step, "phase": found.phase, "application": found.application, "endpoint": found.endpoint}
     words = [f"{name} {value}" for name, value in named.items() if value is not None]

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from analytics.comparison import Comparison
 from analytics.record import Arm
+from analytics.satisfaction import Satisfaction
 from gateway.cli.narrowing import Wanted
 from gateway.console.views import (
     ErasureView,
@@ -62,6 +63,14 @@ class Console(Protocol):
 
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part, as `by` divides the report."""
+        ...
+
+    def satisfaction(self, asked: Wanted) -> Satisfaction:
+        """Return what users say of both arms' answers, of what `GET /api/v1/reports/satisfaction` takes."""
+        ...
+
+    def satisfaction_by(self, asked: Wanted) -> list[Satisfaction]:
+        """Return the same for each part, as `by` divides the report."""
         ...
 
     def report(self, shape: type[_View], asked: Wanted) -> _View:

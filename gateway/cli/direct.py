@@ -25,6 +25,7 @@ from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.layout import Lake
 from analytics.lake.place import MissingPackageError, Place
 from analytics.record import Arm
+from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.lakes import find_lake
@@ -100,6 +101,14 @@ class DirectConsole:
     def compare_by(self, asked: Wanted) -> list[Comparison]:
         """Return such a table for each part."""
         return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
+
+    def satisfaction(self, asked: Wanted) -> Satisfaction:
+        """Return what users say of both arms' answers."""
+        return self._reports.satisfaction(_asked(asked))
+
+    def satisfaction_by(self, asked: Wanted) -> list[Satisfaction]:
+        """Return the same for each part."""
+        return self._reports.satisfaction_by(str(asked["by"]), _asked(asked))
 
     def report(self, shape: type[_View], asked: Wanted) -> _View:
         """Return another report."""

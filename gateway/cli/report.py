@@ -9,6 +9,7 @@ from gateway.cli import failing, spending, splitting
 from gateway.cli.client import add_reach_options, reach
 from gateway.cli.compared import write_comparison, write_comparisons
 from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
+from gateway.cli.satisfied import write_satisfaction, write_satisfactions
 from gateway.cli.table import write_json
 
 
@@ -30,6 +31,15 @@ def add_parser(commands: Any) -> None:
     )
     add_reach_options(compare)
     compare.set_defaults(run=run_compare)
+    satisfaction = actions.add_parser(
+        "satisfaction",
+        help="thumbs, ratings and signals of both arms, and how many users give any",
+        description="What users say of both arms' answers. docs/reports.md says how each line is computed.",
+    )
+    add_narrowing_options(satisfaction)
+    add_division(satisfaction)
+    add_reach_options(satisfaction)
+    satisfaction.set_defaults(run=run_satisfaction)
     for other in (spending, failing, splitting):
         other.add_parser(actions)
 
@@ -47,4 +57,18 @@ def run_compare(arguments: argparse.Namespace) -> int:
         write_comparisons(found, str(arguments.by))
     else:
         write_comparison(found)
+    return 0
+
+
+def run_satisfaction(arguments: argparse.Namespace) -> int:
+    """Print what users say, once or for each part."""
+    asked = wanted(arguments)
+    with reach(arguments) as console:
+        found = console.satisfaction(asked) if arguments.by is None else console.satisfaction_by(asked)
+    if arguments.json:
+        write_json(found)
+    elif isinstance(found, list):
+        write_satisfactions(found, str(arguments.by))
+    else:
+        write_satisfaction(found)
     return 0

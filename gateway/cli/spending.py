@@ -19,6 +19,9 @@ from gateway.cli.table import write_json, write_table
 _REASONS = 4
 """So many kinds of unknown cost stand in the line; the JSON has all."""
 
+_WEEK_DAYS = 6.9
+"""A week, less what is missing at its ends."""
+
 _DEALT = {"forced": "pinned users", "without_user": "without a user key", None: "in no rollout"}
 
 
@@ -167,6 +170,8 @@ def _basis(one: Projection, requests: float) -> Iterable[str]:
         f"Extrapolated from {one.days:.1f} days of traffic ({one.days_of_both:.1f} with both arms), as {requests:,.0f} "
         f"requests a month; at the split as it was: {figures.usd(one.present_usd or 0)}."
     )
+    if one.days < _WEEK_DAYS:
+        yield "Less than a week was seen: weekdays and weekends may differ."
     if one.by_user is None:
         yield "Not told by user: the percentage moved, and users changed arms; ask for one --step."
     yield "In brackets: 95 % intervals, each user counting once; that the traffic stays as it was is assumed."

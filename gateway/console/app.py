@@ -73,6 +73,7 @@ def _api() -> Router:
             keys.create_key,
             keys.revoke_key,
             reports.compare_arms,
+            reports.satisfaction,
             reports.report_cost,
             reports.report_errors,
             reports.report_traffic,

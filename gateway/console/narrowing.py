@@ -25,7 +25,7 @@ MOST_PARTS = 1000
 TAG_NAMES = "tag"
 """What `Values` is asked for where the names of tags are meant."""
 
-Values = Callable[[str, str | None, int], Sequence[str]]
+Values = Callable[[str, str | None, int], list[str]]
 """Takes what a report can be divided by (or `TAG_NAMES`), a value that comes first if it is there, and the most."""
 
 
@@ -91,10 +91,12 @@ def check_known(to: Narrowing, values: Values) -> None:
     """
     for what, wanted, words in _wanted(to):
         found = values(what, wanted, LISTED + 1)
-        if found and found[0] != wanted:
-            place = "tag" if what.startswith(TAG_NAMES) else what
-            message = f"no request {words}; there are: {listed(found)}"
-            raise NotFoundError(message, param=place, code=f"{place}_not_found")
+        if found[:1] == [wanted] or not (found or values("hour", None, 1)):
+            continue
+        place = "tag" if what.startswith(TAG_NAMES) else what
+        there = f"there are: {listed(found)}" if found else "none carries any" if place == "tag" else "none has any"
+        message = f"no request {words}; {there}"
+        raise NotFoundError(message, param=place, code=f"{place}_not_found")
 
 
 def check_parts(by: str, values: Values) -> None:
@@ -107,8 +109,9 @@ def check_parts(by: str, values: Values) -> None:
     if by.startswith(BY_TAG):
         name = by.removeprefix(BY_TAG)
         found = values(TAG_NAMES, name, LISTED + 1)
-        if found and found[0] != name:
-            message = f"no request carries the tag {name!r}; there are: {listed(found)}"
+        if found[:1] != [name] and (found or values("hour", None, 1)):
+            there = f"there are: {listed(found)}" if found else "none carries any"
+            message = f"no request carries the tag {name!r}; {there}"
             raise NotFoundError(message, param="by", code="tag_not_found")
     if len(values(by, None, MOST_PARTS + 1)) > MOST_PARTS:
         message = f"{by} has more than {MOST_PARTS} values in these requests; ask for a shorter time, or in SQL"

@@ -20,6 +20,7 @@ from analytics.costs import CostReport
 from analytics.failures import FailureReport
 from analytics.lake.place import MissingPackageError, Place
 from analytics.narrowing import Narrowing
+from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.console.control import Control
 from gateway.console.narrowing import (
@@ -154,6 +155,43 @@ class Reports:
             _check_parts(warehouse, to, asked.by)
             found = traffic(warehouse, to, as_of=_now(), by=asked.by)
             if not found.steps:
+                _refuse_unknown(warehouse, to, flag)
+            return found
+
+        return self._answer(ask)
+
+    def satisfaction(self, asked: Asked = EVERYTHING) -> Satisfaction:
+        """Return what users say of both arms' answers.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.satisfaction import satisfaction  # noqa: PLC0415 - see `_answer`
+
+        flag, to = self._of_rollout(asked)
+
+        def ask(warehouse: Warehouse) -> Satisfaction:
+            found = satisfaction(warehouse, to, as_of=_now())
+            if not found.base.requests + found.candidate.requests:
+                _refuse_unknown(warehouse, to, flag)
+            return found
+
+        return self._answer(ask)
+
+    def satisfaction_by(self, by: str, asked: Asked = EVERYTHING) -> list[Satisfaction]:
+        """Return the same for each part of the requests, as `narrowing.BY` lists them.
+
+        Raises:
+            ApiError: as `compare_by`.
+        """
+        from analytics.warehouse.satisfaction import satisfaction_by  # noqa: PLC0415 - see `_answer`
+
+        flag, to = self._of_rollout(asked)
+
+        def ask(warehouse: Warehouse) -> list[Satisfaction]:
+            check_parts(by, _values(warehouse, to))
+            found = satisfaction_by(warehouse, to, by, as_of=_now())
+            if not found:
                 _refuse_unknown(warehouse, to, flag)
             return found
 

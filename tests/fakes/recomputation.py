@@ -87,6 +87,64 @@ def recompute(
     }
 
 
+def recompute_satisfaction(
+    requests: Iterable[Row], feedback: Iterable[Row], rollout: str, keep: Callable[[Row], bool] = lambda _: True
+) -> dict[str, Any]:
+    """Return the numbers of the report on satisfaction in the shape of its JSON."""
+    once = {row["request_id"]: row for row in requests}
+    newest: dict[tuple[Any, str], Row] = {}
+    for piece in {row["feedback_id"]: row for row in feedback}.values():
+        kind = piece["signal"] if piece["thumb"] is None and piece["rating"] is None else "verdict"
+        place = (_rated(once, piece), kind)
+        if place[0] is not None and (place not in newest or _order(piece) > _order(newest[place])):
+            newest[place] = piece
+    heard: dict[Any, list[Row]] = defaultdict(list)
+    for (request, _), piece in newest.items():
+        heard[request].append(piece)
+    counted = [
+        row
+        for row in once.values()
+        if row["rollout"] == rollout and row["purpose"] == "live" and row["reason"] in {"split", "stale"} and keep(row)
+    ]
+    sides = {
+        arm: [row for row in counted if row["arm_assigned"] == arm and row["bucket"] is not None]
+        for arm in ("base", "candidate")
+    }
+    seen = {arm: _heard(rows, heard) for arm, rows in sides.items()}
+    return {
+        **{
+            arm: {
+                "requests": len(rows),
+                "users": len({row["user_hash"] for row in rows}),
+                "answers": sum(row["outcome"] == "ok" for row in rows),
+                "levels": dict(Counter(int(value) for _, value, _ in seen[arm]["stars"])),
+                **{name: _figure(_ratio(each), 9.0 if name == "stars" else 1.0) for name, each in seen[arm].items()},
+            }
+            for arm, rows in sides.items()
+        },
+        "difference": _differences(seen["base"], seen["candidate"]),
+    }
+
+
+def _heard(rows: Sequence[Row], heard: Mapping[Any, Sequence[Row]]) -> dict[str, list[Observed]]:
+    found: dict[str, list[Observed]] = defaultdict(list)
+    for row in rows:
+        user, pieces = row["user_hash"], heard.get(row["request_id"], ())
+        thumbs = [piece["thumb"] for piece in pieces if piece["thumb"]]
+        stars = [piece["rating"] for piece in pieces if piece["rating"] and not piece["thumb"]]
+        found["thumbs_up"] += [(user, float(thumb == "up"), 1) for thumb in thumbs]
+        found["stars"] += [(user, rating, 1) for rating in stars]
+        found["satisfaction"] += [
+            (user, float(good), 1) for good in [*(one == "up" for one in thumbs), *(one > 3 for one in stars)]
+        ]
+        if row["outcome"] == "ok":
+            found["response_rate"].append((user, float(bool(thumbs or stars)), 1))
+            signals = {piece["signal"] for piece in pieces}
+            for name in ("regenerated", "copied", "edited"):
+                found[name].append((user, float(name in signals), 1))
+    return found
+
+
 def _ratings(requests: Mapping[Any, Row], feedback: Iterable[Row]) -> dict[Any, bool]:
     newest: dict[Any, Row] = {}
     for piece in {row["feedback_id"]: row for row in feedback}.values():

@@ -17,6 +17,7 @@ from analytics.comparison import Comparison
 from analytics.costs import CostReport
 from analytics.failures import FailureReport
 from analytics.record import Purpose
+from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.console.auth import permits
 from gateway.console.narrowing import Asked
@@ -71,6 +72,15 @@ async def compare_arms(
     """Compare the two arms of a rollout, by default the only one; with `by` a list, one for each part."""
     compare = reports.compare if asked.by is None else partial(reports.compare_by, asked.by)
     return await anyio.to_thread.run_sync(partial(compare, asked, as_treated=as_treated), limiter=reports.turns)
+
+
+@get("/reports/satisfaction", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+async def satisfaction(
+    reports: NamedDependency[Reports], asked: NamedDependency[Asked]
+) -> Satisfaction | list[Satisfaction]:
+    """Tell what users say of both arms' answers; with `by` a list, one for each part."""
+    answer = reports.satisfaction if asked.by is None else partial(reports.satisfaction_by, asked.by)
+    return await anyio.to_thread.run_sync(partial(answer, asked), limiter=reports.turns)
 
 
 @get("/reports/cost", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)

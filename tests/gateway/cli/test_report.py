@@ -27,7 +27,7 @@ def turnout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Turnout:
 
     def run(*words: str) -> tuple[int, str, str]:
         try:
-            arguments = root.parse_args(["report", "compare", *words, "--state-dir", str(tmp_path)])
+            arguments = root.parse_args(["report", *named(words), "--state-dir", str(tmp_path)])
             code = arguments.run(arguments)
         except Abort as abort:
             return (abort.exit_code, capsys.readouterr().out, f"{abort}")
@@ -47,6 +47,11 @@ def running(tmp_path: Path, lake: HandmadeLake, monkeypatch: pytest.MonkeyPatch)
         (tmp_path / "addresses.json").write_text(json.dumps({"console": console.url}))
         (tmp_path / "first-keys").write_text(f"admin {console.keys.admin}\n")
         yield
+
+
+def named(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a command, which is `compare` unless they begin with another."""
+    return words if words[:1] == ("satisfaction",) else ("compare", *words)
 
 
 def fill(lake: HandmadeLake) -> None:
@@ -166,6 +171,42 @@ def test_json_has_every_figure(turnout: Turnout, lake: HandmadeLake):
     assert json.loads(turnout("--json", "--generation", "2")[1])["generation"] == 2
 
 
+@pytest.mark.usefixtures("running")
+def test_a_divided_report_is_a_list_in_json_and_small_tables_for_people(turnout: Turnout, lake: HandmadeLake):
+    fill(lake)
+    listed = json.loads(turnout("--by", "model", "--json")[1])
+    said = turnout("--by", "day", "--as-treated", "--forced")[1]
+
+    assert [(one["part"], one["base"]["requests"], one["candidate"]["requests"]) for one in listed] == [
+        ("gpt", 400, 0),
+        ("tuned", 0, 100),
+    ]
+    assert said.startswith("day 2026-09-21: 501 requests, ")
+    assert "no evidence of what a model causes" in said
+
+
+@pytest.mark.usefixtures("running")
+def test_satisfaction_is_told_of_both_arms(turnout: Turnout, lake: HandmadeLake):
+    fill(lake)
+    code, out, _ = turnout("satisfaction", SALES)
+    lines = {line[:35].strip(): line[35:].split() for line in out.splitlines()}
+    by_day = json.loads(turnout("satisfaction", "--by", "day", "--json")[1])
+
+    assert code == 0
+    assert lines["thumbs up, of all thumbs"][:8] == ["80.0", "%", "of", "80", "80.0", "%", "of", "20"]
+    assert [one["base"]["thumbs_up"]["value"] for one in by_day] == [0.8]
+    assert turnout("satisfaction", "--by", "day")[1].startswith("day 2026-09-21: 500 requests")
+    assert json.loads(turnout("satisfaction", "--json")[1])["part"] is None
+
+
+@pytest.mark.usefixtures("running")
+def test_what_no_request_has_ends_with_what_there_is(turnout: Turnout, lake: HandmadeLake):
+    fill(lake)
+
+    assert turnout("--application", "shop") == (1, "", "no request of the application 'shop'; there are: default")
+    assert turnout("--tag", "team=red")[2] == "no request carries the tag 'team'; none carries any"
+
+
 def test_a_stopped_installations_files_give_the_same_table(tmp_path: Path, turnout: Turnout, lake: HandmadeLake):
     fill(lake)
     with opened(tmp_path):
@@ -174,6 +215,12 @@ def test_a_stopped_installations_files_give_the_same_table(tmp_path: Path, turno
     here, there = turnout("--direct", "--generation", "1"), turnout("--direct", "--lake", str(elsewhere))
 
     assert (here[0], there[0]) == (0, 0)
+    parts = turnout("--direct", "--generation", "1", "--by", "application", "--json")
+    said = turnout("satisfaction", "--direct", "--generation", "1", "--purpose", "live", "--json")
+    days = turnout("satisfaction", "--direct", "--generation", "1", "--by", "day", "--tag", "team=red")
+    assert [one["part"] for one in json.loads(parts[1])] == ["default"]
+    assert json.loads(said[1])["base"]["answers"] == 360
+    assert days[2] == "no request carries the tag 'team'; none carries any"
     assert "500 requests" in here[1]
     assert "no request" in there[1]
 
@@ -189,6 +236,9 @@ def test_a_stopped_installations_files_give_the_same_table(tmp_path: Path, turno
         ("--generation", "-1"),
         ("--generation", "99999999999"),
         ("--generation", "²"),
+        ("--tag", "team"),
+        ("--by", "week"),
+        ("--purpose", "dead"),
     ],
 )
 def test_what_is_no_time_and_no_generation_is_a_mistake_of_usage(turnout: Turnout, words: tuple[str, str]):

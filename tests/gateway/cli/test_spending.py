@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from analytics.costs import CostReport, DealtSpent, PartSpent, Spent, UnknownCost
 from analytics.narrowing import Narrowing
@@ -131,6 +132,13 @@ def test_a_month_says_what_it_stands_on(
         "at the split as it was: $98.50.\n" in said
     )
     assert "Not told by user: the percentage moved" in said
+    assert "Less than a week" not in said
+
+
+def test_less_than_a_week_is_said(capsys: pytest.CaptureFixture[str]):
+    write_cost(report(projections=(replace(month((-20.0, -30.0, -10.0)), days=2.0),)))
+
+    assert "Less than a week was seen: weekdays and weekends may differ.\n" in capsys.readouterr().out
 
 
 def test_cost_per_user_is_a_line_of_its_own_and_a_refusal_a_sentence(capsys: pytest.CaptureFixture[str]):

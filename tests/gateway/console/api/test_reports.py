@@ -77,6 +77,63 @@ def test_an_endpoint_narrows_it_and_one_that_nobody_called_is_refused(analyst: h
     assert "there are: chat.completions, embeddings" in wrong.json()["error"]["message"]
 
 
+UNKNOWN = {
+    "application": ({"application": "shopp"}, "no request of the application 'shopp'; there are: shop, desk"),
+    "phase": ({"phase": "gamma"}, "no request of the phase 'gamma'; there are: canary"),
+    "tag": ({"tag": "crew=red"}, "no request carries the tag 'crew'; there are: team, note"),
+    "value": ({"tag": "team=grey"}, "no request carries the tag team with the value 'grey'; there are: red, blue"),
+    "by": ({"by": "tag:crew"}, "no request carries the tag 'crew'; there are: team, note"),
+}
+
+
+@pytest.mark.parametrize("report", ["compare", "satisfaction"])
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_what_no_request_has_is_refused_with_what_there_is(
+    analyst: httpx.Client, lake: HandmadeLake, report: str, unknown: str
+):
+    asked, words = UNKNOWN[unknown]
+    before = analyst.get(f"/api/v1/reports/{report}", params=asked)
+    put(lake, 1, 2, application="shop", phase="canary", tags={"team": "red", "note": "x"})
+    put(lake, 3, application="desk", tags={"team": "blue"})
+    put(lake, 4, application="other", phase="ga", tags={"crew": "red"}, generation=2)
+    refused = analyst.get(f"/api/v1/reports/{report}", params=asked)
+    combined = analyst.get(f"/api/v1/reports/{report}", params={"application": "desk", "phase": "canary"})
+
+    assert (before.status_code, combined.status_code, refused.status_code) == (200, 200, 404)
+    assert refused.json()["error"]["message"] == words
+    assert combined.json()["base"]["requests"] == 0
+
+
+def test_words_narrow_a_report_together(analyst: httpx.Client, lake: HandmadeLake):
+    put(lake, 1, 2, application="shop", tags={"team": "red", "note": "x"})
+    put(lake, 3, application="shop", tags={"team": "red"})
+    put(lake, 4, application="shop", tags={"team": "red"}, purpose="eval")
+    spans = [{"tag": "team=red"}, {"tag": ["team=red", "note=x"]}, {"purpose": "eval"}, {"application": "shop"}]
+    found = [analyst.get("/api/v1/reports/compare", params=span).json()["base"]["requests"] for span in spans]
+
+    assert found == [3, 2, 1, 3]
+
+
+def test_divided_a_report_is_a_list(analyst: httpx.Client, lake: HandmadeLake):
+    put(lake, 1, 2, application="shop")
+    put(lake, 3, application="desk")
+    tables = analyst.get("/api/v1/reports/compare", params={"by": "application", "as_treated": "true"}).json()
+    said = analyst.get("/api/v1/reports/satisfaction", params={"by": "day"}).json()
+
+    assert [(one["part"], one["base"]["requests"]) for one in tables] == [("shop", 2), ("desk", 1)]
+    assert [one["as_treated"]["base"]["requests"] for one in tables] == [0, 0]
+    assert [(one["part"], one["base"]["requests"]) for one in said] == [("2026-09-21", 3)]
+
+
+def test_more_tables_than_anybody_reads_are_refused(analyst: httpx.Client, lake: HandmadeLake):
+    facts = {"rollout": SALES, "generation": 1, "arm_assigned": "base", "reason": "split", "bucket": 1}
+    lake.put([record(number, **facts, tags={"session": str(number)}) for number in range(1, 1002)])
+    refused = analyst.get("/api/v1/reports/compare", params={"by": "tag:session"})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_many_parts")
+    assert "tag:session has more than 1000 values" in refused.json()["error"]["message"]
+
+
 def test_a_step_that_never_was_is_refused_and_one_without_requests_is_not(
     console: RunningConsole, analyst: httpx.Client, lake: HandmadeLake
 ):
@@ -108,6 +165,10 @@ def test_a_step_that_never_was_is_refused_and_one_without_requests_is_not(
         ({"generation": "0"}, 400, "generation"),
         ({"generation": "x"}, 400, "generation"),
         ({"generation": "99999999999"}, 400, "generation"),
+        ({"tag": "team"}, 400, "'team' is no tag; write name=value"),
+        ({"by": "week"}, 400, "a report is not divided by 'week'; there are: day, hour"),
+        ({"purpose": "dead"}, 400, "purpose"),
+        ({"forced": "perhaps"}, 400, "forced"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_a_sentence(
