@@ -94,9 +94,10 @@ def _captured(store: Store, journal: Path, into: Path) -> Captured:
     kept = needed_here(into)({name: at for name, at in replaced.items() if name in seen.chosen})
     loose = {name: size for name, size in seen.chosen.items() if name not in replaced or name in kept}
     parts = {part.name: part.size_bytes for some in seen.manifest.parts.values() for part in some}
+    rollups = {rollup.name: rollup.size_bytes for rollup in seen.manifest.rollups.values()}
     number = seen.manifest.number
     manifest = {f"{MERGED}/manifest-{number:06d}.json": msgspec.json.encode(seen.manifest)} if number else {}
-    return Captured(files={**parts, **loose}, small={**beats, **manifest})
+    return Captured(files={**parts, **rollups, **loose}, small={**beats, **manifest})
 
 
 def _held(journal: Path, names: Iterable[SegmentName], held: ExitStack) -> dict[SegmentName, int]:

@@ -5,6 +5,12 @@
 -- errors: as the head-to-head table counts them: what failed, or was answered by the other arm because it failed
 -- cost_unknown: requests that may have cost something that nobody knows
 -- *_bins: of requests that were answered, how many took so long, by bin; NULL where there are none
+-- model_served: callers may invent names; but for the 200 most frequent ones of these rows they are '(other)'
+WITH frequent AS (
+    SELECT model_served FROM unrolled
+    WHERE model_served IS NOT NULL
+    GROUP BY model_served ORDER BY count(*) DESC, model_served LIMIT 200
+)
 SELECT * REPLACE (bins_of(latency_bins) AS latency_bins, bins_of(ttft_bins) AS ttft_bins)
 FROM (
     SELECT
@@ -19,7 +25,10 @@ FROM (
         coalesce(reason IN ('split', 'stale') AND bucket IS NOT NULL, false) AS is_split,
         application,
         endpoint,
-        model_served,
+        CASE
+            WHEN model_served IS NULL OR model_served IN (SELECT model_served FROM frequent) THEN model_served
+            ELSE '(other)'
+        END AS model_served,
         purpose,
         stream,
         outcome,

@@ -17,6 +17,7 @@ from analytics.lake.layout import INCOMING
 from analytics.lake.shipper import Shipper
 from analytics.lake.verify import Verification, verify
 from analytics.record import Opened, Record
+from analytics.warehouse.database import Warehouse
 from tests.fakes.handmade_lake import LATER_US, compact
 
 Opening = Callable[[int], Opened]
@@ -44,6 +45,18 @@ def settled(target: Path) -> Verification:
     shipper.tick()
     shipper.close()
     return verify(target / "lake", target / "journal", sleep=lambda _: None)
+
+
+def summed(lake: Path) -> int:
+    """Return how many requests the sums by hour count, which are read from rollups where there are any."""
+    assert list(lake.glob("rollups/*/*.parquet"))
+    warehouse = Warehouse(Directory(lake))
+    try:
+        with warehouse.connection(["hourly"]) as connection:
+            [(requests,)] = connection.execute("SELECT sum(requests) FROM hourly").fetchall()
+            return int(requests)
+    finally:
+        warehouse.close()
 
 
 def test_what_waits_and_what_is_open_is_in_the_copy(tmp_path: Path, opened: Opening, closed: Closing):
@@ -140,6 +153,7 @@ def test_a_compacted_lake_is_copied_with_its_manifest_and_the_names_that_tell_it
     assert [name for name in found.small if "manifest" in name]
     assert result.sound
     assert result.records == 4
+    assert summed(tmp_path / "copy/lake") == 4
     later_us = LATER_US + 3_600_000_000
     assert compact(Directory(tmp_path / "copy/lake"), tmp_path / "scratch", later_us).removed == 4
 

@@ -198,6 +198,17 @@ def test_a_few_figures_by_hand(lake: HandmadeLake) -> None:
     ]
 
 
+def test_names_that_callers_invent_make_no_more_rows_than_two_hundred(lake: HandmadeLake) -> None:
+    lake.put([record(number, model_served=f"invented-{number}") for number in range(1, 401)])
+    lake.put([record(number, model_served="gpt") for number in range(401, 404)])
+    lake.compact()
+    warehouse = Warehouse(Directory(lake.root))
+    query = "SELECT sum(requests) FROM hourly GROUP BY model_served = 'gpt', model_served = '(other)' ORDER BY ALL"
+    with warehouse.connection(["hourly"]) as connection:
+        assert connection.execute(query).fetchall() == [(3,), (199,), (201,)]
+    warehouse.close()
+
+
 def test_what_comes_late_has_a_rollup_of_its_own(lake: HandmadeLake) -> None:
     lake.put([record(1), record(2)])
     lake.compact()
