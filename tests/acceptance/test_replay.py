@@ -21,8 +21,10 @@ from gateway.settings.secrets import derived
 from gateway.simulate.traffic import user_key
 from rollout.bucket import bucket, threshold
 from rollout.flag import user_hash
-from tests.acceptance.harness import BASE, CANDIDATE, CONFIG, SECRET, Installation, installed
+from tests.acceptance.harness import BASE, CANDIDATE, CONFIG, SECRET, Installation, installed, until
 from tests.fakes.handmade_lake import compact
+from tests.fakes.printed import lines_in, wrong_digits
+from tests.fakes.recomputation import read_lake, recompute, recompute_satisfaction, same
 
 log = logging.getLogger("acceptance")
 PERCENTS = (10.0, 25.0)
@@ -52,7 +54,8 @@ def replay(one: Installation, rows: int, users: int) -> tuple[dict[str, Any], di
     """Send the trace's first rows; return the command's summary and each user's arms."""
     path = one.folder / "users.ndjson"
     limits = ["--limit", str(rows), "--users", str(users), "--max-prompt-bytes", "512"]
-    done = one.turnout("replay", *limits, "--speed", "max", "--concurrency", "24", "--users-file", str(path), "--json")
+    pace = ["--speed", "max", "--concurrency", "24", "--feedback", "0.1"]
+    done = one.turnout("replay", *limits, *pace, "--users-file", str(path), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     arms: dict[str, Counter[str]] = defaultdict(Counter)
     for line in map(json.loads, path.read_text().splitlines()):
@@ -191,6 +194,27 @@ def test_lake_verify_finds_it_sound(replayed: Replayed):
     assert done.returncode == 0, done.stdout + done.stderr
     assert (found["sound"], found["records"], found["missing"]) == (True, 2 * replayed.rows, 0)
     assert (found["duplicate_request_ids"], found["duplicate_seqs"], found["quarantined"]) == (0, 0, 0)
+
+
+def test_every_figure_of_the_reports_is_what_plain_python_makes_of_the_lakes_rows(replayed: Replayed):
+    def counted() -> int:
+        fates = json.loads(replayed.one.turnout("feedback", "count", "--json").stdout)
+        return sum(fate["joined"] + fate["superseded"] for fate in fates)
+
+    pieces = sum(summary["feedback"]["accepted"] for summary in replayed.summaries)
+    until(lambda: counted() == pieces, "every rating in the lake", pause_s=0.5)
+    rows, feedback = read_lake(replayed.one.state_dir / "lake")
+    for words, keep in (((), lambda _: True), (("--step", "2"), lambda row: row["step"] == 2)):
+        expected = recompute(rows, feedback, "sales-companion", 1, keep=keep)
+        said = recompute_satisfaction(rows, feedback, "sales-companion", keep)
+        table, likes = (replayed.one.turnout("report", name, *words) for name in ("compare", "satisfaction"))
+        found = json.loads(replayed.one.turnout("report", "compare", *words, "--json").stdout)
+
+        assert not list(same(found, expected))
+        assert {"output_token_ms", "error_rate", "cost_usd", "satisfaction"} < lines_in(table.stdout)
+        assert not list(wrong_digits(table.stdout, expected))
+        assert {"stars", "response_rate", "copied"} < lines_in(likes.stdout)
+        assert not list(wrong_digits(likes.stdout, said))
 
 
 def test_no_raw_user_key_and_no_salt_lies_in_the_state_directory(replayed: Replayed):

@@ -17,7 +17,9 @@ from analytics.lake.directory import Directory
 from analytics.narrowing import Narrowing
 from analytics.warehouse.database import Warehouse
 from analytics.warehouse.reports import compare, compare_by, values
+from gateway.cli.compared import write_comparison
 from tests.fakes.handmade_lake import AT_US, HandmadeLake
+from tests.fakes.printed import lines_in, wrong_digits
 from tests.fakes.recomputation import read_lake, recompute, same
 from tests.fakes.varied_lake import NAME, fill_varied, noise, said, split
 
@@ -227,6 +229,20 @@ NARROWED: dict[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {
         ),
     ),
 }
+
+
+def test_every_printed_digit_is_right(
+    varied: tuple[Warehouse, list[Any], list[Any]], capsys: pytest.CaptureFixture[str]
+):
+    warehouse, rows, feedback = varied
+    expected = recompute(rows, feedback, NAME, 1)
+    write_comparison(asked(warehouse))
+    said = capsys.readouterr().out
+    planted = {**expected, "base": {**expected["base"], "total_cost_usd": expected["base"]["total_cost_usd"] + 1e-2}}
+
+    assert len(lines_in(said)) == 13
+    assert not list(wrong_digits(said, expected))
+    assert len(list(wrong_digits(said, planted))) == 1
 
 
 @pytest.mark.parametrize("narrowed", NARROWED)
