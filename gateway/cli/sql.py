@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from gateway.cli import Abort
-from gateway.cli.client import Console, add_reach_options, reach
+from gateway.cli.client import add_reach_options, reach
+from gateway.cli.console import Console
 from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table
 from gateway.console.views import AnswerView
