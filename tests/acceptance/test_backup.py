@@ -7,19 +7,20 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
 
-from analytics.lake.compaction import Measures
-from analytics.lake.directory import Directory
+from analytics.lake.alone import CompactionRunningError
+from analytics.lake.compact import compact
+from analytics.lake.place import Place
 from analytics.lake.shipper import Shipper
 from analytics.lake.verify import verify
 from gateway.cli import main
 from tests.acceptance.harness import ROLLOUT, Installation, installed
-from tests.fakes.handmade_lake import compact
 from tests.fakes.plain import PLAIN
 
 
@@ -69,10 +70,10 @@ class Traffic:
                 self.answered.append(answer.headers["x-request-id"])
 
     def _compact(self) -> None:
-        state, now_us = self._one.state_dir, itertools.count(1_800_000_000_000_000)
+        place = Place(url=str(self._one.state_dir / "lake"))
         while not self._over.wait(0.2):
-            lake = Directory(state / "lake")
-            compact(lake, state / "scratch", next(now_us), state / "journal", Measures(most_merged=2))
+            with suppress(CompactionRunningError):
+                compact(place, self._one.state_dir)
 
 
 def rows(state: Path, folder: Path) -> dict[str, dict[str, Any]]:
@@ -120,6 +121,7 @@ def compared(one: Installation, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_restored_installation_answers_as_the_former_one_did(one: Installation, tmp_path: Path):
     with Traffic(one) as traffic:
         traffic.wait_for(20)

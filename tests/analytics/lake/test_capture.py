@@ -13,7 +13,7 @@ from analytics.journal.writer import Writer
 from analytics.lake.capture import Captured, capture
 from analytics.lake.compaction import Measures
 from analytics.lake.directory import Directory
-from analytics.lake.layout import INCOMING
+from analytics.lake.layout import INCOMING, Heartbeat, Lake
 from analytics.lake.shipper import Shipper
 from analytics.lake.verify import Verification, verify
 from analytics.record import Opened, Record
@@ -224,6 +224,52 @@ def test_a_lake_that_never_holds_still_is_given_up(tmp_path: Path, opened: Openi
         copied(tmp_path, Restless(tmp_path / "lake"), tmp_path / "copy")
 
 
+def test_a_segment_that_nobody_can_read_is_copied_as_it_is(tmp_path: Path):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal/w0-b1-000001.segment").write_bytes(b"no head")
+    (tmp_path / "journal/host").write_text("here")
+
+    copied(tmp_path, Directory(tmp_path / "lake"), tmp_path / "copy")
+
+    assert (tmp_path / "copy/journal/w0-b1-000001.segment").read_bytes() == b"no head"
+    assert (tmp_path / "copy/journal/host").read_text() == "here"
+
+
+def test_a_journal_with_a_hole_is_not_taken_for_whole(tmp_path: Path):
+    (tmp_path / "journal").mkdir()
+    for number in (1, 3):
+        (tmp_path / f"journal/w0-b1-00000{number}.segment").write_bytes(b"no head")
+
+    with pytest.raises(OSError, match="faster than they can be copied"):
+        copied(tmp_path, Directory(tmp_path / "lake"), tmp_path / "copy")
+
+
+def test_what_other_hosts_bring_meanwhile_keeps_nobody_from_copying(tmp_path: Path):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal/host").write_text("here")
+    lake = Lake(tmp_path / "lake", "elsewhere")
+    lake.prepare()
+    lake.beat(Heartbeat(worker="w9", boot="b9", last_seq=1, at=NOW_US, host="elsewhere", settled_to=1))
+
+    class Shared(Directory):
+        looks = 0
+
+        def sizes(self, folder: str) -> dict[str, int]:
+            self.looks += 1
+            came = {f"{folder}/w9-b9-000001-0-{self.looks}.parquet": 1} if self.looks > 4 else {}
+            return {**super().sizes(folder), **came}
+
+    found = capture(Shared(tmp_path / "lake"), tmp_path / "journal", made(tmp_path / "copy"), sleep=lambda _: None)
+
+    assert found.files == {}
+    assert list(found.small) == ["incoming/heartbeats/elsewhere-w9.json"]
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 class Bustle:
     """Requests in tiny segments, a shipper and a compaction, in threads, on one state directory."""
 
@@ -231,7 +277,7 @@ class Bustle:
         self._state, self._opened, self._closed = state, opened, closed
         self._over = threading.Event()
         self.answered = 0
-        self._writer = Writer(state / "journal", "w0", "b1", segment_bytes=64 * 1024)
+        self._writer = Writer(state / "journal", "w0", "b1", segment_bytes=256 * 1024)
         self._shipper = Shipper(state / "journal", state / "lake", lambda: NOW_US)
         self._threads = [threading.Thread(target=one) for one in (self._ask, self._ship, self._merge)]
 
@@ -273,7 +319,7 @@ def copied_at_last(state: Path, target: Path) -> None:
     for number in range(100):
         try:
             copied(state, Directory(state / "lake"), target)
-        except AssertionError:
+        except (AssertionError, OSError):
             target.rename(target.with_name(f"{target.name}-left-{number}"))
         else:
             return

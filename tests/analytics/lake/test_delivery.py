@@ -57,6 +57,20 @@ def test_what_is_not_finished_leaves_nothing(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_could_not_be_filled_is_not_delivered(tmp_path: Path):
+    def half(path: Path) -> None:
+        path.write_text("half")
+        message = "no room"
+        raise OSError(message)
+
+    with delivering(str(tmp_path / "out"), NOBODY) as delivery:
+        with pytest.raises(OSError, match="no room"):
+            delivery.add("a", half)
+        delivery.finish("manifest.json", b"{}")
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
+
+
 def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path: Path):
     left = tmp_path / "out.unfinished"
     (left / "requests").mkdir(parents=True)

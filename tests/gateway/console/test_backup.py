@@ -136,3 +136,15 @@ def test_a_file_that_went_away_meanwhile_is_looked_for_again_and_at_last_given_u
     with pytest.raises(BackupError, match="went away 5 times"):
         backed_up_losing(state, tmp_path / "never", 5)
     assert not (tmp_path / "never").exists()
+
+
+def test_a_file_that_is_removed_between_the_look_and_the_copy_makes_it_look_again(state: Path, tmp_path: Path):
+    [file] = (state / "lake/incoming").glob("*.parquet")
+
+    def remove(_what: str, _done: int, _total: int) -> None:
+        file.unlink(missing_ok=True)
+
+    with backing_up(str(tmp_path / "out"), Access()) as delivery:
+        made = back_up(delivery, wanted(state), {}, at=AT_US, host="here", tell=remove)
+
+    assert not [one.name for one in made.files if one.name.endswith(".parquet")]
