@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from analytics.freshness import UNKNOWN, Freshness
+
 Z_95 = 1.959963984540054
 """The standard normal's 97.5 % quantile."""
 
@@ -86,9 +88,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Both arms of one generation of a rollout, and their differences by the name of the figure.
 
     Times are microseconds since 1970 UTC: `since` (inclusive) and `until` (exclusive) as asked for, `first_at` and
-    `last_at` of the requests in it, `as_of` when it was computed. `step`, `endpoint`: the one asked for, None:
-    all; `endpoints` counts both arms' requests by endpoint, the most first. The requests are of the steps `first_step`
-    to `last_step`, and the candidate's percentage was `percent_low` to `percent_high`.
+    `last_at` of the requests in it, `as_of` when it was asked for; `freshness` is up to when it has everything. `step`,
+    `endpoint`: the one asked for, None: all; `endpoints` counts both arms' requests by endpoint, the most first. The
+    requests are of the steps `first_step` to `last_step`, and the candidate's percentage was `percent_low` to
+    `percent_high`.
     """
 
     rollout: str
@@ -109,6 +112,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     base: ArmFigures
     candidate: ArmFigures
     difference: dict[str, Difference]
+    freshness: Freshness = UNKNOWN
 
 
 class ClusterSums(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a worker has come: `last_seq` is the highest sequence number in the lake; `at` is microseconds, UTC.
 
     `host` is whose worker it is; all requests up to the number `settled_to` are in the lake, and what is above may
-    still be in that host's journal. A directory's heartbeats of earlier versions have neither.
+    still be in that host's journal. Everything that the host had recorded by `fresh_to` is in the lake, whichever of
+    its workers did; `sealed` is of this boot alone: by a segment's number up to where its frames are in the lake, or
+    wait for nothing but a close. Heartbeats of earlier versions have not all of these.
     """
 
     worker: str
@@ -53,6 +55,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: int
     host: str | None = None
     settled_to: int | None = None
+    fresh_to: int | None = None
+    sealed: dict[int, int] = {}
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,14 @@ _ROWS = """
 UNION ALL BY NAME
 SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)
 """
+_BESIDE = """
+DELETE FROM {name}_beside WHERE {key} IN (SELECT {key} FROM {name}_ids) OR {key} IN (SELECT {key} FROM ({near}))
+"""
+_BESIDE_EXTENT = "SELECT min({key})::VARCHAR, max({key})::VARCHAR FROM {name}_beside"
+_AND_BESIDE = """
+UNION ALL BY NAME
+SELECT * FROM {name}_beside
+"""
 _VIEW = """
 CREATE OR REPLACE TEMP VIEW {name} AS
 SELECT * FROM ({parts})
@@ -99,18 +107,32 @@ def view_once(
     parts: Sequence[Part],
     loose: Sequence[str],
     known: Sequence[Part] = (),
+    is_beside: bool = False,
 ) -> None:
-    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has."""
+    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has.
+
+    What `is_beside` are rows of the table `{name}_beside`, each once: of these, the ones that no file has.
+    """
     words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(address, kind, loose)}
     is_doubled = False
-    if loose:
+    if loose or is_beside:
         connection.execute(_IDS.format(**words))
         [(low, high)] = connection.execute(_EXTENT.format(**words)).fetchall()
-        close = [one.name for one in (*parts, *known) if low and one.first_id <= high and low <= one.last_id]
-        connection.execute(_DOUBLED.format(**words, near=rows_of(address, kind, close)))
+        near = rows_of(address, kind, _near((*parts, *known), low, high))
+        connection.execute(_DOUBLED.format(**words, near=near))
         [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
-    view = _VIEW_OF_DOUBLES if is_doubled else _VIEW
+    if is_beside:
+        [(low, high)] = connection.execute(_BESIDE_EXTENT.format(**words)).fetchall()
+        connection.execute(_BESIDE.format(**words, near=rows_of(address, kind, _near(parts, low, high))))
+    view = (_VIEW_OF_DOUBLES if is_doubled else _VIEW) + (_AND_BESIDE if is_beside else "")
     connection.execute(view.format(**words, parts=rows_of(address, kind, [part.name for part in parts])))
+
+
+def _near(parts: Sequence[Part], low: str | None, high: str | None) -> list[str]:
+    """Return the parts in which ids from `low` to `high` can be."""
+    if low is None or high is None:
+        return []
+    return [one.name for one in parts if one.first_id <= high and low <= one.last_id]
 
 
 def rows_of(address: Address, kind: Kind, names: Sequence[str]) -> str:

@@ -9,21 +9,26 @@ ours.
     judged      one row a piece of feedback, with what became of it, as `queries/feedback.sql` says
     ratings     one row a request that was rated, as `queries/ratings.sql` says
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
+
+On a host that writes the lake, what its journals hold and the lake does not yet is in the views as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Timer
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
 from analytics.lake.contents import contents
 from analytics.lake.once import KINDS, view_once
+from analytics.lake.present import Present, look
 from analytics.lake.store import Store, reason_of
+from analytics.warehouse.beside import put_beside
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
@@ -50,6 +55,10 @@ _LEFT_AS_WRITTEN = "join_order,build_side_probe_side"
 """A join keeps its right side in memory: ours is the smaller one; behind conditions an optimizer guesses wrong."""
 
 
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
 class WarehouseError(RuntimeError):
     """A question got no answer.
 
@@ -66,11 +75,44 @@ class UnreadableLakeError(WarehouseError):
     """A file of the lake cannot be read, or is none of ours."""
 
 
-class Warehouse:
-    """Answers questions about one lake; threads may ask at once, `_AT_ONCE` are answered. Close it in the end."""
+class Answers(Protocol):
+    """What answers the questions of `queries/`: a warehouse, or one look into it."""
 
-    def __init__(self, lake: Store, *, limit_s: float = LIMIT_S) -> None:
+    def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """Return the answer to a question: a dict a row, by column."""
+        ...
+
+
+class Look:
+    """The lake as it was `asked_at` a moment (microseconds since 1970 UTC), for questions, and how fresh that is."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, present: Present) -> None:
+        self.connection, self.freshness, self.asked_at = connection, present.freshness, present.asked_at
+
+    def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """Return the answer to a question of `queries/`: a dict a row, by column."""
+        answer = self.connection.execute(_question(question), dict(parameters or {}))
+        names = [column[0] for column in answer.description]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+class Warehouse:
+    """Answers questions about one lake; threads may ask at once, `_AT_ONCE` are answered. Close it in the end.
+
+    `journal` is where a shipper of this host has what it carries to this lake; None: nothing of it comes from here.
+    `clock` gives microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        lake: Store,
+        journal: Path | None = None,
+        *,
+        limit_s: float = LIMIT_S,
+        clock: Callable[[], int] = _now,
+    ) -> None:
         self._lake = lake
+        self._journal, self._clock = journal, clock
         self._limit_s = limit_s
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
@@ -84,14 +126,18 @@ class Warehouse:
         Raises:
             WarehouseError: see there.
         """
-        with self.connection() as connection:
-            answer = connection.execute(_question(question), dict(parameters or {}))
-            names = [column[0] for column in answer.description]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        with self.look() as found:
+            return found.ask(question, parameters)
 
     @contextmanager
     def connection(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """Yield a connection with the views; what is asked of it within `limit_s` must be ours.
+        """Yield the connection of one `look`."""
+        with self.look() as found:
+            yield found.connection
+
+    @contextmanager
+    def look(self) -> Generator[Look]:
+        """Yield the lake as it is now, with the views; what is asked of it within `limit_s` must be ours.
 
         Raises:
             WarehouseError: see there; also for what is asked inside.
@@ -101,19 +147,24 @@ class Warehouse:
             raise QuestionLimitError(message)
         try:
             with self._database.cursor() as connection, self._bounded(connection):
-                for folder, found in contents(self._lake).items():
-                    view_once(
-                        connection, self._lake.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose)
-                    )
-                for name, question in _DERIVED.items():
-                    connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
-                yield connection
+                yield Look(connection, self._make_views(connection))
         finally:
             self._turns.release()
 
     def close(self) -> None:
         """Let go of the memory."""
         self._database.close()
+
+    def _make_views(self, connection: duckdb.DuckDBPyConnection) -> Present:
+        present = look(self._lake, self._journal, self._clock)
+        for folder, found in contents(self._lake).items():
+            kind = KINDS[folder]
+            is_beside = put_beside(connection, kind, present.unsealed.get(folder, ()))
+            parts, loose = found.parts, sorted(found.loose)
+            view_once(connection, self._lake.address, kind, parts=parts, loose=loose, is_beside=is_beside)
+        for name, question in _DERIVED.items():
+            connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
+        return present
 
     @contextmanager
     def _bounded(self, connection: duckdb.DuckDBPyConnection) -> Generator[None]:

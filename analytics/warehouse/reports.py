@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from analytics.comparison import Comparison, LeftOut, arm_figures, differences
-from analytics.warehouse.database import Warehouse
+from analytics.warehouse.database import Answers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
@@ -25,9 +25,7 @@ class Narrowing(msgspec.Struct, frozen=True, kw_only=True):
 EVERYTHING = Narrowing()
 
 
-def compare(
-    warehouse: Warehouse, rollout: str, generation: int, *, as_of: int, to: Narrowing = EVERYTHING
-) -> Comparison:
+def compare(warehouse: Answers, rollout: str, generation: int, *, as_of: int, to: Narrowing = EVERYTHING) -> Comparison:
     """Return the head-to-head table of a generation of a rollout, narrowed `to` some requests.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import Any
 from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
-from gateway.cli.lakes import find_lake
+from gateway.cli.lakes import find_journal, find_lake
 from gateway.console.control import Control
 from gateway.console.queries import COPIES, Asker, Queries, body, known_format
 from gateway.console.reports import Reports
@@ -141,7 +141,7 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
         place = find_lake(lake, directory, environment)
         with (
-            closing(Reports(control, place)) as reports,
+            closing(Reports(control, place, find_journal(lake, directory))) as reports,
             closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
         ):
             yield DirectConsole(control, reports, queries, f"{_person()} (direct)")

@@ -35,6 +35,11 @@ def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
         raise Abort(message) from error
 
 
+def find_journal(url: str | None, directory: Path) -> Path | None:
+    """Return where this installation's records lie before they are in that lake; None if they go to another one."""
+    return directory / "journal" if url in (None, _told(directory).url or str(directory / "lake")) else None
+
+
 def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) -> Store:
     """Return that lake's store, for reading.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from analytics.comparison import ArmFigures, Comparison, Difference, Figure
 from gateway.cli.client import add_reach_options, reach
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table
 from rollout.change import moment
@@ -74,7 +75,8 @@ def write_comparison(found: Comparison) -> None:
     for name, arm in (("base", base), ("candidate", candidate)):
         if arm.model is not None:
             sys.stdout.write(f"{name}: {arm.model}\n")
-    for line in (*_notes(found), "What each line means, and the SQL behind it: docs/reports.md"):
+    fresh = freshness_lines(found.freshness, found.as_of)
+    for line in (*_notes(found), *fresh, "What each line means, and the SQL behind it: docs/reports.md"):
         sys.stdout.write(f"{line}\n")
 
 

@@ -61,7 +61,7 @@ def run(
     set_level(in_force.logs.level)
     installation = open_installation(state_dir, in_force, environment)
     place = lake or Place(url=str(state_dir / "lake"))
-    reports, queries = Reports(installation.control, place), _queries(sql, place, state_dir, installation)
+    reports, queries = _reports(place, state_dir, installation), _queries(sql, place, state_dir, installation)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
@@ -86,6 +86,11 @@ def _compacting(installation: Installation, lake: Place, state_dir: Path, enviro
         return not installation.ledger.read_only and installation.control.barred() is None
 
     return Compacting(place=lake, state_dir=state_dir, environment=environment, may=may)
+
+
+def _reports(lake: Place, state_dir: Path, installation: Installation) -> Reports:
+    """Return the reports, which see what this host's workers record before it is in the lake."""
+    return Reports(installation.control, lake, state_dir / "journal")
 
 
 def _queries(sql: Sql, lake: Place, state_dir: Path, installation: Installation) -> Queries:

@@ -6,7 +6,6 @@ its caller; handlers ask in threads.
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
 
 from analytics.comparison import Comparison
 from analytics.lake.place import MissingPackageError, Place
@@ -40,11 +40,13 @@ class ReportError(ApiError):
 class Reports:
     """Reports over a lake, that of a directory or another; may be called from any thread. Close it in the end.
 
+    `journal` is where this host has what is not in that lake yet; None: nothing of it comes from here.
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
-    def __init__(self, control: Control, lake: Path | Place) -> None:
+    def __init__(self, control: Control, lake: Path | Place, journal: Path | None = None) -> None:
         self._control = control
+        self._journal = journal
         self._lake = Place(url=str(lake)) if isinstance(lake, Path) else lake
         self.turns = anyio.CapacityLimiter(AT_ONCE)
         self._opening = Lock()
@@ -79,15 +81,16 @@ class Reports:
 
         wanted = flag.generation if generation is None else generation
         try:
-            ask = partial(compare, self._warehouse(), flag.rollout, wanted, as_of=time.time_ns() // 1000)
-            found = ask(to=Narrowing(step=step, endpoint=endpoint, since=first, until=end))
-            if step is not None and not _requests(found):
-                _check_step(step, flag.step if wanted == flag.generation else ask().last_step or 0)
-            if endpoint is not None and not _requests(found):
-                _check_endpoint(endpoint, ask(to=Narrowing(step=step, since=first, until=end)))
+            with self._warehouse().look() as seen:
+                ask = partial(compare, seen, flag.rollout, wanted, as_of=seen.asked_at)
+                found = ask(to=Narrowing(step=step, endpoint=endpoint, since=first, until=end))
+                if step is not None and not _requests(found):
+                    _check_step(step, flag.step if wanted == flag.generation else ask().last_step or 0)
+                if endpoint is not None and not _requests(found):
+                    _check_endpoint(endpoint, ask(to=Narrowing(step=step, since=first, until=end)))
         except (WarehouseError, MissingPackageError) as error:
             raise ReportError(str(error)) from error
-        return found
+        return msgspec.structs.replace(found, freshness=seen.freshness)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -99,7 +102,7 @@ class Reports:
 
         with self._opening:
             if self._opened is None:
-                self._opened = Warehouse(self._lake.open())
+                self._opened = Warehouse(self._lake.open(), self._journal)
             return self._opened
 
 
