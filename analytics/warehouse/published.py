@@ -8,7 +8,7 @@ for it reads the whole lake. Keys, the audit and content are not in what it read
     judged     the same, with what became of it, found out with the whole lake in view
     ratings    one row a request that was rated in these days
     hours      figures by the hour, of all time
-    copy       one row: as of when, since when, how many requests
+    copy       one row: as of when, since when, how many requests, up to when everything is in it
 
 It is made beside its place and renamed: it is there whole, or the former one still is. Its time of modification is its
 `as_of`. docs/sql.md tells analysts of it.
@@ -25,6 +25,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from analytics.freshness import Freshness
 from analytics.lake.columns import quoted
 from analytics.lake.directory import UNFINISHED_SUFFIX, place
 from analytics.lake.place import MissingPackageError
@@ -59,28 +60,32 @@ ORDER BY hour
 """
 
 
-def publish(edition: Edition, *, limit_s: float = LIMIT_S) -> None:
-    """Make a copy and put it in its place.
+def publish(edition: Edition, *, limit_s: float = LIMIT_S) -> Freshness:
+    """Make a copy and put it in its place; return how fresh it is.
 
     Raises:
         WarehouseError: the lake gives no answer.
         MissingPackageError: see `Place`.
         OSError: the disk refuses.
     """
-    warehouse = Warehouse(edition.lake.open(), limit_s=limit_s)
+    journal = None if edition.journal is None else Path(edition.journal)
+    warehouse = Warehouse(edition.lake.open(), journal, limit_s=limit_s, clock=lambda: edition.as_of)
+    found: list[Freshness] = []
     try:
         target = Path(edition.target)
         for left in target.parent.glob(f"{target.name}{UNFINISHED_SUFFIX}*"):
             left.unlink()
-        place(target, lambda unfinished: _fill(warehouse, unfinished, edition))
+        place(target, lambda unfinished: found.append(_fill(warehouse, unfinished, edition)))
     finally:
         warehouse.close()
+    return found[0]
 
 
-def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
+def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> Freshness:
     applications = {"applications": None if edition.applications is None else list(edition.applications)}
     as_of = _EPOCH + timedelta(microseconds=edition.as_of)
-    with warehouse.connection() as connection:
+    with warehouse.look() as seen:
+        connection = seen.connection
         minutes = connection.execute(_MINUTES, applications).fetchall()
         since = _since(minutes, edition.max_rows, as_of, timedelta(days=edition.days))
         is_whole = not minutes or since <= minutes[-1][0]
@@ -90,9 +95,11 @@ def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
         if not is_whole:
             connection.execute(_HOURS.format(hours="copy.hours", question=_question("hours")), applications)
         counted = (
-            "SELECT $as_of::TIMESTAMP AS as_of, $since::TIMESTAMP AS since, count(*) AS requests FROM copy.requests"
+            "SELECT $as_of::TIMESTAMP AS as_of, $since::TIMESTAMP AS since, count(*) AS requests, "
+            "make_timestamp($fresh_to) AS fresh_to FROM copy.requests"
         )
-        connection.execute(f"CREATE TABLE copy.copy AS {counted}", {"as_of": as_of, "since": since})
+        facts = {"as_of": as_of, "since": since, "fresh_to": seen.freshness.fresh_to}
+        connection.execute(f"CREATE TABLE copy.copy AS {counted}", facts)
         connection.execute("DETACH copy")
     with duckdb.connect(str(unfinished), config=_SETTINGS) as copy:
         if is_whole:
@@ -101,6 +108,7 @@ def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
         copy.execute(f"CREATE VIEW ratings AS {_question('ratings')}")
     unfinished.chmod(0o600)
     os.utime(unfinished, ns=(edition.as_of * 1000, edition.as_of * 1000))
+    return seen.freshness
 
 
 def _since(minutes: Sequence[tuple[datetime, int]], max_rows: int, as_of: datetime, most: timedelta) -> datetime:
@@ -122,14 +130,15 @@ def _question(name: str) -> str:
 
 
 def main() -> int:
-    """Make the copy that is asked for; 0 when it lies in its place, else 1 with a sentence on standard error."""
+    """Make the copy that is asked for, and print its `Freshness` as JSON; else 1, with a sentence on standard error."""
     edition = msgspec.json.decode(sys.stdin.buffer.read(), type=Edition)
     os.nice(_NICE)
     try:
-        publish(edition)
+        freshness = publish(edition)
     except (WarehouseError, MissingPackageError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    sys.stdout.buffer.write(msgspec.json.encode(freshness))
     return 0
 
 

@@ -139,10 +139,10 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
             raise Abort(message)
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
-        place = find_lake(lake, directory, environment)
+        place, journal = find_lake(lake, directory, environment), find_journal(lake, directory)
         with (
-            closing(Reports(control, place, find_journal(lake, directory))) as reports,
-            closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
+            closing(Reports(control, place, journal)) as reports,
+            closing(Queries(Sql(), place, directory / COPIES, journal=journal, steps_back=False)) as queries,
         ):
             yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:

@@ -96,7 +96,8 @@ def _reports(lake: Place, state_dir: Path, installation: Installation) -> Report
 def _queries(sql: Sql, lake: Place, state_dir: Path, installation: Installation) -> Queries:
     """Return the analysts' queries; a console beside the ledger's writer has copies of its own."""
     warn_of_missing_walls()
-    return Queries(sql, lake, state_dir / (f"{COPIES}-second" if installation.ledger.read_only else COPIES))
+    folder = state_dir / (f"{COPIES}-second" if installation.ledger.read_only else COPIES)
+    return Queries(sql, lake, folder, journal=state_dir / "journal")
 
 
 def _server(app: Litestar) -> uvicorn.Server:
