@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
         help=f"with --direct: {HELP}",
     )
     add_reach_options(compare)
-    compare.set_defaults(run=run_compare)
+    compare.set_defaults(run=run_compare, only_reports=True)
 
 
 def run_compare(arguments: argparse.Namespace) -> int:

@@ -58,19 +58,24 @@ def test_what_has_ended_is_in_the_next_report_though_nothing_is_sealed_and_many_
 
         with ThreadPoolExecutor(6) as pool:
             reports = [pool.submit(compared, one) for _ in range(2)]
+            beside = pool.submit(direct, one)
             asked = pool.submit(one.turnout, "sql", "--json", "SELECT count(*) AS n FROM requests")
             counted = pool.submit(one.turnout, "feedback", "count", "--json")
             own = list(pool.map(count, range(2)))
         assert own == [(3, 3)] * 2
-        assert [requests_in(report.result()) for report in reports] == [3, 3]
+        assert [requests_in(report) for report in (beside.result(), *(one.result() for one in reports))] == [3] * 3
         assert json.loads(asked.result().stdout)["rows"] == [[3]], asked.result().stderr
         assert json.loads(counted.result().stdout)[0]["joined"] == 3
         assert not list((one.state_dir / "lake").rglob("*.parquet")), "nothing was sealed"
     until(lambda: not is_held(one), "nobody holds the installation any more")
-    found = json.loads(one.turnout("report", "compare", "--direct", "--json").stdout)
+    found = direct(one)
 
     assert requests_in(found) == 3
     assert found["freshness"]["warnings"] == []
+
+
+def direct(one: Installation) -> dict[str, Any]:
+    return json.loads(one.turnout("report", "compare", "--direct", "--json").stdout)
 
 
 def is_held(one: Installation) -> bool:
