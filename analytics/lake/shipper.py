@@ -166,8 +166,11 @@ class Shipper:
         A store that is away then is asked again for `_LAST_S`: where the journal goes with its host, that is its last
         chance.
         """
-        while not stop.wait(self._absence.pause_s(seal_every_s)):
+        took_s = 0.0
+        while not stop.wait(self._absence.pause_s(seal_every_s) - min(took_s, seal_every_s / 2)):
+            began_s = self._monotonic()
             self.tick()
+            took_s = self._monotonic() - began_s
         give_up_s = self._monotonic() + _LAST_S
         self.tick()
         while self._absence.is_on and self._monotonic() < give_up_s:

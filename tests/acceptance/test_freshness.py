@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
+import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +22,11 @@ from analytics.lake.directory import Directory
 from analytics.warehouse.database import Warehouse
 from rollout.stores.ledger import LOCK_FILE
 from tests.acceptance.callers import Caller, load, now_us
+from tests.acceptance.fleet import Fleet, fleet
 from tests.acceptance.harness import CONFIG, Installation, command, installed, until
+from tests.fakes.redis_server import redis_server
+
+log = logging.getLogger("acceptance")
 
 SELDOM = CONFIG.replace("seal_every_s = 0.2", "seal_every_s = 3600")
 OFTEN = CONFIG.replace("seal_every_s = 0.2", "seal_every_s = 0.1")
@@ -129,3 +136,50 @@ def test_reports_beside_a_compaction_and_requests_that_arrive_have_every_request
         assert not [(ended, found) for ended, found in looks if not ended <= found <= total]
         assert requests_in(last) == total
         assert sum(last["endpoints"].values()) == total
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_fleets_report_is_ten_seconds_behind_at_most_busy_or_not_and_says_who_is_silent(tmp_path: Path):
+    with redis_server() as redis, fleet(tmp_path, redis) as made:
+        made.process = made.process.replace("seal_every_s = 0.5\n", "")
+        north, south = (made.add(name, "gateway", is_waited_for=False) for name in ("north", "south"))
+        made.add("console", "console")
+        for gateway in (north, south):
+            made.wait_until_ready(gateway)
+        behind_s = [_seen_after_s(made, north, number) for number in range(1, 7)]
+        log.info("a fleet's report had a request after %s s", [round(one, 1) for one in behind_s])
+        quiet_s = [_told_behind_s(made) for _ in range(20) if not time.sleep(1)]
+        log.info("a fleet's report said that it was behind by %s s", [round(one, 1) for one in quiet_s])
+        shipper = south.pid("shipper")
+        os.kill(shipper, signal.SIGSTOP)
+        try:
+            gone = until(lambda: bool(warnings(made)), "the silent host is named", within_s=120, pause_s=1)
+            log.info("a host whose shipper hangs is silent after %.0f s", gone)
+            last = compared(made.console)["freshness"]
+        finally:
+            os.kill(shipper, signal.SIGCONT)
+        until(lambda: not warnings(made), "it is heard of again", within_s=60, pause_s=1)
+
+        assert max(behind_s) <= 10
+        assert max(quiet_s) <= 10
+        assert [one["is_silent"] for one in last["hosts"]].count(True) == 1
+        assert "has told nothing since" in last["warnings"][0]
+
+
+def warnings(made: Fleet) -> list[str]:
+    return compared(made.console)["freshness"]["warnings"]
+
+
+def _seen_after_s(made: Fleet, one: Installation, number: int) -> float:
+    """Send a request, and return how long after its end a report has it."""
+    caller = Caller(one)
+    assert caller.chat(f"user-{number}").is_complete
+    caller.close()
+    return until(lambda: requests_in(compared(made.console)) >= number, f"{number} requests are seen", pause_s=0.1)
+
+
+def _told_behind_s(made: Fleet) -> float:
+    """Return how far behind a report says that it is."""
+    found = compared(made.console)
+    return (found["as_of"] - found["freshness"]["fresh_to"]) / 1_000_000
