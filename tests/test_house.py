@@ -216,7 +216,7 @@ def test_every_gateway_module_that_calls_itself_pure_stands_in_a_contract():
     assert not claimed - listed
 
 
-@pytest.mark.parametrize("name", ["", "-dev", "-helm", "-langchain", "-moto", "-s3"])
+@pytest.mark.parametrize("name", ["", "-dev", "-helm", "-langchain", "-moto", "-readers", "-s3"])
 def test_a_lock_has_hashes_and_names_no_place(name: str):
     lines = (ROOT / f"requirements{name}.lock").read_text().splitlines()
 

@@ -20,6 +20,7 @@ case "$*" in
   *"import pip"*) test ! -e no-pip ;;
   "-m venv --without-pip .venv/langchain") mkdir -p .venv/langchain ;;
   "-m venv --without-pip .venv/moto") mkdir -p .venv/moto ;;
+  "-m venv --without-pip .venv/readers") mkdir -p .venv/readers ;;
   "-m venv --without-pip .venv/helm") mkdir -p .venv/helm ;;
   "-m venv --without-pip"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
   "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && touch .venv/bin/pip ;;
@@ -127,7 +128,7 @@ def test_a_python_that_is_too_old_is_named(clone: Path):
 def test_clients_that_cannot_be_fetched_are_named_and_stop_nothing(clone: Path):
     for folder in ("examples/node", "tests/helm"):
         (clone / folder).mkdir(parents=True)
-    locks = tuple(f"requirements-{name}.lock" for name in ("helm", "langchain", "moto"))
+    locks = tuple(f"requirements-{name}.lock" for name in ("helm", "langchain", "moto", "readers"))
     for name in (*locks, "examples/node/package-lock.json", "examples/node/package.json", "tests/helm/unpack.py"):
         shutil.copy(ROOT / name, clone / name)
     make(clone, ".venv/.ready-dev")
@@ -136,7 +137,7 @@ def test_clients_that_cannot_be_fetched_are_named_and_stop_nothing(clone: Path):
     done = make(clone, "clients")
 
     assert done.returncode == 0
-    for client in ("node", "langchain", "moto", "helm"):
+    for client in ("node", "langchain", "moto", "readers", "helm"):
         assert f"Tests that need .venv/{client} are not exercised." in done.stdout
         assert not (clone / f".venv/.ready-{client}").exists()
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from analytics.lake.layout import DAY, DAYS, FEEDBACK, INCOMING, MERGED
-from analytics.lake.manifest import Manifest, Part, Work, read_manifest, write_manifest
+from analytics.lake.layout import DAY, DAYS, MERGED, Lake
+from analytics.lake.manifest import Expired, Manifest, Part, Work, read_manifest, write_manifest
 from analytics.lake.merging import Merging
 from analytics.lake.needed import Needed
 from analytics.lake.once import KINDS
+from analytics.lake.retention import first_kept, let_go, parts_over
 from analytics.lake.store import Store
 
 _SECOND_US = 1_000_000
@@ -31,7 +32,8 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     `batch_bytes` are taken up at a time. `whole_rows` of a day make a file of their own while the day goes on; it
     counts as over `day_over_s` after its end, when most of what was late has come; what comes later waits for others,
     until the day's last file is `day_again_s` old. `most_merged` merged files may lie about. A file that was replaced
-    is kept for `grace_s`, in which whoever reads it comes to an end.
+    is kept for `grace_s`, in which whoever reads it comes to an end. Days are kept for `retention_days` after they
+    are over; None: for ever.
     """
 
     batch_bytes: int = 256 * 1024 * 1024
@@ -40,18 +42,23 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     day_again_s: float = 24 * 3600.0
     most_merged: int = 16
     grace_s: float = 600.0
+    retention_days: int | None = None
 
 
 USUAL = Measures()
 
 
 class Compacted(msgspec.Struct):
-    """What a compaction did: `rows` that it wrote into how many `files`, which `replaced` others; `removed` ones."""
+    """What a compaction did: `rows` that it wrote into how many `files`, which `replaced` others; `removed` ones.
+
+    `expired`: rows whose time was over, and which count no more.
+    """
 
     rows: int = 0
     files: int = 0
     replaced: int = 0
     removed: int = 0
+    expired: int = 0
 
 
 class Compaction:
@@ -105,6 +112,9 @@ class Compaction:
         """Return what is to be done with one kind of rows now; no inputs: nothing."""
         kind = KINDS[folder]
         parts = manifest.parts.get(folder, ())
+        before = first_kept(self._today(), self._measures.retention_days)
+        if over := parts_over(parts, before):
+            return Work(inputs=[part.name for part in over], before=before)
         loose = {name: size for name, size in self._store.sizes(folder).items() if name not in manifest.replaced}
         merged = [part.name for part in parts if part.day is None]
         taken, horizon_at = self._batch(folder, loose)
@@ -143,15 +153,32 @@ class Compaction:
     def _carried_out(self, manifest: Manifest, plan: Mapping[str, Work]) -> Manifest:
         parts, at = dict(manifest.parts), self._clock()
         gone: dict[str, int] = {}
+        expired = dict(manifest.expired)
         for folder, work in plan.items():
             kept = [part for part in parts.get(folder, ()) if part.name not in work.inputs]
-            parts[folder] = [*kept, *self._outputs(folder, work, kept, manifest.number)]
             gone |= dict.fromkeys(work.inputs, at)
+            if work.before is not None:
+                over = [part for part in parts.get(folder, ()) if part.name in work.inputs]
+                parts[folder], expired[folder] = kept, self._let_go(folder, over, kept, work.before, manifest)
+                continue
+            parts[folder] = [*kept, *self._outputs(folder, work, kept, manifest.number)]
             self.done.replaced += len(work.inputs)
         there = self._there(manifest.replaced)
-        done = Manifest(number=manifest.number + 1, parts=parts, replaced={**there, **gone})
+        done = Manifest(number=manifest.number + 1, parts=parts, replaced={**there, **gone}, expired=expired)
         write_manifest(self._store, done)
         return done
+
+    def _let_go(
+        self, folder: str, over: Sequence[Part], kept: Sequence[Part], before: date, manifest: Manifest
+    ) -> Expired:
+        """Return what was let go of one kind of rows, after these parts too."""
+        kind, former = KINDS[folder], manifest.expired.get(folder)
+        seqs = self._merging.seqs(kind, [part.name for part in over])
+        left = [*(part.name for part in kept), *(self._store.sizes(folder).keys() - manifest.replaced.keys())]
+        beating = {(beat.worker, beat.boot) for beat in Lake(self._store).all_heartbeats()}
+        expired = let_go(former, over, before, seqs, beating | self._merging.boots(kind, left))
+        self.done.expired += expired.rows - (former.rows if former else 0)
+        return expired
 
     def _outputs(self, folder: str, work: Work, known: Sequence[Part], number: int) -> list[Part]:
         kind, at = KINDS[folder], self._clock()
@@ -175,8 +202,24 @@ class Compaction:
         for name in sorted({name for name, at in there.items() if at <= over_at} - self._needed(there)):
             self._store.remove(name)
             self.done.removed += 1
+        if not self._store.is_far:
+            self._remove_empty()
+
+    def _remove_empty(self) -> None:
+        """Remove the folders of days of which nothing is left."""
+        for kind in DAYS.values():
+            for folder in [f"{kind}/{day}" for day in self._store.folders(kind)]:
+                if not self._store.sizes(folder):
+                    self._store.remove_folder(folder)
 
     def _there(self, replaced: Mapping[str, int]) -> Mapping[str, int]:
         """Return those of the replaced files that have not been removed yet."""
-        present = {name for folder in (INCOMING, FEEDBACK, MERGED) for name in self._store.sizes(folder)}
+        present = {name for folder in {_folder(name) for name in replaced} for name in self._store.sizes(folder)}
         return {name: at for name, at in replaced.items() if name in present}
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock() / _SECOND_US, UTC).date()
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]

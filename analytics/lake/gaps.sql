@@ -1,11 +1,14 @@
 -- question: which requests of a worker's boot are neither in the lake nor in the journal?
 -- grain: one row per gap: worker, boot, first_seq, last_seq (both inclusive)
--- parameters: none; reads the views `records` (worker, boot, seq), `journal` (worker, boot, seq) and `settled` (worker,
--- boot, seq: up to where a host says that it put everything into the lake)
+-- parameters: none; reads the views `records` (worker, boot, seq), `journal` (worker, boot, seq), `gone` (worker, boot, seq:
+-- the first and last of each range that was let go; what is between them counts as a gap here) and `settled` (worker, boot,
+-- seq: up to where a host says that it put everything into the lake)
 WITH present AS (
     SELECT worker, boot, seq FROM records
     UNION
     SELECT worker, boot, seq FROM journal
+    UNION
+    SELECT worker, boot, seq FROM gone
 ),
 neighbours AS (
     SELECT worker, boot, seq, lag(seq, 1, 0) OVER (PARTITION BY worker, boot ORDER BY seq) AS previous

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from analytics.lake.elsewhere import Gap
 from analytics.lake.layout import MERGED
 from analytics.lake.store import Store
 
@@ -39,23 +40,40 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one kind of rows: these files into one of each of `days`, and one of all other days."""
+    """What becomes of one kind of rows: these files into one of each of `days`, and one of all other days.
+
+    With `before` they are of days before that one, whose time is over: nothing becomes of them.
+    """
 
     inputs: Sequence[str] = ()
     days: Sequence[date] = ()
+    before: date | None = None
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """What was let go of one kind of rows since ever, and the day before which all are gone.
+
+    `seqs` are the numbers of those let go, of boots that may still have others: nobody shall miss them.
+    """
+
+    before: date
+    rows: int
+    files: int
+    seqs: Sequence[Gap] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What counts. By the folder where rows come in: `parts`, the compacted files, no two with a row in common.
 
-    `replaced` files are in them already, and are removed some time after the moment that stands beside them. `plan` is
-    what is being done: begun, perhaps not ended, and to be ended exactly so.
+    `replaced` files are in them already, or `expired`, and are removed some time after the moment that stands beside
+    them. `plan` is what is being done: begun, perhaps not ended, and to be ended exactly so.
     """
 
     number: int = 0
     parts: Mapping[str, Sequence[Part]] = {}
     replaced: Mapping[str, int] = {}
     plan: Mapping[str, Work] | None = None
+    expired: Mapping[str, Expired] = {}
 
 
 class UnreadableManifestError(OSError):

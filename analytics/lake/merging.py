@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from analytics.lake.columns import SCHEMA_KEY, quoted
+from analytics.lake.elsewhere import Gap
 from analytics.lake.manifest import Part
 from analytics.lake.once import Kind, rows_of, view_once
 from analytics.lake.store import Store, StoreAwayError, reason_of
@@ -32,6 +33,15 @@ _EXTENTS = """
 SELECT filename, count(*), epoch_us(min({at})) FROM read_parquet([{files}], filename = true) GROUP BY filename
 """
 _DAYS = "SELECT {at}::DATE, count(*) FROM ({rows}) GROUP BY 1"
+_SEQS = """
+SELECT worker, boot, min(seq), max(seq)
+FROM (
+    SELECT worker, boot, seq, seq - row_number() OVER (PARTITION BY worker, boot ORDER BY seq) AS island
+    FROM (SELECT DISTINCT worker, boot, seq FROM ({rows}))
+)
+GROUP BY worker, boot, island
+"""
+_BOOTS = "SELECT DISTINCT worker, boot FROM ({rows})"
 _ANY = "SELECT count(*) > 0 FROM {name} WHERE {condition}"
 _FACTS = """
 SELECT count(*), min({key})::VARCHAR, max({key})::VARCHAR, epoch_us(min({at})), epoch_us(max({at})) FROM ({rows})
@@ -87,6 +97,15 @@ class Merging:
     def days(self, kind: Kind, names: Sequence[str]) -> Mapping[date, int]:
         """Return how many rows some files have of each day; doubles count twice."""
         return dict(self._rows(_DAYS.format(at=kind.at, rows=rows_of(self._address, kind, names))))
+
+    def seqs(self, kind: Kind, names: Sequence[str]) -> list[Gap]:
+        """Return the ranges of numbers that some files have."""
+        found = self._rows(_SEQS.format(rows=rows_of(self._address, kind, names)))
+        return [Gap(worker=worker, boot=boot, first_seq=first, last_seq=last) for worker, boot, first, last in found]
+
+    def boots(self, kind: Kind, names: Sequence[str]) -> set[tuple[str, str]]:
+        """Return the workers and boots of which some files have rows."""
+        return set(self._rows(_BOOTS.format(rows=rows_of(self._address, kind, names))))
 
     def take(self, kind: Kind, inputs: Sequence[str], known: Sequence[Part]) -> None:
         """Take up the rows of some files, each once, and without those that `known` parts have."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _CONNECT_S, _READ_S = 4, 15
+_PARTS = {"chunksize": 8 * 1024 * 1024, "max_concurrency": 1}
+"""How large files pass: part after part, so that memory stays small."""
 _CLIENT = {
     "connect_timeout": _CONNECT_S,
     # Checksums that only some of the servers that speak S3 understand.
@@ -118,6 +120,24 @@ class ObjectStore:
                 return self._files.cat_file(f"{self._bucket}/{self._prefix}{name}")
             except FileNotFoundError:
                 return None
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing lies below the prefix."""
+        return not any(self._listed("", most=1))
+
+    def send(self, path: Path, name: str) -> None:
+        """Put a file of any size, a large one in parts; the object is there when all of it is."""
+        with self._told():
+            self._files.put_file(str(path), f"{self._bucket}/{self._prefix}{name}", **_PARTS)
+
+    def bring(self, name: str, path: Path) -> bool:
+        """Bring an object of any size into a file; tell whether there is one."""
+        with self._told():
+            try:
+                self._files.get_file(f"{self._bucket}/{self._prefix}{name}", str(path), **_PARTS)
+            except FileNotFoundError:
+                return False
+        return True
 
     def names(self, folder: str, start: str = "") -> list[str]:
         """Return the names of a folder's objects that begin with `start`, and of those on their way there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from analytics.lake.contents import contents
 from analytics.lake.elsewhere import Gap, Silent, settled, silent_hosts, told_apart
 from analytics.lake.host import host_name
 from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat, Lake
+from analytics.lake.manifest import Expired, read_manifest
 from analytics.lake.presence import presences
+from analytics.lake.retention import without
 from analytics.lake.store import Store, StoreAwayError, reason_of
 from analytics.record import Opened
 
@@ -54,6 +57,7 @@ class _Count(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_ids: int
     duplicate_seqs: int
     gaps: list[Gap]
+    expired: int
 
     @property
     def records(self) -> int:
@@ -80,6 +84,7 @@ class FeedbackCount(msgspec.Struct, frozen=True, kw_only=True):
     duplicate_seqs: int
     gaps: list[Gap]
     missing: int
+    expired: int
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +92,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
     `missing` is the number of requests in `gaps`; `elsewhere` are those that, by another host's heartbeat, may still be
     in its journal, as may what `silent` hosts served since their last word; `duplicate_*` are surplus rows;
+    `expired` ones were let go when their time was over, and are not missed;
     `quarantined` files of unsound bytes lie beside the journal; `unreadable` segments could not be looked into. `files`
     and `size_bytes` are of all files.
     """
@@ -102,6 +108,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap]
     missing: int
     elsewhere: int
+    expired: int
     feedback: FeedbackCount
     quarantined: int
     unreadable: int
@@ -164,8 +171,10 @@ def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
         _view_records(connection, lake.store, files, ", ".join(_COLUMNS))
         _view_records(beside, lake.store, feedback_files, _FEEDBACK)
         after = _read_journal(journal_dir)
-        requests = _counted(connection, settled(beats), before.seqs, after.seqs)
-        feedback = _counted(beside, {}, before.feedback, after.feedback)
+        # Read after the files: what is let go meanwhile is seen, or known as such, or both.
+        gone = read_manifest(lake.store).expired
+        requests = _counted(connection, settled(beats), gone.get(INCOMING), before.seqs, after.seqs)
+        feedback = _counted(beside, {}, gone.get(FEEDBACK), before.feedback, after.feedback)
     gaps, elsewhere = told_apart(requests.gaps, beats, host_name(journal_dir))
     requests = replace(requests, gaps=gaps)
     return Verification(
@@ -180,6 +189,7 @@ def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
         gaps=requests.gaps,
         missing=requests.missing,
         elsewhere=elsewhere,
+        expired=requests.expired,
         feedback=_feedback_count(feedback),
         quarantined=quarantined(journal_dir),
         unreadable=after.unreadable,
@@ -197,13 +207,23 @@ def _feedback_count(feedback: _Count) -> FeedbackCount:
         duplicate_seqs=feedback.duplicate_seqs,
         gaps=feedback.gaps,
         missing=feedback.missing,
+        expired=feedback.expired,
     )
 
 
 def _counted(
-    connection: duckdb.DuckDBPyConnection, settled_to: Mapping[tuple[str, str], int], *journals: _Seqs
+    connection: duckdb.DuckDBPyConnection,
+    settled_to: Mapping[tuple[str, str], int],
+    expired: Expired | None,
+    *journals: _Seqs,
 ) -> _Count:
+    gone = expired.seqs if expired is not None else ()
     _fill_journal(connection, *journals)
+    connection.execute("CREATE TABLE gone (worker VARCHAR, boot VARCHAR, seq BIGINT)")
+    for one in gone:
+        connection.execute(
+            "INSERT INTO gone SELECT ?, ?, unnest(?)", [one.worker, one.boot, [one.first_seq, one.last_seq]]
+        )
     connection.execute("CREATE TABLE settled (worker VARCHAR, boot VARCHAR, seq BIGINT)")
     for (worker, boot), seq in settled_to.items():
         connection.execute("INSERT INTO settled VALUES (?, ?, ?)", [worker, boot, seq])
@@ -215,11 +235,13 @@ def _counted(
         open=still_open,
         duplicate_ids=by_id,
         duplicate_seqs=by_seq,
-        gaps=[
-            Gap(worker=worker, boot=boot, first_seq=first, last_seq=last)
-            for worker, boot, first, last in _rows(connection, "gaps")
-        ],
+        gaps=without(starmap(_gap, _rows(connection, "gaps")), gone),
+        expired=expired.rows if expired is not None else 0,
     )
+
+
+def _gap(worker: str, boot: str, first_seq: int, last_seq: int) -> Gap:
+    return Gap(worker=worker, boot=boot, first_seq=first_seq, last_seq=last_seq)
 
 
 def _read_journal(journal_dir: Path) -> _Journal:

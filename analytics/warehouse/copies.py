@@ -74,6 +74,7 @@ class Copies:
         self._makers: set[subprocess.Popen[bytes]] = set()
         self._idle: Timer | None = None
         self._is_closed = False
+        self._discarded_at = 0
         shutil.rmtree(folder, ignore_errors=True)
 
     def fresh(self, rules: CopyRules, applications: tuple[str, ...] | None = None) -> Path:
@@ -99,7 +100,8 @@ class Copies:
         return self._freshness.get((path, as_of), UNKNOWN)
 
     def discard(self) -> None:
-        """Remove all copies; who has one open goes on reading it."""
+        """Remove all copies, also those that are made now; who has one open goes on reading it."""
+        self._discarded_at = self._clock()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -148,26 +150,35 @@ class Copies:
         with self._lock:
             turn = self._making.setdefault(path, Lock())
         with turn:
-            if self._age_s(path) <= older_than_s:
-                return
-            edition = Edition(
-                lake=self._lake,
-                target=str(path),
-                as_of=self._clock(),
-                days=rules.days,
-                max_rows=rules.max_rows,
-                applications=applications,
-                journal=None if self._journal is None else str(self._journal),
-            )
-            try:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                message = f"no place for a copy: {error}"
-                raise NoCopyError(message) from error
-            began_s = self._monotonic()
-            freshness = self._order(edition)
-            self._made_s[path] = self._monotonic() - began_s
-            self._remember(path, edition.as_of, freshness)
+            while self._age_s(path) > older_than_s:
+                edition = Edition(
+                    lake=self._lake,
+                    target=str(path),
+                    as_of=self._clock(),
+                    days=rules.days,
+                    max_rows=rules.max_rows,
+                    applications=applications,
+                    journal=None if self._journal is None else str(self._journal),
+                )
+                try:
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                except OSError as error:
+                    message = f"no place for a copy: {error}"
+                    raise NoCopyError(message) from error
+                if self._ordered(path, edition):
+                    return
+                path.unlink(missing_ok=True)
+
+    def _ordered(self, path: Path, edition: Edition) -> bool:
+        """Have a copy made, and tell whether it is still wanted: not if all were discarded meanwhile."""
+        began_s = self._monotonic()
+        try:
+            self._remember(path, edition.as_of, self._order(edition))
+        except NoCopyError:
+            if edition.as_of >= self._discarded_at:
+                raise
+        self._made_s[path] = self._monotonic() - began_s
+        return edition.as_of >= self._discarded_at
 
     def _remember(self, path: Path, as_of: int, freshness: Freshness) -> None:
         """Keep what is known of a copy and the one before it, which may be asked still."""

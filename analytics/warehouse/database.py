@@ -10,6 +10,9 @@ ours.
     ratings     one row a request that was rated, as `queries/ratings.sql` says
     verdicts    one row a thumb or rating, not judged, as `queries/verdicts.sql` says
 
+Reports read the requests through two macros, which take what they are narrowed to: `narrowed(asked)` and `arms(asked)`,
+as `queries/narrowed.sql` and `queries/arms.sql` say.
+
 On a host that writes the lake, what its journals hold and the lake does not yet is in the views as well.
 """
 
@@ -35,6 +38,9 @@ LIMIT_S = 20.0
 
 _DERIVED = {"judged": "feedback", "ratings": "ratings", "verdicts": "verdicts"}
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
+
+_MACROS = ("narrowed", "arms")
+"""Questions that take a parameter, and from which others read: the second from the first."""
 
 _AT_ONCE = 2
 _QUERIES = Path(__file__).with_name("queries")
@@ -164,6 +170,8 @@ class Warehouse:
             view_once(connection, self._lake.address, kind, parts=parts, loose=loose, is_beside=is_beside)
         for name, question in _DERIVED.items():
             connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
+        for name in _MACROS:
+            connection.execute(f"CREATE TEMP MACRO {name}(asked) AS TABLE {_question(name)}")
         return present
 
     @contextmanager

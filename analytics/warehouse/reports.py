@@ -1,63 +1,132 @@
-"""The warehouse's reports: a question of `queries/`, and the figures that come of the answer."""
+"""The warehouse's reports: a question of `queries/`, and the figures that come of the answer.
+
+Every report is narrowed and divided alike: its question reads from the macros `narrowed` or `arms`, whose parameter
+`asked` is what `sql_struct` makes of a `Narrowing`.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from analytics.comparison import Comparison, LeftOut, arm_figures, differences
+from analytics.comparison import Arms, Comparison, LeftOut, arms
+from analytics.narrowing import EVERYTHING, Narrowing, micros_of, sql_struct
 from analytics.warehouse.database import Answers
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+Row = Mapping[str, Any]
+Pair = tuple[Row, Row]
+"""What a question tells of base and of candidate."""
+
+IN_ORDER = ("day", "hour", "step")
+"""Parts of these stand in their own order, others the most requests first."""
 
 
-class Narrowing(msgspec.Struct, frozen=True, kw_only=True):
-    """Which requests alone; None: all. Times in microseconds since 1970 UTC, `since` inclusive, `until` exclusive."""
-
-    step: int | None = None
-    endpoint: str | None = None
-    since: int | None = None
-    until: int | None = None
-
-
-EVERYTHING = Narrowing()
-
-
-def compare(warehouse: Answers, rollout: str, generation: int, *, as_of: int, to: Narrowing = EVERYTHING) -> Comparison:
+def compare(
+    warehouse: Answers,
+    rollout: str,
+    generation: int,
+    *,
+    as_of: int,
+    to: Narrowing = EVERYTHING,
+    as_treated: bool = False,
+) -> Comparison:
     """Return the head-to-head table of a generation of a rollout, narrowed `to` some requests.
 
     Raises:
         WarehouseError: the lake gives no answer.
     """
-    span = {"since": _moment(to.since), "until": _moment(to.until)}
-    asked = {"rollout": rollout, "generation": generation, "step": to.step, "endpoint": to.endpoint, **span}
-    base, candidate = warehouse.ask("compare", asked)
-    rows = [row for row in (base, candidate) if row["requests"]]
+    whole = msgspec.structs.replace(to, rollout=rollout, generation=generation)
+    [pair] = pairs(warehouse, "compare", whole).values()
+    treated = next(iter(pairs(warehouse, "compare", whole, as_treated=True).values())) if as_treated else None
+    return _comparison(whole, pair, as_of=as_of, treated=treated)
+
+
+def compare_by(
+    warehouse: Answers,
+    rollout: str,
+    generation: int,
+    by: str,
+    *,
+    as_of: int,
+    to: Narrowing = EVERYTHING,
+    as_treated: bool = False,
+) -> list[Comparison]:
+    """Return such a table for each part of the requests that has any: see `narrowing.BY`.
+
+    Raises:
+        WarehouseError: the lake gives no answer.
+        BadNarrowingError: nothing is divided so.
+    """
+    whole = msgspec.structs.replace(to, rollout=rollout, generation=generation)
+    found = pairs(warehouse, "compare", whole, by)
+    treated = pairs(warehouse, "compare", whole, by, as_treated=True) if as_treated else {}
+    tables = [
+        _comparison(whole, pair, as_of=as_of, by=by, part=part, treated=treated.get(part))
+        for part, pair in found.items()
+    ]
+    return in_order([one for one in tables if one.base.requests or one.candidate.requests], by)
+
+
+def values(warehouse: Answers, what: str, to: Narrowing, *, first: str | None, most: int) -> list[str]:
+    """Return the values of that by which a report can be divided (or `tag`: names of tags), the most frequent first.
+
+    `first` comes before all others, if it is there.
+
+    Raises:
+        WarehouseError: the lake gives no answer.
+    """
+    question, by = ("tag_names", None) if what == "tag" else ("values", what)
+    asked = {"asked": sql_struct(to, by), "wanted": first, "most": most}
+    return [row["value"] for row in warehouse.ask(question, asked)]
+
+
+def pairs(
+    warehouse: Answers, question: str, to: Narrowing, by: str | None = None, *, as_treated: bool = False
+) -> dict[str | None, Pair]:
+    """Return both arms' rows of a question that reads the macro `arms`, by the part of a divided report."""
+    found: dict[str | None, list[Row]] = {}
+    for row in warehouse.ask(question, {"asked": {**sql_struct(to, by), "as_treated": as_treated}}):
+        found.setdefault(row["part"], []).append(row)
+    return {part: (base, candidate) for part, (base, candidate) in found.items()}
+
+
+def in_order(tables: Sequence[Comparison], by: str) -> list[Comparison]:
+    """Return the tables of a divided report as people look for them."""
+    if by == "step":
+        return sorted(tables, key=lambda one: int(one.part or 0))
+    if by in IN_ORDER:
+        return sorted(tables, key=lambda one: one.part or "")
+    return sorted(tables, key=lambda one: (-one.base.requests - one.candidate.requests, one.part or ""))
+
+
+def _comparison(
+    to: Narrowing,
+    pair: Pair,
+    *,
+    as_of: int,
+    by: str | None = None,
+    part: str | None = None,
+    treated: Pair | None = None,
+) -> Comparison:
+    base, rows = pair[0], [row for row in pair if row["requests"]]
+    assigned = arms(*pair)
+    percents = [row[name] for row in rows for name in ("percent_low", "percent_high") if row[name] is not None]
+    steps = [row[name] for row in rows for name in ("first_step", "last_step") if row[name] is not None]
     return Comparison(
-        rollout=rollout,
-        generation=generation,
-        **msgspec.structs.asdict(to),
+        **{name: getattr(to, name) for name in Narrowing.__struct_fields__},
+        **{name: getattr(assigned, name) for name in Arms.__struct_fields__},
+        by=by,
+        part=part,
         endpoints={one["endpoint"]: one["requests"] for one in base["endpoints"] or ()},
         as_of=as_of,
-        first_at=min((_micros(row["first_at"]) for row in rows), default=None),
-        last_at=max((_micros(row["last_at"]) for row in rows), default=None),
-        first_step=min((row["first_step"] for row in rows if row["first_step"] is not None), default=None),
-        last_step=max((row["last_step"] for row in rows if row["last_step"] is not None), default=None),
-        percent_low=min((float(row["percent_low"]) for row in rows if row["percent_low"] is not None), default=None),
-        percent_high=max((float(row["percent_high"]) for row in rows if row["percent_high"] is not None), default=None),
-        left_out=LeftOut(**{name: base[f"left_out_{name}"] for name in LeftOut.__struct_fields__}),
-        base=arm_figures(base),
-        candidate=arm_figures(candidate),
-        difference=differences(base, candidate),
+        first_at=min((micros_of(row["first_at"]) for row in rows), default=None),
+        last_at=max((micros_of(row["last_at"]) for row in rows), default=None),
+        first_step=min(steps, default=None),
+        last_step=max(steps, default=None),
+        percent_low=float(min(percents)) if percents else None,
+        percent_high=float(max(percents)) if percents else None,
+        left_out=LeftOut(**{name: base[f"left_out_{name}"] or 0 for name in LeftOut.__struct_fields__}),
+        as_treated=None if treated is None else arms(*treated),
     )
-
-
-def _moment(micros: int | None) -> datetime | None:
-    """Return a time as the lake has it: UTC, without a zone in the type."""
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
-
-
-def _micros(moment: Any) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -20,6 +20,7 @@ from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.cli.found import found_key, found_url
+from gateway.cli.narrowing import Wanted
 from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
 
@@ -66,8 +67,12 @@ class Console(Protocol):
         """Return a rollout's audit entries, or with None all, newest first."""
         ...
 
-    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
-        """Return a rollout's head-to-head table; `asked`: `generation`, `step`, `endpoint`, `since`, `until`."""
+    def compare(self, asked: Wanted) -> Comparison:
+        """Return a rollout's head-to-head table, of what `GET /api/v1/reports/compare` takes."""
+        ...
+
+    def compare_by(self, asked: Wanted) -> list[Comparison]:
+        """Return such a table for each part, as `by` divides the report."""
         ...
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
@@ -148,10 +153,13 @@ class HttpConsole:
         path = "audit" if name is None else f"rollouts/{_segment(name)}/history"
         return self._ask("GET", path, HistoryView, query=asked)
 
-    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
+    def compare(self, asked: Wanted) -> Comparison:
         """Return a rollout's head-to-head table."""
-        query = dict(asked) if name is None else {"rollout": name, **asked}
-        return self._ask("GET", "reports/compare", Comparison, query=query, timeout_s=_REPORT_TIMEOUT_S)
+        return self._ask("GET", "reports/compare", Comparison, query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
+    def compare_by(self, asked: Wanted) -> list[Comparison]:
+        """Return such a table for each part."""
+        return self._ask("GET", "reports/compare", list[Comparison], query=asked, timeout_s=_REPORT_TIMEOUT_S)
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
@@ -192,7 +200,7 @@ class HttpConsole:
         path: str,
         shape: type[_View],
         body: Any = None,
-        query: dict[str, str] | None = None,
+        query: Wanted | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> _View:
         answer = self._answer(method, path, body, query, timeout_s)
@@ -202,12 +210,10 @@ class HttpConsole:
             message = f"what answers at {self._client.base_url} is no Turnout console of this version: {error}"
             raise Abort(message) from error
 
-    def _answer(
-        self, method: str, path: str, body: Any, query: dict[str, str] | None, timeout_s: float
-    ) -> httpx.Response:
-        url = self._client.base_url
+    def _answer(self, method: str, path: str, body: Any, query: Wanted | None, timeout_s: float) -> httpx.Response:
+        url, words = self._client.base_url, dict[str, Any](query or {})
         try:
-            answer = self._client.request(method, f"api/v1/{path}", json=body, params=query, timeout=timeout_s)
+            answer = self._client.request(method, f"api/v1/{path}", json=body, params=words, timeout=timeout_s)
         except httpx.TimeoutException as error:
             message = f"the console at {url} did not answer within {timeout_s:g} s; look at its log, then repeat"
             raise Abort(message) from error

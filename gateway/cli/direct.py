@@ -15,11 +15,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from analytics.comparison import Comparison
 from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.cli.lakes import find_journal, find_lake
+from gateway.cli.narrowing import Wanted
 from gateway.console.control import Control
+from gateway.console.narrowing import Asked
 from gateway.console.queries import COPIES, Asker, Queries, body, known_format
 from gateway.console.reports import Reports
 from gateway.console.saved import Saved
@@ -75,11 +79,13 @@ class DirectConsole:
         """Return a rollout's audit entries, or with None all, newest first."""
         return self._control.audit(verify=verify) if name is None else self._control.history(name, verify=verify)
 
-    def compare(self, name: str | None, asked: Mapping[str, str]) -> Comparison:
+    def compare(self, asked: Wanted) -> Comparison:
         """Return a rollout's head-to-head table."""
-        numbers = {part: int(asked[part]) for part in ("generation", "step") if part in asked}
-        since, until = asked.get("since"), asked.get("until")
-        return self._reports.compare(name, **numbers, endpoint=asked.get("endpoint"), since=since, until=until)
+        return self._reports.compare(_asked(asked), as_treated="as_treated" in asked)
+
+    def compare_by(self, asked: Wanted) -> list[Comparison]:
+        """Return such a table for each part."""
+        return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
@@ -154,6 +160,11 @@ def open_directly(
         raise Abort(str(error)) from error
     finally:
         ledger.close()
+
+
+def _asked(words: Wanted) -> Asked:
+    """Return what a report is asked for, of the words that a query of the API has."""
+    return msgspec.convert({name: words[name] for name in words if name != "as_treated"}, Asked, strict=False)
 
 
 def _person() -> str:

@@ -1,4 +1,4 @@
-"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may."""
+"""`turnout lake verify|compact|export`: count, merge or copy what the lake holds. No process needs to run; all may."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
-from gateway.cli.lakes import HELP, find_lake, open_lake
+from gateway.cli.lake_export import add_export
+from gateway.cli.lakes import HELP, find_lake, open_lake, told_retention_days
 from gateway.cli.table import write_json, write_table
 from gateway.settings.environment import process_environment, state_dir
 
@@ -35,6 +36,7 @@ def add_parser(commands: Any) -> None:
         description="Merge the shipper's small files into large ones by day. Exit code: 0 done, 1 failed, 2 usage.",
     )
     compact.set_defaults(run=run_compact)
+    add_export(actions)
     for action in (verify, compact):
         action.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
         action.add_argument("--lake", help=HELP)
@@ -68,14 +70,18 @@ def run_compact(arguments: argparse.Namespace) -> int:
     state: Path = arguments.state_dir or state_dir(environment)
     place = find_lake(arguments.lake, state, environment)
     try:
-        done = compact(place, state)
+        done = compact(place, state, told_retention_days(arguments.lake, state))
     except (CompactionRunningError, MissingPackageError, NoLakeError, OSError) as error:
         raise Abort(str(error)) from error
     if arguments.json:
         write_json(done)
     else:
         facts = (("rows written", done.rows), ("files written", done.files), ("files replaced", done.replaced))
-        write_table(("lake", "compacted"), [*facts, ("files removed that were replaced before", done.removed)])
+        more = (
+            ("files removed that were replaced before", done.removed),
+            ("rows let go, their time over", done.expired),
+        )
+        write_table(("lake", "compacted"), [*facts, *more])
     return 0
 
 
@@ -87,6 +93,7 @@ def _write_tables(found: Verification) -> None:
             *((f"  {outcome}", count) for outcome, count in found.outcomes.items()),
             ("missing", found.missing),
             *([("still on other hosts", found.elsewhere)] if found.elsewhere else []),
+            *([("let go, their time over", found.expired)] if found.expired else []),
             ("duplicates by request_id", found.duplicate_request_ids),
             ("duplicates by worker, boot, seq", found.duplicate_seqs),
             ("waiting in the journal", found.waiting),
@@ -95,6 +102,7 @@ def _write_tables(found: Verification) -> None:
             ("unreadable segments", found.unreadable),
             ("feedback", found.feedback.records),
             ("feedback missing", found.feedback.missing),
+            *([("feedback let go, its time over", found.feedback.expired)] if found.feedback.expired else []),
             ("feedback duplicates by feedback_id", found.feedback.duplicate_feedback_ids),
             ("feedback duplicates by worker, boot, seq", found.feedback.duplicate_seqs),
             ("feedback waiting in the journal", found.feedback.waiting),

@@ -40,6 +40,11 @@ def find_journal(url: str | None, directory: Path) -> Path | None:
     return directory / "journal" if url in (None, _told(directory).url or str(directory / "lake")) else None
 
 
+def told_retention_days(url: str | None, directory: Path) -> int | None:
+    """Return how long the installation in a state directory keeps its lake; None: for ever, or it is another lake."""
+    return _told(directory).retention_days if url is None else None
+
+
 def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) -> Store:
     """Return that lake's store, for reading.
 

@@ -50,3 +50,31 @@ class Progress:
         else:
             self._stream.write(text + "\n")
         self._stream.flush()
+
+
+class Stages:
+    """Shows what a long command is at: how many of how many, of one thing after the other."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._terminal = stream.isatty()
+        self._every_s = _BAR_EVERY_S if self._terminal else _LINE_EVERY_S
+        self._shown = clock() - (self._every_s if self._terminal else 0)
+        self._is_open = False
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show it, if it is time again."""
+        now = self._clock()
+        if now - self._shown < self._every_s:
+            return
+        self._shown = now
+        text = f"{what}: {done:,} of {total:,}"
+        self._stream.write(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
+        self._stream.flush()
+        self._is_open = self._terminal
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._is_open:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()

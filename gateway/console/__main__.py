@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--lake", help="where reports read; default: lake in the state directory")
+    parser.add_argument("--retention-days", type=int, help="how long the lake keeps what it has; default: for ever")
     parser.add_argument("--sql", default="{}", help="the [sql] table as JSON")
     parser.add_argument("--redis", help="the [redis] table as JSON, of a console that publishes to a fleet")
     arguments = parser.parse_args()
@@ -58,7 +59,16 @@ def _served(
         lake = Place(url=arguments.lake) if arguments.lake else None
         redis = msgspec.json.decode(arguments.redis, type=Redis) if arguments.redis is not None else None
         sql = msgspec.json.decode(arguments.sql, type=Sql)
-        run(listener, arguments.state_dir, arguments.config, environment, lake=lake, redis=redis, sql=sql)
+        run(
+            listener,
+            arguments.state_dir,
+            arguments.config,
+            environment,
+            lake=lake,
+            redis=redis,
+            sql=sql,
+            retention_days=arguments.retention_days,
+        )
     except ApiError as error:
         return error
     except LedgerError as error:

@@ -16,8 +16,10 @@ import msgspec
 from litestar import Litestar
 
 from analytics.lake.contents import contents
+from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.layout import INCOMING
 from analytics.lake.place import Place
+from gateway.errors import ApiError
 
 LOOK_S = 60.0
 MANY_FILES = 256
@@ -30,12 +32,17 @@ _log = logging.getLogger("turnout.console")
 
 
 class Compacting(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose lake, and what of the environment opens it; `may` tells whether this console is the one to do it."""
+    """Whose lake, and what of the environment opens it; `may` tells whether this console is the one to do it.
+
+    The lake keeps `retention_days`. `after` is called in a thread after each compaction, also after one that failed.
+    """
 
     place: Place
     state_dir: Path
     environment: Mapping[str, str]
     may: Callable[[], bool]
+    retention_days: int | None = None
+    after: Callable[[], None] = lambda: None
     many_files: int = MANY_FILES
     look_s: float = LOOK_S
     often_s: float = OFTEN_S
@@ -58,27 +65,40 @@ class Compacting(msgspec.Struct, frozen=True, kw_only=True):
             is_time = loop.time() - last_s >= self.often_s
             if self.may() and (is_time or await asyncio.to_thread(self._is_much)):
                 await self._compact()
+                await self._tell()
                 last_s = loop.time()
 
+    async def _tell(self) -> None:
+        try:
+            await asyncio.to_thread(self.after)
+        except (ApiError, OSError) as error:
+            _log.error("the audit does not tell yet what the lake let go of", extra={"reason": str(error)})
+
     def _is_much(self) -> bool:
-        """Tell whether very many small files lie about; an object store is not asked, where that costs money."""
+        """Tell whether very many small files lie about, or somebody is still to be erased.
+
+        An object store is not asked, where that costs money.
+        """
         if self.place.directory is None:
             return False
         try:
+            if Erasures(self.state_dir / ERASURES).standing():
+                return True
             return len(contents(self.place.open())[INCOMING].loose) >= self.many_files
         except OSError:
             return True  # the compaction will say what is wrong
 
     async def _compact(self) -> None:
         words = ["-m", "analytics.lake.compact", "--state-dir", str(self.state_dir), "--lake", self.place.url]
-        known = {name: value for name, value in self.environment.items() if name in _KNOWN or name.startswith(_OPENING)}
+        if self.retention_days is not None:
+            words += ["--retention-days", str(self.retention_days)]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=known,
+            env=opening(self.environment),
         )
         try:
             said, trouble = await process.communicate()
@@ -87,11 +107,21 @@ class Compacting(msgspec.Struct, frozen=True, kw_only=True):
             await process.wait()
             raise
         if process.returncode:
-            _log.error("the lake was not compacted; it is tried again", extra={"reason": _last_line(trouble)})
-        elif (done := msgspec.json.decode(said, type=dict[str, int])).get("files") or done.get("removed"):
+            _log.error("the lake was not compacted; it is tried again", extra={"reason": last_line(trouble)})
+        elif (
+            (done := msgspec.json.decode(said, type=dict[str, int])).get("files")
+            or done.get("removed")
+            or done.get("expired")
+        ):
             _log.info("lake compacted", extra=done)
 
 
-def _last_line(text: bytes) -> str:
+def opening(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process needs of the environment to open a lake, and nothing else."""
+    return {name: value for name, value in environment.items() if name in _KNOWN or name.startswith(_OPENING)}
+
+
+def last_line(text: bytes) -> str:
+    """Return what a process said last."""
     lines = text.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it ended without a word"

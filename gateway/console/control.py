@@ -14,9 +14,10 @@ from gateway.console.errors import answered
 from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
+from gateway.console.removals import Removals
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
-from gateway.console.words import plain_number, plain_words, user_key_bytes
+from gateway.console.words import plain_number, plain_words, user_hash_bytes, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
@@ -34,7 +35,6 @@ OLD_COPY = (
     "the ledger is an older copy than what the workers saw last: later keys, revocations and lower percents are kept"
 )
 SEEN_LATER = "workers have seen later snapshots than the ledger's; the epoch is raised above them"
-_USER_HASH_DIGITS = 32
 
 
 class Control:
@@ -64,6 +64,7 @@ class Control:
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
+        self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
     def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:
         """Bring the ledger in line with the definitions, and make sure that there is a snapshot to decide by.
@@ -135,10 +136,7 @@ class Control:
         self, name: str, hash_digits: str, seen_version: int, *, actor: str, reason: str = ""
     ) -> RolloutView:
         """Let the bucket decide again for the user behind one of the hashes that `show` lists."""
-        if len(hash_digits) != _USER_HASH_DIGITS or set(hash_digits) - set("0123456789abcdef"):
-            message = f"{hash_digits!r} is not a user hash, which has 32 hexadecimal digits"
-            raise BadRequestError(message, param="user_hash")
-        return self._force(name, hash_digits, None, seen_version, actor=actor, reason=reason)
+        return self._force(name, user_hash_bytes(hash_digits).hex(), None, seen_version, actor=actor, reason=reason)
 
     def whois(self, user: str, name: str | None = None) -> list[WhoisView]:
         """Tell which arm serves a user and why, in one rollout or in every one."""

@@ -10,13 +10,17 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import uvicorn
 from litestar import Litestar
 
+from analytics.lake.erasure import ERASURES, Erasures
+from analytics.lake.manifest import read_manifest
 from analytics.lake.place import Place
 from gateway.console.app import create_app
 from gateway.console.compacting import Compacting
 from gateway.console.distribution import publishing
+from gateway.console.erasing import Erasing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.queries import COPIES, Queries, warn_of_missing_walls
 from gateway.console.reports import Reports
@@ -37,7 +41,7 @@ _REFUSED = "configuration refused; the last good one stays"
 _log = logging.getLogger("turnout.console")
 
 
-def run(
+def run(  # noqa: PLR0913 - one for each setting of the process
     listener: socket.socket,
     state_dir: Path,
     config: Path,
@@ -46,8 +50,9 @@ def run(
     lake: Place | None = None,
     redis: Redis | None = None,
     sql: Sql = Sql(),  # noqa: B008 - a frozen struct
+    retention_days: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; with `redis` every snapshot goes to a fleet.
+    """Serve until SIGTERM or SIGINT; with `redis` every snapshot goes to a fleet; the lake keeps `retention_days`.
 
     A configuration that is wrong at the start does not keep operators from rolling back: the console works with what
     was published last until the file is mended.
@@ -62,30 +67,50 @@ def run(
     installation = open_installation(state_dir, in_force, environment)
     place = lake or Place(url=str(state_dir / "lake"))
     reports, queries = _reports(place, state_dir, installation), _queries(sql, place, state_dir, installation)
+    erasing = _erasing(installation, place, state_dir, environment, queries)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
         elif definitions is not None:
             installation.control.start(installation.last_good)
         watching = partial(_watching, watch=watch, installation=installation)
-        compacting = _compacting(installation, place, state_dir, environment)
+        compacting = _compacting(installation, place, state_dir, environment, queries)
+        compacting = msgspec.structs.replace(compacting, retention_days=retention_days)
         app = create_app(installation.control, reports, queries, lifespan=[watching, compacting.running])
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
     finally:
+        erasing.close()
         queries.close()
         reports.close()
         installation.close()
 
 
-def _compacting(installation: Installation, lake: Place, state_dir: Path, environment: Mapping[str, str]) -> Compacting:
+def _compacting(
+    installation: Installation, lake: Place, state_dir: Path, environment: Mapping[str, str], queries: Queries
+) -> Compacting:
     """Return what keeps the lake compacted as long as this console is the one that writes."""
 
     def may() -> bool:
         return not installation.ledger.read_only and installation.control.barred() is None
 
-    return Compacting(place=lake, state_dir=state_dir, environment=environment, may=may)
+    def after() -> None:
+        """Let the audit know what was let go of and erased, and analysts ask none of it."""
+        installation.control.removals.note_expired(read_manifest(lake.open()).expired)
+        if installation.control.removals.note_erasures():
+            queries.discard_copies()
+
+    return Compacting(place=lake, state_dir=state_dir, environment=environment, may=may, after=after)
+
+
+def _erasing(
+    installation: Installation, lake: Place, state_dir: Path, environment: Mapping[str, str], queries: Queries
+) -> Erasing:
+    """Return what looks for those who are to be erased, and let the console take erasures."""
+    erasing = Erasing(lake, state_dir, environment, queries.discard_copies)
+    installation.control.removals.begin(Erasures(state_dir / ERASURES), lake.name, erasing.look)
+    return erasing
 
 
 def _reports(lake: Place, state_dir: Path, installation: Installation) -> Reports:

@@ -187,6 +187,10 @@ class Queries:
             raise NotFoundError(message, param="id", code="query_not_found")
         running.cancellation.cancel()
 
+    def discard_copies(self) -> None:
+        """Remove the copies, since rows that they have are in the lake no more; the next question gets a new one."""
+        self._copies.discard()
+
     def close(self) -> None:
         """End what runs, and remove the copies."""
         with self._lock:
@@ -216,6 +220,9 @@ class Queries:
             )
         except (SandboxError, NoCopyError) as error:
             raise _answered(error) from error
+        except FileNotFoundError as error:
+            message = "the copy was removed at this very moment, because rows were erased; ask again"
+            raise NoAnswerError(message) from error
         freshness = self._copies.freshness(copy, found.as_of)
         if asker.applications is not None:
             freshness = Freshness(fresh_to=freshness.fresh_to)  # hosts are not theirs to know

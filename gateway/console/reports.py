@@ -6,28 +6,30 @@ its caller; handlers ask in threads.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import anyio
-import msgspec
+from msgspec.structs import replace
 
 from analytics.comparison import Comparison
 from analytics.lake.place import MissingPackageError, Place
+from analytics.narrowing import Narrowing
 from gateway.console.control import Control
-from gateway.errors import ApiError, BadRequestError, NotFoundError
+from gateway.console.narrowing import EVERYTHING, Asked, Values, check_known, check_parts, check_step, narrowing
+from gateway.errors import ApiError
+from rollout.flag import Flag
 
 if TYPE_CHECKING:
-    from analytics.warehouse.database import Warehouse
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
+    from analytics.warehouse.database import Look, Warehouse
 
 AT_ONCE = 2
 """Reports that are computed at the same time; the others wait for their turn."""
+
+_ALL = 1_000_000
 
 
 class ReportError(ApiError):
@@ -52,91 +54,85 @@ class Reports:
         self._opening = Lock()
         self._opened: Warehouse | None = None
 
-    def compare(
-        self,
-        rollout: str | None = None,
-        *,
-        generation: int | None = None,
-        step: int | None = None,
-        endpoint: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-    ) -> Comparison:
-        """Return the head-to-head table of a rollout; None: the only one.
-
-        Without a `generation` it is the present one, without a `step` or an `endpoint` all of them. `since` and
-        `until` are written by ISO 8601; without a zone they are UTC.
+    def compare(self, asked: Asked = EVERYTHING, *, as_treated: bool = False) -> Comparison:
+        """Return the head-to-head table of a rollout, by default the only one, and of its present generation.
 
         Raises:
-            ApiError: there is no such rollout, step or endpoint, a time is none, or the lake gives no answer.
+            ApiError: there is no such rollout, step, endpoint and so on, a time is none, or the lake gives no answer.
         """
-        flag = self._control.flag(rollout)
-        first, end = parse_moment(since, "since"), parse_moment(until, "until")
-        if first is not None and end is not None and first >= end:
-            message = f"since {since} is not before until {until}; exchange them, or leave one out"
-            raise BadRequestError(message, param="since")
-        # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for reports should pay.
-        from analytics.warehouse.database import WarehouseError  # noqa: PLC0415 - see above
-        from analytics.warehouse.reports import Narrowing, compare  # noqa: PLC0415 - see above
+        from analytics.warehouse.reports import compare  # noqa: PLC0415 - see `_answering`
 
-        wanted = flag.generation if generation is None else generation
-        try:
-            with self._warehouse().look() as seen:
-                ask = partial(compare, seen, flag.rollout, wanted, as_of=seen.asked_at)
-                found = ask(to=Narrowing(step=step, endpoint=endpoint, since=first, until=end))
-                if step is not None and not _requests(found):
-                    _check_step(step, flag.step if wanted == flag.generation else ask().last_step or 0)
-                if endpoint is not None and not _requests(found):
-                    _check_endpoint(endpoint, ask(to=Narrowing(step=step, since=first, until=end)))
-        except (WarehouseError, MissingPackageError) as error:
-            raise ReportError(str(error)) from error
-        return msgspec.structs.replace(found, freshness=seen.freshness)
+        flag, to = self._of_rollout(asked)
+        with self._answering() as seen:
+            found = compare(seen, *_named(to), as_of=seen.asked_at, to=to, as_treated=as_treated)
+            if not _requests(found):
+                self._refuse_unknown(seen, to, flag)
+        return replace(found, freshness=seen.freshness)
+
+    def compare_by(self, by: str, asked: Asked = EVERYTHING, *, as_treated: bool = False) -> list[Comparison]:
+        """Return such a table for each part of the requests, as `narrowing.BY` lists them.
+
+        Raises:
+            ApiError: as `compare`; or there are too many parts, or no request carries the tag.
+        """
+        from analytics.warehouse.reports import compare_by  # noqa: PLC0415 - see `_answering`
+
+        flag, to = self._of_rollout(asked)
+        with self._answering() as seen:
+            check_parts(by, _values(seen, to))
+            found = compare_by(seen, *_named(to), by, as_of=seen.asked_at, to=to, as_treated=as_treated)
+            if not found:
+                self._refuse_unknown(seen, to, flag)
+        return [replace(one, freshness=seen.freshness) for one in found]
 
     def close(self) -> None:
         """Let go of the memory."""
         if self._opened is not None:
             self._opened.close()
 
-    def _warehouse(self) -> Warehouse:
-        from analytics.warehouse.database import Warehouse  # noqa: PLC0415 - see `compare`
+    def _of_rollout(self, asked: Asked) -> tuple[Flag, Narrowing]:
+        """Return the rollout that is meant, and what its report is narrowed to: by default its present generation."""
+        flag = self._control.flag(asked.rollout)
+        generation = flag.generation if asked.generation is None else asked.generation
+        return flag, narrowing(asked, rollout=flag.rollout, generation=generation)
 
-        with self._opening:
-            if self._opened is None:
-                self._opened = Warehouse(self._lake.open(), self._journal)
-            return self._opened
+    def _refuse_unknown(self, seen: Look, to: Narrowing, flag: Flag) -> None:
+        """Refuse what no request of the rollout has, where a report found none."""
+        there = _values(seen, to)
+        check_known(to, there)
+        if to.step is not None:
+            is_present = to.generation == flag.generation
+            steps = () if is_present else there("step", None, _ALL)
+            check_step(to.step, flag.step if is_present else max(map(int, steps), default=0))
+
+    @contextmanager
+    def _answering(self) -> Generator[Look]:
+        """Yield a look into the warehouse, for all questions of one report; no answer becomes a `ReportError`."""
+        # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for reports should pay.
+        from analytics.warehouse.database import Warehouse, WarehouseError  # noqa: PLC0415 - see above
+
+        try:
+            with self._opening:
+                if self._opened is None:
+                    self._opened = Warehouse(self._lake.open(), self._journal)
+            with self._opened.look() as seen:
+                yield seen
+        except (WarehouseError, MissingPackageError) as error:
+            raise ReportError(str(error)) from error
+
+
+def _values(seen: Look, to: Narrowing) -> Values:
+    """Return what lists the values that the requests of the same rollout, generation and time have."""
+    from analytics.warehouse.reports import values  # noqa: PLC0415 - see `_answering`
+
+    every = Narrowing(rollout=to.rollout, generation=to.generation, since=to.since, until=to.until)
+    return lambda what, first, most: values(seen, what, every, first=first, most=most)
+
+
+def _named(to: Narrowing) -> tuple[str, int]:
+    """Return the rollout and the generation of a report that is about one."""
+    return str(to.rollout), int(to.generation or 0)
 
 
 def _requests(found: Comparison) -> int:
     return found.base.requests + found.candidate.requests
-
-
-def _check_step(step: int, last: int) -> None:
-    """Refuse a step that never was: an empty table would look like one without requests."""
-    if step > last:
-        there = f"steps 1 to {last} exist" if last > 1 else "only step 1 exists" if last else "none exists yet"
-        message = f"no such step: {step}; {there}"
-        raise NotFoundError(message, param="step", code="step_not_found")
-
-
-def _check_endpoint(endpoint: str, others: Comparison) -> None:
-    """Refuse an endpoint that nobody called, where others were: most likely its name is wrong."""
-    if others.endpoints:
-        message = f"no request of the endpoint {endpoint!r}; there are: {', '.join(others.endpoints)}"
-        raise NotFoundError(message, param="endpoint", code="endpoint_not_found")
-
-
-def parse_moment(text: str | None, place: str) -> int | None:
-    """Return microseconds since 1970 UTC of a date or a time as ISO 8601 writes it.
-
-    Raises:
-        BadRequestError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return (known.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
-    except (ValueError, OverflowError) as error:
-        message = f"{text!r} is no time; write for example 2026-11-22 or 2026-11-22T14:30:00Z"
-        raise BadRequestError(message, param=place) from error

@@ -159,3 +159,22 @@ class SavedView(_View, frozen=True):
     parameters: dict[str, str | int | float | bool | None]
     by: str
     saved_at: int
+
+
+class ErasureView(_View, frozen=True):
+    """An erasure: what of it was done by `looked_at`, and whether it is over (`ended_at`) or stands.
+
+    `waits_for` so many segments of the journal. `forced_in` names rollouts that pin the user to an arm, which an
+    erasure leaves as it is; it is told to whoever asks for the erasure, then and there alone.
+    """
+
+    id: str
+    asked_at: int
+    application: str | None
+    requests: int
+    contents: int
+    files: int
+    looked_at: int | None
+    ended_at: int | None
+    waits_for: int = 0
+    forced_in: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from gateway.errors import BadRequestError
 MAX_CHARACTERS = 500
 MAX_USER_KEY_BYTES = 512
 """The data plane's own limit."""
+_USER_HASH_DIGITS = 32
 
 
 def plain_words(text: str, place: str) -> str:
@@ -49,3 +50,15 @@ def user_key_bytes(text: str) -> bytes:
         message = f"the user key has {len(key)} bytes; the limit is {MAX_USER_KEY_BYTES}"
         raise BadRequestError(message, param="user")
     return key
+
+
+def user_hash_bytes(digits: str) -> bytes:
+    """Return the user hash of these digits.
+
+    Raises:
+        BadRequestError: they are none.
+    """
+    if len(digits) != _USER_HASH_DIGITS or set(digits) - set("0123456789abcdef"):
+        message = f"{digits!r} is not a user hash, which has 32 hexadecimal digits"
+        raise BadRequestError(message, param="user_hash")
+    return bytes.fromhex(digits)

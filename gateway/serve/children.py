@@ -105,7 +105,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     def console(self, listener: socket.socket, lake: str) -> Child:
         """Return the console, whose reports read this lake."""
         sql = msgspec.json.encode(self.definitions.sql).decode()
-        words = ["--config", str(self.config), "--lake", lake, "--sql", sql, *self._redis()]
+        days = self.definitions.lake.retention_days
+        kept = [] if days is None else ["--retention-days", str(days)]
+        words = ["--config", str(self.config), "--lake", lake, *kept, "--sql", sql, *self._redis()]
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )

@@ -81,6 +81,8 @@ class Lake(_Section, frozen=True, kw_only=True):
     secret_access_key: SecretRef | None = None
     """None: what every client of S3 looks for in its environment."""
     seal_every_s: Seconds = 5.0
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    """Of requests and feedback. None: they are kept."""
 
 
 class Redis(_Section, frozen=True, kw_only=True):

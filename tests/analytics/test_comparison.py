@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from analytics.comparison import RATIOS, ClusterSums, arm_figures, differences
+from analytics.comparison import RATIOS, arm_figures, differences
+from analytics.figures import ClusterSums
 
 PARTS = ("users", "n", "x", "xx", "xn", "nn")
 
@@ -25,41 +26,14 @@ def cluster(pairs: Sequence[tuple[float, float]]) -> ClusterSums:
 
 def answered(**ratios: Sequence[tuple[float, float]]) -> dict[str, Any]:
     """Return one row of the question, with users' (x, n) for some ratios and nothing for the others."""
-    row: dict[str, Any] = dict.fromkeys(("model", "latency_p50_ms", "latency_p99_ms", "ttft_p50_ms", "total_cost_usd"))
+    row: dict[str, Any] = dict.fromkeys(
+        ("model", "failures", "latency_p50_ms", "latency_p99_ms", "ttft_p50_ms", "total_cost_usd")
+    )
     row |= dict.fromkeys(("requests", "users", "errors", "latencies", "ttfts", "cost_unknown", "ratings"), 0)
     for name in RATIOS:
         sums = cluster(ratios[name]) if name in ratios else None
         row |= {f"{name}_{part}": getattr(sums, part, None) for part in PARTS}
     return row
-
-
-def test_the_variance_of_a_ratio_has_the_value_that_was_worked_out_by_hand():
-    candidate = cluster([(0, 2), (1, 4), (2, 4)])
-    base = cluster([(0, 4), (1, 6), (0, 6), (1, 4)])
-
-    assert (candidate.ratio, base.ratio) == (0.3, 0.1)
-    assert candidate.variance == pytest.approx(0.0156)
-    assert base.variance == pytest.approx(0.00346667, rel=1e-5)
-
-
-def test_with_one_request_each_it_is_the_variance_of_a_mean():
-    values = [1.0, 2.0, 4.0, 9.0]
-    mean = sum(values) / 4
-    expected = sum((value - mean) ** 2 for value in values) / 3 / 4
-
-    assert cluster([(value, 1) for value in values]).variance == pytest.approx(expected)
-
-
-def test_a_thousand_requests_of_one_user_are_one_draw():
-    one_each = cluster([(number % 2, 1) for number in range(40)])
-    a_thousand_each = cluster([(number % 2 * 1000, 1000) for number in range(40)])
-
-    assert a_thousand_each.variance == pytest.approx(one_each.variance)
-
-
-@pytest.mark.parametrize("pairs", [[], [(1, 3)]])
-def test_nobody_and_one_user_have_no_variance(pairs: list[tuple[float, float]]):
-    assert cluster(pairs).variance is None
 
 
 def test_nothing_observed_is_none_and_never_zero():

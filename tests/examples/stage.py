@@ -74,3 +74,10 @@ def langchain_python() -> str:
     if not (Path(sys.prefix) / ".ready-langchain").is_file():
         pytest.skip("not exercised: LangChain is not installed; `make clients` does it")
     return str(Path(sys.prefix) / "langchain" / "bin" / "python")
+
+
+def readers_python() -> str:
+    """Return the Python that has pandas, PyArrow and Polars."""
+    if not (Path(sys.prefix) / ".ready-readers").is_file():
+        pytest.skip("not exercised: pandas and Polars are not installed; `make clients` does it")
+    return str(Path(sys.prefix) / "readers" / "bin" / "python")

@@ -1,38 +1,25 @@
 -- question: how do the two arms of a rollout compare?
--- grain: one row per arm, base first, also for an arm without requests; the columns after `left_out_*` are sums over users
--- parameters: rollout, generation, step (or NULL: all), endpoint (or NULL: all), since (inclusive or NULL), until (exclusive or NULL)
--- reads the views `requests` and `verdicts`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
+-- grain: one row per arm, base first, also for an arm without requests; where the report is divided, so for each part
+--   (and for none: part NULL); the columns after `left_out_*` are sums over users
+-- parameters: asked, as in `narrowed.sql` and `arms.sql`
+-- reads the macro `arms` and the view `verdicts`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
 -- nothing is materialized but small tables: reading a few columns of the files again is cheaper than keeping them all
-WITH asked AS NOT MATERIALIZED (
-    SELECT *,
-        purpose = 'live' AS is_live,
-        -- who has a bucket has a user_hash; that column is the widest, and not read where it need not be
-        reason IN ('split', 'stale') AND bucket IS NOT NULL AS is_split
-    FROM requests
-    WHERE rollout = $rollout AND generation = $generation AND arm_assigned IS NOT NULL
-        AND ($step::INTEGER IS NULL OR step = $step::INTEGER)
-        AND ($endpoint::VARCHAR IS NULL OR endpoint = $endpoint::VARCHAR)
-        AND ($since::TIMESTAMP IS NULL OR started_at >= $since::TIMESTAMP)
-        AND ($until::TIMESTAMP IS NULL OR started_at < $until::TIMESTAMP)
-),
+WITH asked AS NOT MATERIALIZED (FROM arms($asked)),
 counted AS NOT MATERIALIZED (
     SELECT
-        arm_assigned AS arm, user_hash, request_id, application, started_at,
+        arm, user_hash, request_id, application, started_at,
         outcome = 'ok' AS is_ok,
-        CASE
-            WHEN fallback_reason IS NOT NULL OR error_class = 'circuit_open'
-                OR outcome IN ('upstream_error', 'timeout', 'malformed', 'interrupted') THEN 1
-            WHEN outcome = 'ok' THEN 0
-        END AS error_rate,
+        failed AS error_rate,
         CASE WHEN outcome = 'ok' THEN latency_ms END AS latency_ms,
         CASE WHEN outcome = 'ok' AND stream THEN ttft_ms END AS ttft_ms,
         CASE
             WHEN outcome = 'ok' AND (output_tokens > 0 OR endpoint IN ('chat.completions', 'completions', 'responses'))
                 THEN output_tokens
         END AS output_tokens,
+        CASE WHEN outcome = 'ok' AND stream AND output_tokens > 1 THEN output_ms END AS output_ms,
         cost_usd
     FROM asked
-    WHERE is_live AND is_split
+    WHERE is_counted
 ),
 fitting AS MATERIALIZED (
     SELECT arm, user_hash, is_ok, request_id, received_at, feedback_id, positive
@@ -51,8 +38,9 @@ rated AS NOT MATERIALIZED (
 ),
 facts AS MATERIALIZED (
     SELECT
-        arm_assigned AS arm, is_live, is_split, reason, endpoint, step, percent,
-        CASE WHEN arm_served = arm_assigned THEN model_served END AS model,
+        arm, is_wanted, is_split, is_forced, endpoint, step, percent,
+        model_of_arm AS model,
+        CASE WHEN failed = 1 THEN coalesce(error_class, fallback_reason, outcome) END AS failure,
         count(*) AS requests,
         count(*) FILTER (WHERE cost_usd IS NULL AND outcome NOT IN ('client_error', 'rejected', 'shed')) AS cost_unknown,
         min(started_at) AS first_at,
@@ -72,14 +60,14 @@ per_arm AS (
         min(percent) AS percent_low,
         max(percent) AS percent_high
     FROM facts
-    WHERE is_live AND is_split
+    WHERE is_wanted AND is_split
     GROUP BY arm
 ),
 models AS (
     SELECT arm, arg_max(model, (requests, model)) AS model
     FROM (
         SELECT arm, model, sum(requests) AS requests FROM facts
-        WHERE is_live AND is_split AND model IS NOT NULL
+        WHERE is_wanted AND is_split AND model IS NOT NULL
         GROUP BY arm, model
     )
     GROUP BY arm
@@ -94,19 +82,33 @@ waits AS (
     FROM counted
     GROUP BY arm
 ),
-endpoints AS (
-    SELECT list({'endpoint': endpoint, 'requests': requests} ORDER BY requests DESC, endpoint) AS endpoints
+failures AS (
+    SELECT arm, list({'error_class': failure, 'requests': requests} ORDER BY requests DESC, failure) AS failures
     FROM (
-        SELECT endpoint, sum(requests)::BIGINT AS requests FROM facts
-        WHERE is_live AND is_split AND endpoint IS NOT NULL
-        GROUP BY endpoint
+        SELECT arm, failure, sum(requests)::BIGINT AS requests FROM facts
+        WHERE is_wanted AND is_split AND failure IS NOT NULL
+        GROUP BY arm, failure
     )
+    GROUP BY arm
+),
+-- of both arms: what stands behind their names
+by_part AS MATERIALIZED (SELECT arm[length(split_part(arm, '=', 1)) + 1:] AS behind, * FROM facts),
+endpoints AS (
+    SELECT behind, list({'endpoint': endpoint, 'requests': requests} ORDER BY requests DESC, endpoint) AS endpoints
+    FROM (
+        SELECT behind, endpoint, sum(requests)::BIGINT AS requests FROM by_part
+        WHERE is_wanted AND is_split AND endpoint IS NOT NULL
+        GROUP BY behind, endpoint
+    )
+    GROUP BY behind
 ),
 served AS (
     SELECT
         arm, user_hash,
         count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate::DOUBLE) AS error_rate_x,
         count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens::DOUBLE) AS output_tokens_x,
+        coalesce(sum(output_tokens - 1) FILTER (WHERE output_ms IS NOT NULL), 0)::DOUBLE AS output_token_ms_n,
+        sum(output_ms) AS output_token_ms_x,
         count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd) AS cost_usd_x,
         count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_n
     FROM counted
@@ -136,6 +138,8 @@ sums AS (
         sum(error_rate_x * error_rate_x) AS error_rate_xx, sum(error_rate_x * error_rate_n) AS error_rate_xn, sum(error_rate_n * error_rate_n) AS error_rate_nn,
         count(*) FILTER (WHERE output_tokens_n > 0) AS output_tokens_users, sum(output_tokens_n) AS output_tokens_n, sum(output_tokens_x) AS output_tokens_x,
         sum(output_tokens_x * output_tokens_x) AS output_tokens_xx, sum(output_tokens_x * output_tokens_n) AS output_tokens_xn, sum(output_tokens_n * output_tokens_n) AS output_tokens_nn,
+        count(*) FILTER (WHERE output_token_ms_n > 0) AS output_token_ms_users, sum(output_token_ms_n) AS output_token_ms_n, sum(output_token_ms_x) AS output_token_ms_x,
+        sum(output_token_ms_x * output_token_ms_x) AS output_token_ms_xx, sum(output_token_ms_x * output_token_ms_n) AS output_token_ms_xn, sum(output_token_ms_n * output_token_ms_n) AS output_token_ms_nn,
         count(*) FILTER (WHERE cost_usd_n > 0) AS cost_usd_users, sum(cost_usd_n) AS cost_usd_n, sum(cost_usd_x) AS cost_usd_x,
         sum(cost_usd_x * cost_usd_x) AS cost_usd_xx, sum(cost_usd_x * cost_usd_n) AS cost_usd_xn, sum(cost_usd_n * cost_usd_n) AS cost_usd_nn,
         count(*) FILTER (WHERE satisfaction_n > 0) AS satisfaction_users, sum(satisfaction_n) AS satisfaction_n, sum(satisfaction_x) AS satisfaction_x,
@@ -147,17 +151,26 @@ sums AS (
 ),
 left_out AS (
     SELECT
-        coalesce(sum(requests) FILTER (WHERE NOT is_live), 0)::BIGINT AS left_out_not_live,
-        coalesce(sum(requests) FILTER (WHERE is_live AND reason = 'targeting_match'), 0)::BIGINT AS left_out_forced,
-        coalesce(sum(requests) FILTER (WHERE is_live AND NOT is_split AND reason <> 'targeting_match'), 0)::BIGINT
+        behind,
+        coalesce(sum(requests) FILTER (WHERE NOT is_wanted), 0)::BIGINT AS left_out_not_live,
+        coalesce(sum(requests) FILTER (WHERE is_wanted AND is_forced AND NOT is_split), 0)::BIGINT AS left_out_forced,
+        coalesce(sum(requests) FILTER (WHERE is_wanted AND NOT is_forced AND NOT is_split), 0)::BIGINT
             AS left_out_without_user
-    FROM facts
+    FROM by_part
+    GROUP BY behind
+),
+places AS (
+    SELECT place, name, behind, name || behind AS arm
+    FROM (VALUES (1, 'base'), (2, 'candidate')) AS arms(place, name)
+    CROSS JOIN (SELECT behind FROM by_part UNION SELECT '') AS behinds
 )
 SELECT
-    arms.arm,
+    places.name AS arm,
+    CASE WHEN behind <> '' THEN behind[2:] END AS part,
     models.model,
     coalesce(per_arm.requests, 0) AS requests,
     coalesce(sums.error_rate_x, 0)::BIGINT AS errors,
+    failures.failures,
     waits.latency_ms[1] AS latency_p50_ms,
     waits.latency_ms[2] AS latency_p99_ms,
     coalesce(waits.latencies, 0) AS latencies,
@@ -167,14 +180,15 @@ SELECT
     coalesce(per_arm.cost_unknown, 0) AS cost_unknown,
     coalesce(sums.satisfaction_n, 0)::BIGINT AS ratings,
     per_arm.* EXCLUDE (arm, requests, cost_unknown),
-    left_out.*,
+    left_out.* EXCLUDE (behind),
     endpoints.endpoints,
     sums.* EXCLUDE (arm) REPLACE (coalesce(sums.users, 0) AS users)
-FROM (VALUES (1, 'base'), (2, 'candidate')) AS arms(place, arm)
+FROM places
 LEFT JOIN per_arm USING (arm)
 LEFT JOIN models USING (arm)
+LEFT JOIN failures USING (arm)
 LEFT JOIN waits USING (arm)
 LEFT JOIN sums USING (arm)
-CROSS JOIN left_out
-CROSS JOIN endpoints
-ORDER BY arms.place
+LEFT JOIN left_out USING (behind)
+LEFT JOIN endpoints USING (behind)
+ORDER BY part, places.place

@@ -10,29 +10,61 @@ from typing import Annotated
 
 import anyio.to_thread
 from litestar import get
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
 from analytics.comparison import Comparison
+from analytics.record import Purpose
 from gateway.console.auth import permits
+from gateway.console.narrowing import Asked
 from gateway.console.reports import Reports
 
 Counted = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 """A generation of a rollout, or a step of its story: both count from 1."""
 
 
-@get("/reports/compare", opt=permits("ops", "analyst", "admin"))
-async def compare_arms(
-    reports: NamedDependency[Reports],
+def asked_for(  # noqa: PLR0913 - each is a word of the query
+    *,
     rollout: FromQuery[str | None] = None,
     generation: Counted = None,
     step: Counted = None,
+    phase: FromQuery[str | None] = None,
+    application: FromQuery[str | None] = None,
     endpoint: FromQuery[str | None] = None,
+    tag: FromQuery[list[str] | None] = None,
+    purpose: FromQuery[Purpose] = "live",
+    forced: FromQuery[bool] = False,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
-) -> Comparison:
-    """Compare the two arms of a rollout; without a name the only rollout there is."""
-    question = partial(
-        reports.compare, rollout, generation=generation, step=step, endpoint=endpoint, since=since, until=until
+    by: FromQuery[str | None] = None,
+) -> Asked:
+    """Return which requests a report is about: every report takes these words."""
+    return Asked(
+        rollout=rollout,
+        generation=generation,
+        step=step,
+        phase=phase,
+        application=application,
+        endpoint=endpoint,
+        tag=tuple(tag or ()),
+        purpose=purpose,
+        forced=forced,
+        since=since,
+        until=until,
+        by=by,
     )
-    return await anyio.to_thread.run_sync(question, limiter=reports.turns)
+
+
+NARROWED = {"asked": Provide(asked_for, sync_to_thread=False)}
+
+
+@get("/reports/compare", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+async def compare_arms(
+    reports: NamedDependency[Reports],
+    asked: NamedDependency[Asked],
+    *,
+    as_treated: FromQuery[bool] = False,
+) -> Comparison | list[Comparison]:
+    """Compare the two arms of a rollout, by default the only one; with `by` a list, one for each part."""
+    compare = reports.compare if asked.by is None else partial(reports.compare_by, asked.by)
+    return await anyio.to_thread.run_sync(partial(compare, asked, as_treated=as_treated), limiter=reports.turns)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.lake.compact import CompactionRunningError, alone, compact
+from analytics.lake.alone import CompactionRunningError, alone
+from analytics.lake.compact import compact
 from analytics.lake.place import Place
 from analytics.lake.verify import NoLakeError
 from tests.fakes.handmade_lake import HandmadeLake, record
@@ -36,7 +37,7 @@ def test_the_consoles_process_says_what_it_did(tmp_path: Path) -> None:
     lake.put([record(1)])
     words = [sys.executable, "-m", "analytics.lake.compact", "--state-dir", str(tmp_path), "--lake"]
     done = subprocess.run([*words, str(lake.root)], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {"rows": 1, "files": 1, "replaced": 1, "removed": 0}
+    assert json.loads(done.stdout) == {"rows": 1, "files": 1, "replaced": 1, "removed": 0, "expired": 0}
 
     failed = subprocess.run([*words, str(tmp_path / "none")], capture_output=True, text=True, check=False)
     assert failed.returncode == 1

@@ -40,7 +40,7 @@ def test_reports_may_be_asked_for_while_a_console_runs_and_leave_its_copies_alon
     copy.parent.mkdir()
     copy.write_bytes(b"the console's")
     with opened(state_dir), open_directly(state_dir, {}, only_reports=True) as console:
-        found = console.compare(None, {})
+        found = console.compare({})
         with pytest.raises(ApiError, match="is the writer of ledger"):
             console.set_percent(SALES, "25", 1, "")
 

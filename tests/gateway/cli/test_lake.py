@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analytics.journal.writer import Writer
-from analytics.lake import compact
+from analytics.lake.alone import alone
 from analytics.lake.shipper import Shipper
 from analytics.record import Record
 from gateway.cli import Abort, lake
@@ -70,7 +70,7 @@ def test_a_lake_is_compacted_and_sound_afterwards(tmp_path: Path, capsys: pytest
     assert ["rows", "written", "2"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     assert len(list((tmp_path / "lake/requests/date=1970-01-01").glob("*.parquet"))) == 1
     assert run("--state-dir", str(tmp_path), "--json", action="compact") == 0
-    assert json.loads(capsys.readouterr().out) == {"rows": 0, "files": 0, "replaced": 0, "removed": 0}
+    assert json.loads(capsys.readouterr().out) == {"rows": 0, "files": 0, "replaced": 0, "removed": 0, "expired": 0}
     assert run("--state-dir", str(tmp_path)) == 0
 
 
@@ -78,5 +78,5 @@ def test_what_cannot_be_compacted_is_named(tmp_path: Path) -> None:
     with pytest.raises(Abort, match="no lake"):
         run("--state-dir", str(tmp_path), action="compact")
     ship(tmp_path, 1, 2)
-    with compact.alone(tmp_path / "lake" / "merged"), pytest.raises(Abort, match="compacted already"):
+    with alone(tmp_path / "lake" / "merged"), pytest.raises(Abort, match="compacted already"):
         run("--state-dir", str(tmp_path), action="compact")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-from gateway.cli.progress import Progress
+from gateway.cli.progress import Progress, Stages
 
 
 class Terminal(io.StringIO):
@@ -45,3 +45,25 @@ def test_elsewhere_there_is_a_line_now_and_then():
     progress.end()
 
     assert stream.getvalue() == "5 of 1,000 requests, 1/s, 0 failed\n10 of 1,000 requests, 1/s, 0 failed\n"
+
+
+def test_a_terminal_shows_the_stage_at_once_and_is_left_clean():
+    stream = Terminal()
+    stages = Stages(stream, ticking(0.1))
+
+    stages.show("requests", 0, 2000)
+    stages.show("requests", 1000, 2000)
+    stages.end()
+
+    assert stream.getvalue() == "\rrequests: 0 of 2,000\x1b[K\r\x1b[K"
+
+
+def test_elsewhere_a_stage_is_a_line_now_and_then():
+    stream = io.StringIO()
+    stages = Stages(stream, ticking(3.0))
+
+    for done in range(4):
+        stages.show("files", done, 4)
+    stages.end()
+
+    assert stream.getvalue() == "files: 1 of 4\nfiles: 3 of 4\n"

@@ -46,6 +46,9 @@ def compared(
     facts |= {
         "rollout": "r",
         "generation": 1,
+        "tags": (),
+        "purpose": "live",
+        "forced": False,
         "endpoints": {"chat.completions": 20},
         "as_of": 0,
         "left_out": LeftOut(forced=0, without_user=0, not_live=0),

@@ -4,10 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar import Litestar
 
+from analytics.lake.layout import INCOMING
+from analytics.lake.manifest import read_manifest
 from analytics.lake.place import Place
 from gateway.console.compacting import Compacting
 from tests.fakes.handmade_lake import HandmadeLake, record
@@ -47,7 +50,7 @@ async def until(is_so: Callable[[], bool]) -> None:
     assert is_so()
 
 
-def compacting(tmp_path: Path, *, often_s: float, may: bool = True) -> Compacting:
+def compacting(tmp_path: Path, *, often_s: float, may: bool = True, **more: Any) -> Compacting:
     place = Place(url=str(tmp_path / "lake"))
     environment = {"PATH": "/usr/bin:/bin", "TURNOUT_SECRET": "hidden"}
     return Compacting(
@@ -58,6 +61,7 @@ def compacting(tmp_path: Path, *, often_s: float, may: bool = True) -> Compactin
         many_files=3,
         look_s=0.05,
         often_s=often_s,
+        **more,
     )
 
 
@@ -102,3 +106,32 @@ async def test_what_is_wrong_is_said_and_it_is_tried_again(tmp_path: Path, said:
         await until(lambda: len(reasons()) > 1)
 
     assert reasons()[0].startswith("there is no lake in ")
+
+
+@pytest.mark.anyio
+async def test_what_is_past_its_time_is_let_go_of_and_somebody_is_told(tmp_path: Path, said: Said) -> None:
+    lake = HandmadeLake(tmp_path / "lake")
+    lake.put([record(1)])
+    told: list[int] = []
+    more = {"retention_days": 1, "after": lambda: told.append(read_manifest(lake.lake.store).expired[INCOMING].rows)}
+    async with compacting(tmp_path, often_s=0.1, **more).running(Litestar()):
+        await until(lambda: bool(told))
+
+    assert told[0] == 1
+    assert said.has("lake compacted")
+
+
+@pytest.mark.anyio
+async def test_what_the_audit_could_not_be_told_is_said_and_tried_again(tmp_path: Path, said: Said) -> None:
+    HandmadeLake(tmp_path / "lake")
+    tries: list[int] = []
+
+    def refuse() -> None:
+        tries.append(1)
+        message = "no room"
+        raise OSError(message)
+
+    async with compacting(tmp_path, often_s=0.1, after=refuse).running(Litestar()):
+        await until(lambda: len(tries) > 1)
+
+    assert said.has("the audit does not tell yet what the lake let go of")
