@@ -20,7 +20,7 @@ from analytics.record import Opened, Record
 from analytics.warehouse.database import Warehouse
 
 NOW_US = 1_790_000_000_000_000
-LOOKS = 8
+LOOKS = 5
 Open = Callable[[int], Opened]
 Close = Callable[[int], Record]
 Say = Callable[[int], Feedback]
