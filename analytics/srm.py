@@ -1,7 +1,7 @@
 """Did the hash deal users out as it should? Pure. Users are the draws, each counted once, however much they ask.
 
 Two questions: whether the arms have their shares of users (sample ratio mismatch, SRM), and whether users lie evenly
-over the buckets. A table whose users were dealt out wrongly compares two different crowds; nothing follows from it.
+over the buckets. A table whose users were dealt out wrongly compares two crowds; nothing is concluded from it.
 """
 
 from __future__ import annotations

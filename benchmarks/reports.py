@@ -21,16 +21,22 @@ from pathlib import Path
 from analytics.lake.compact import compact
 from analytics.lake.directory import Directory
 from analytics.lake.place import Place
+from analytics.narrowing import Narrowing
 from analytics.warehouse.database import Warehouse
 from analytics.warehouse.feedback import fates
 from analytics.warehouse.reports import compare
+from analytics.warehouse.tables import cost, errors, traffic
 from benchmarks.lake import size_bytes, write_lake
 from benchmarks.report import RESULTS
 
 _WARM_ROUNDS = 3
 _LIMIT_S = 600.0
+_ONE = Narrowing(rollout="sales-companion", generation=1)
 REPORTS: dict[str, Callable[[Warehouse], object]] = {
     "compare": lambda warehouse: compare(warehouse, "sales-companion", 1, as_of=0),
+    "cost": lambda warehouse: cost(warehouse, Narrowing(), as_of=0, present={"sales-companion": 1, "support": 1}),
+    "errors": lambda warehouse: errors(warehouse, Narrowing(), as_of=0),
+    "traffic": lambda warehouse: traffic(warehouse, _ONE, as_of=0),
     "feedback count": fates,
 }
 Figures = dict[str, float]

@@ -25,6 +25,7 @@ Action = Literal[
     "create_ledger",
     "restore_ledger",
     "raise_epoch",
+    "restore_backup",
     "set_definitions",
     "add_rollout",
     "new_generation",
@@ -204,6 +205,17 @@ def carried_over(state: State, seen_keys: Iterable[Key], seen_flags: Iterable[Fl
         )
         changes.append(_moved(old, moved, retired=held.retired))
     return changes
+
+
+def restored(state: State, backup: Mapping[str, Any], above: int) -> Change:
+    """Return the change that a restore is: the epoch rises above the copy's, and above the epoch `above`.
+
+    So whatever workers have seen since the copy was made is older than all that the restored ledger says. `backup` is
+    what the audit says of the copy.
+    """
+    epoch = max(state.epoch, above) + 1
+    before = {"epoch": state.epoch, "version": state.version}
+    return Change(action="restore_backup", before=before, after={"epoch": epoch, "version": 0, **backup}, epoch=epoch)
 
 
 def moment(at: int) -> str:

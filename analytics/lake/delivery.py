@@ -63,8 +63,10 @@ def delivering(target: str, access: Access, *, private: bool = False) -> Generat
         with tempfile.TemporaryDirectory(prefix="turnout-") as scratch:
             yield _Objects(target, access, Path(scratch))
         return
-    with _claimed(Path(target).resolve(), private=private) as unfinished:
-        yield _Folder(Path(target).resolve(), unfinished, private=private)
+    folder = Path(target).resolve()
+    require_free(folder)
+    with claimed(folder, private=private) as unfinished:
+        yield _Folder(folder, unfinished, private=private)
 
 
 def digest(path: Path) -> str:
@@ -73,14 +75,65 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def claimed(target: Path, *, private: bool) -> Generator[Path]:
+    """Yield the folder beside `target` in which it comes to be, for whoever fills it to rename.
+
+    What a dead one left there is removed first, and in the end what was not renamed.
+
+    Raises:
+        TakenError: somebody else is at it.
+        OSError: the disk refuses.
+    """
+    unfinished = target.with_name(target.name + UNFINISHED)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+    lock = os.open(unfinished, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"another process is writing {target} (in {unfinished}); wait until it has ended"
+            raise TakenError(message) from None
+        _clear(unfinished)
+        try:
+            yield unfinished
+        finally:
+            if unfinished.exists() and os.path.samestat(unfinished.stat(), os.fstat(lock)):
+                shutil.rmtree(unfinished, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def require_free(target: Path) -> None:
+    """Refuse a target that is there already, but for an empty folder.
+
+    Raises:
+        TakenError: it is.
+    """
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir():
+        message = f"{target} is a file; name a folder that is not there yet"
+        raise TakenError(message)
+    if next(target.iterdir(), None) is not None:
+        message = f"{target} is not empty; name a folder that is not there yet, or an empty one"
+        raise TakenError(message)
+
+
 class _Folder:
     def __init__(self, target: Path, unfinished: Path, *, private: bool) -> None:
         self._target, self._unfinished, self._private = target, unfinished, private
 
     def add(self, name: str, fill: Callable[[Path], None], *, private: bool = False) -> Delivered:
         path, is_private = self._unfinished / name, private or self._private
-        path.parent.mkdir(mode=0o700 if is_private else 0o777, parents=True, exist_ok=True)
-        fill(path)
+        for folder in reversed(path.relative_to(self._unfinished).parents[:-1]):
+            (self._unfinished / folder).mkdir(mode=0o700 if is_private else 0o777, exist_ok=True)
+        try:
+            fill(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         if is_private:
             path.chmod(0o600)
         fd = os.open(path, os.O_RDONLY)
@@ -117,41 +170,6 @@ class _Objects:
 
     def finish(self, name: str, manifest: bytes) -> None:
         self._store.replace(name, manifest)
-
-
-@contextmanager
-def _claimed(target: Path, *, private: bool) -> Generator[Path]:
-    """Yield the folder beside `target` in which it comes to be; what a dead one left there is removed first."""
-    unfinished = target.with_name(target.name + UNFINISHED)
-    _require_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
-    lock = os.open(unfinished, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"another process is writing {target} (in {unfinished}); wait until it has ended"
-            raise TakenError(message) from None
-        _clear(unfinished)
-        try:
-            yield unfinished
-        finally:
-            if unfinished.exists() and os.path.samestat(unfinished.stat(), os.fstat(lock)):
-                shutil.rmtree(unfinished, ignore_errors=True)
-    finally:
-        os.close(lock)
-
-
-def _require_free(target: Path) -> None:
-    if not os.path.lexists(target):
-        return
-    if not target.is_dir():
-        message = f"{target} is a file; name a folder that is not there yet"
-        raise TakenError(message)
-    if next(target.iterdir(), None) is not None:
-        message = f"{target} is not empty; name a folder that is not there yet, or an empty one"
-        raise TakenError(message)
 
 
 def _clear(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
 UNFINISHED_SUFFIX = ".tmp"
+_CHUNK_BYTES = 1024 * 1024
 
 
 class Directory:
@@ -61,6 +63,15 @@ class Directory:
             return (self._root / name).read_bytes()
         except FileNotFoundError:
             return None
+
+    def bring(self, name: str, path: Path) -> bool:
+        """Copy a file to `path`; tell whether there is one."""
+        try:
+            with (self._root / name).open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target, _CHUNK_BYTES)
+        except FileNotFoundError:
+            return False
+        return True
 
     def names(self, folder: str, start: str = "") -> list[str]:
         """Return the names of a folder's files that begin with `start`, unfinished ones too."""

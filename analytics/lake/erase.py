@@ -14,6 +14,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from analytics.journal.frame import UnreadableSegmentError
+from analytics.journal.reader import SegmentReader
 from analytics.journal.segment import segments
 from analytics.lake.alone import CompactionRunningError, alone, opened
 from analytics.lake.erasing import Erasing
@@ -51,7 +53,7 @@ def erase_standing(
     erasing = Erasing(store, scratch)
     try:
         for erasure in standing:
-            now_at, waits = clock(), [one.file_name for one in segments(state_dir / "journal")]
+            now_at, waits = clock(), _with_frames(state_dir / "journal")
             begun = waiting(erasure, waits, now_at, is_stopped=is_stopped)
             is_last = is_last_look(begun, waits, now_at, is_elsewhere=is_elsewhere)
             looked = erasing.look(begun, erasures.keep, is_whole=is_last or begun.looked_at is None)
@@ -60,6 +62,21 @@ def erase_standing(
     finally:
         erasing.close()
     return files
+
+
+def _with_frames(journal: Path) -> list[str]:
+    """Return the segments in which anything stands: an idle worker keeps an empty one."""
+    return [one.file_name for one in segments(journal) if _has_frames(journal / one.file_name)]
+
+
+def _has_frames(segment: Path) -> bool:
+    try:
+        with SegmentReader(segment) as reader:
+            return next(reader.frames(), None) is not None or reader.undecodable > 0
+    except FileNotFoundError:
+        return False
+    except UnreadableSegmentError:
+        return True
 
 
 def erase(place: Place, state_dir: Path, *, is_stopped: bool = False, wait_s: float = WAIT_S) -> int:

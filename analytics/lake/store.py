@@ -66,6 +66,10 @@ class Store(Protocol):
         """Return a small file's content; None if there is none."""
         ...
 
+    def bring(self, name: str, path: Path) -> bool:
+        """Copy a file of any size to `path`; tell whether there is one."""
+        ...
+
     def names(self, folder: str, start: str = "") -> Sequence[str]:
         """Return the names, within a folder, of the files that begin with `start`, in no order.
 

@@ -198,6 +198,8 @@ class Warehouse:
             raise UnreadableLakeError(message) from error
         finally:
             alarm.cancel()
+            # At the interpreter's end a thread that still holds the connection makes DuckDB complain of leaks.
+            alarm.join()
 
 
 def _question(name: str) -> str:

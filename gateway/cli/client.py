@@ -1,6 +1,6 @@
 """How a command reaches the console: over HTTP, with its address and key from the environment or the state directory.
 
-`Console` is the port; `HttpConsole` speaks to a running console, `direct.py` works on a stopped installation's files.
+`HttpConsole` is the `Console` that speaks to a running one; `direct.py` works on a stopped installation's files.
 """
 
 from __future__ import annotations
@@ -10,102 +10,32 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.record import Arm
+from analytics.traffic import TrafficReport
 from gateway.cli import Abort
+from gateway.cli.console import Console
 from gateway.cli.found import found_key, found_url
 from gateway.cli.narrowing import Wanted
-from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
+from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
 
 _TIMEOUT_S = 10.0
 _REPORT_TIMEOUT_S = 60.0
 """A report may wait for others, and is broken off by the console itself."""
 _QUERY_TIMEOUT_S = 900.0
-"""So may a query, which may also wait for a copy of a large lake."""
+"""So may a query, which may also wait for a copy of a large lake; and an erasure, which looks through all of it."""
+REPORTS: Mapping[type, str] = {CostReport: "cost", FailureReport: "errors", TrafficReport: "traffic"}
+"""What the console calls a report, by the shape of its answer; the head-to-head table has methods of its own."""
 _View = TypeVar("_View")
-
-
-class Console(Protocol):
-    """What commands ask of a console; every method may raise an `Abort` with the console's own sentence."""
-
-    def list_rollouts(self) -> list[RolloutView]:
-        """Return the configured rollouts."""
-        ...
-
-    def show(self, name: str) -> RolloutView:
-        """Return one rollout."""
-        ...
-
-    def set_percent(self, name: str, percent: str, seen_version: int, reason: str) -> RolloutView:
-        """Move a percent."""
-        ...
-
-    def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
-        """Pin a user to an arm."""
-        ...
-
-    def unforce_user(self, name: str, user: str, seen_version: int, reason: str) -> RolloutView:
-        """Let the bucket decide again for a user."""
-        ...
-
-    def unforce_hash(self, name: str, hash_digits: str, seen_version: int, reason: str) -> RolloutView:
-        """Let the bucket decide again for the user behind a hash."""
-        ...
-
-    def whois(self, user: str, name: str | None) -> list[WhoisView]:
-        """Return which arm serves a user, and why."""
-        ...
-
-    def history(self, name: str | None, *, verify: bool) -> HistoryView:
-        """Return a rollout's audit entries, or with None all, newest first."""
-        ...
-
-    def compare(self, asked: Wanted) -> Comparison:
-        """Return a rollout's head-to-head table, of what `GET /api/v1/reports/compare` takes."""
-        ...
-
-    def compare_by(self, asked: Wanted) -> list[Comparison]:
-        """Return such a table for each part, as `by` divides the report."""
-        ...
-
-    def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
-        """Return the answer to what `POST /api/v1/sql` takes, as `json` (`AnswerView`), `csv` or `parquet`."""
-        ...
-
-    def saved_queries(self) -> list[SavedView]:
-        """Return the saved queries."""
-        ...
-
-    def save_query(self, name: str, kept: Mapping[str, Any]) -> SavedView:
-        """Save a query, as `PUT /api/v1/sql/queries/{name}` takes it."""
-        ...
-
-    def forget_query(self, name: str) -> None:
-        """Remove a saved query."""
-        ...
-
-    def cancel_query(self, query_id: str) -> None:
-        """End a query that runs, or has ended."""
-        ...
-
-    def list_keys(self) -> list[KeyView]:
-        """Return every key."""
-        ...
-
-    def create_key(self, role: str, application: str | None, label: str) -> NewKeyView:
-        """Make a key."""
-        ...
-
-    def revoke_key(self, key_id: str) -> KeyView:
-        """Revoke a key."""
-        ...
 
 
 class HttpConsole:
@@ -161,6 +91,10 @@ class HttpConsole:
         """Return such a table for each part."""
         return self._ask("GET", "reports/compare", list[Comparison], query=asked, timeout_s=_REPORT_TIMEOUT_S)
 
+    def report(self, shape: type[_View], asked: Wanted) -> _View:
+        """Return another report."""
+        return self._ask("GET", f"reports/{REPORTS[shape]}", shape, query=asked, timeout_s=_REPORT_TIMEOUT_S)
+
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
         return self._answer("POST", "sql", dict(asked), {"format": form}, _QUERY_TIMEOUT_S).content
@@ -181,6 +115,14 @@ class HttpConsole:
         """End a query; one that has ended is no error."""
         with suppress(Abort):
             self._answer("DELETE", f"sql/{query_id}", None, None, _TIMEOUT_S)
+
+    def erase_user(self, asked: Mapping[str, str | None]) -> ErasureView:
+        """Erase a user."""
+        return self._ask("POST", "erasures", ErasureView, dict(asked), timeout_s=_QUERY_TIMEOUT_S)
+
+    def list_erasures(self) -> list[ErasureView]:
+        """Return every erasure."""
+        return self._ask("GET", "erasures", list[ErasureView])
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""

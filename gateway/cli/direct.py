@@ -10,15 +10,21 @@ import getpass
 import os
 import secrets
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
+from analytics.lake.erasure import ERASURES, Erasures
+from analytics.lake.place import Place
 from analytics.record import Arm
+from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.lakes import find_journal, find_lake
 from gateway.cli.narrowing import Wanted
@@ -27,7 +33,7 @@ from gateway.console.narrowing import Asked
 from gateway.console.queries import COPIES, Asker, Queries, body, known_format
 from gateway.console.reports import Reports
 from gateway.console.saved import Saved
-from gateway.console.views import HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
+from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.errors import ApiError
 from gateway.settings.compile import definitions_of
 from gateway.settings.schema import Sql
@@ -37,6 +43,8 @@ from rollout.stores.ledger import LOCK_FILE, LedgerError
 from rollout.stores.lock import holder
 from rollout.stores.sqlite import open_ledger
 
+_View = TypeVar("_View")
+
 
 class DirectConsole:
     """A `Console` on files."""
@@ -44,6 +52,11 @@ class DirectConsole:
     def __init__(self, control: Control, reports: Reports, queries: Queries, actor: str) -> None:
         self._control = control
         self._reports = reports
+        self._others: Mapping[type, Callable[[Asked], Any]] = {
+            CostReport: reports.cost,
+            FailureReport: reports.errors,
+            TrafficReport: reports.traffic,
+        }
         self._queries = queries
         self._actor = actor
 
@@ -87,6 +100,10 @@ class DirectConsole:
         """Return such a table for each part."""
         return self._reports.compare_by(str(asked["by"]), _asked(asked), as_treated="as_treated" in asked)
 
+    def report(self, shape: type[_View], asked: Wanted) -> _View:
+        """Return another report."""
+        return self._others[shape](_asked(asked))
+
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
         asker = Asker(key="", name=self._actor, role="ops")
@@ -109,6 +126,21 @@ class DirectConsole:
 
     def cancel_query(self, query_id: str) -> None:
         """Do nothing: it ended with the wait for it."""
+
+    def erase_user(self, asked: Mapping[str, str | None]) -> ErasureView:
+        """Erase a user; nothing but the journal can still bring rows of theirs."""
+        return self._control.removals.erase(
+            user=asked.get("user"),
+            hash_digits=asked.get("user_hash"),
+            application=asked.get("application"),
+            actor=self._actor,
+            reason=asked.get("reason") or "",
+            at=time.time_ns() // 1000,
+        )
+
+    def list_erasures(self) -> list[ErasureView]:
+        """Return every erasure."""
+        return self._control.removals.list_erasures()
 
     def list_keys(self) -> list[KeyView]:
         """Return every key."""
@@ -151,11 +183,13 @@ def open_directly(
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
         copies = f"{COPIES}-{os.getpid()}" if only_reports else COPIES
         place, journal = find_lake(lake, directory, environment), find_journal(lake, directory)
+        look = partial(_look, place, directory)
+        control.removals.begin(Erasures(directory / ERASURES), place.name, look)
         with (
             closing(Reports(control, place, journal)) as reports,
             closing(Queries(Sql(), place, directory / copies, journal=journal, steps_back=False)) as queries,
         ):
-            yield DirectConsole(control, reports, queries, f"{_person()} (direct)")
+            yield DirectConsole(control, reports, queries, f"{person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:
         raise Abort(str(error)) from error
     finally:
@@ -167,7 +201,19 @@ def _asked(words: Wanted) -> Asked:
     return msgspec.convert({name: words[name] for name in words if name != "as_treated"}, Asked, strict=False)
 
 
-def _person() -> str:
+def _look(place: Place, directory: Path) -> None:
+    # Imported here because DuckDB costs a tenth of a second, which no other command should pay.
+    from analytics.lake.erase import erase  # noqa: PLC0415 - see above
+    from analytics.lake.verify import NoLakeError  # noqa: PLC0415 - see above
+
+    try:
+        erase(place, directory, is_stopped=True)
+    except NoLakeError as error:
+        raise OSError(str(error)) from error
+
+
+def person() -> str:
+    """Return the name of the account that runs this command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gateway.cli.client import Console, add_reach_options, reach
+from gateway.cli.client import add_reach_options, reach
+from gateway.cli.console import Console
 from gateway.cli.table import write_json, write_table
 from rollout.change import moment
 from rollout.keys import ROLES

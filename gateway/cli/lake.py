@@ -1,4 +1,7 @@
-"""`turnout lake verify|compact|export`: count, merge or copy what the lake holds. No process needs to run; all may."""
+"""`turnout lake verify|compact`: count what the lake holds, or merge its files. No process needs to run; all may.
+
+Its other actions are in `lake_export.py` and `erase.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
+from gateway.cli.erase import add_actions
 from gateway.cli.lake_export import add_export
 from gateway.cli.lakes import HELP, find_lake, open_lake, told_retention_days
 from gateway.cli.table import write_json, write_table
@@ -37,6 +41,7 @@ def add_parser(commands: Any) -> None:
     )
     compact.set_defaults(run=run_compact)
     add_export(actions)
+    add_actions(actions)
     for action in (verify, compact):
         action.add_argument("--state-dir", type=Path, help="default: $TURNOUT_STATE_DIR, else turnout-data")
         action.add_argument("--lake", help=HELP)

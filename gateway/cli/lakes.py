@@ -24,7 +24,7 @@ def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
     Raises:
         Abort: the credentials that its configuration names are not to be had.
     """
-    told = _told(directory)
+    told = told_lake(directory)
     where = url or told.url or str(directory / "lake")
     if not where.startswith(OBJECTS):
         return Place(url=where)
@@ -37,12 +37,12 @@ def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
 
 def find_journal(url: str | None, directory: Path) -> Path | None:
     """Return where this installation's records lie before they are in that lake; None if they go to another one."""
-    return directory / "journal" if url in (None, _told(directory).url or str(directory / "lake")) else None
+    return directory / "journal" if url in (None, told_lake(directory).url or str(directory / "lake")) else None
 
 
 def told_retention_days(url: str | None, directory: Path) -> int | None:
     """Return how long the installation in a state directory keeps its lake; None: for ever, or it is another lake."""
-    return _told(directory).retention_days if url is None else None
+    return told_lake(directory).retention_days if url is None else None
 
 
 def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) -> Store:
@@ -57,7 +57,8 @@ def open_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
         raise Abort(str(error)) from error
 
 
-def _told(directory: Path) -> Lake:
+def told_lake(directory: Path) -> Lake:
+    """Return `[lake]` as it was in force when `turnout serve` wrote to this state directory last."""
     try:
         return msgspec.json.decode((directory / LAKE_FILE).read_bytes(), type=Lake)
     except (OSError, msgspec.MsgspecError):

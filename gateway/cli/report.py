@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from gateway.cli import failing, spending, splitting
 from gateway.cli.client import add_reach_options, reach
 from gateway.cli.compared import write_comparison, write_comparisons
 from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
@@ -13,7 +14,9 @@ from gateway.cli.table import write_json
 
 def add_parser(commands: Any) -> None:
     """Add `report` with its actions."""
-    command: argparse.ArgumentParser = commands.add_parser("report", help="compare a rollout's two arms")
+    command: argparse.ArgumentParser = commands.add_parser(
+        "report", help="compare a rollout's two arms; costs, failures, traffic"
+    )
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     compare = actions.add_parser(
         "compare",
@@ -27,6 +30,8 @@ def add_parser(commands: Any) -> None:
     )
     add_reach_options(compare)
     compare.set_defaults(run=run_compare, only_reports=True)
+    for other in (spending, failing, splitting):
+        other.add_parser(actions)
 
 
 def run_compare(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from analytics.record import Arm
 from gateway.cli import Abort
-from gateway.cli.client import Console, add_reach_options, reach
+from gateway.cli.client import add_reach_options, reach
+from gateway.cli.console import Console
 from gateway.cli.table import write_json, write_table
 from gateway.console.views import EntryView, RolloutView
 from rollout.change import moment

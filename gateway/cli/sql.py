@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from gateway.cli import Abort
-from gateway.cli.client import Console, add_reach_options, reach
+from gateway.cli.client import add_reach_options, reach
+from gateway.cli.console import Console
 from gateway.cli.freshness import freshness_lines
 from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table

@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gateway.console.api import keys, reports, rollouts, sql, state
+from gateway.console.api import erasures, keys, reports, rollouts, sql, state
 from gateway.console.auth import guard, permits
 from gateway.console.control import Control
 from gateway.console.queries import Queries
@@ -67,10 +67,15 @@ def _api() -> Router:
             rollouts.unforce_user,
             rollouts.rollout_history,
             rollouts.whois,
+            erasures.list_erasures,
+            erasures.erase_user,
             keys.list_keys,
             keys.create_key,
             keys.revoke_key,
             reports.compare_arms,
+            reports.report_cost,
+            reports.report_errors,
+            reports.report_traffic,
             sql.ask,
             sql.cancel,
             sql.list_saved,

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Lock
+
+from litestar import Litestar
 
 from analytics.lake.place import Place
 from gateway.console.compacting import last_line, opening
@@ -62,6 +65,14 @@ class Erasing:
             self._discard()
         if process.returncode:
             raise LookError(last_line(trouble))
+
+    @asynccontextmanager
+    async def running(self, _: Litestar) -> AsyncGenerator[None]:
+        """Look when somebody asks for it, until the block ends."""
+        try:
+            yield
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End what runs."""

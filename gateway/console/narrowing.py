@@ -115,6 +115,17 @@ def check_parts(by: str, values: Values) -> None:
         raise BadRequestError(message, param="by", code="too_many_parts")
 
 
+def check_undivided(asked: Asked) -> None:
+    """Refuse to divide a report that has its own parts.
+
+    Raises:
+        BadRequestError: it is asked to be divided.
+    """
+    if asked.by is not None:
+        message = f"this report is not divided by {asked.by!r}: it has its own parts; leave by out"
+        raise BadRequestError(message, param="by")
+
+
 def check_step(step: int, last: int) -> None:
     """Refuse a step that never was.
 

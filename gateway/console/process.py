@@ -10,14 +10,13 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import uvicorn
 from litestar import Litestar
 
 from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.manifest import read_manifest
 from analytics.lake.place import Place
-from gateway.console.app import create_app
+from gateway.console.app import Lifespan, create_app
 from gateway.console.compacting import Compacting
 from gateway.console.distribution import publishing
 from gateway.console.erasing import Erasing
@@ -67,30 +66,32 @@ def run(  # noqa: PLR0913 - one for each setting of the process
     installation = open_installation(state_dir, in_force, environment)
     place = lake or Place(url=str(state_dir / "lake"))
     reports, queries = _reports(place, state_dir, installation), _queries(sql, place, state_dir, installation)
-    erasing = _erasing(installation, place, state_dir, environment, queries)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
         elif definitions is not None:
             installation.control.start(installation.last_good)
-        watching = partial(_watching, watch=watch, installation=installation)
-        compacting = _compacting(installation, place, state_dir, environment, queries)
-        compacting = msgspec.structs.replace(compacting, retention_days=retention_days)
-        app = create_app(installation.control, reports, queries, lifespan=[watching, compacting.running])
+        beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
+        app = create_app(installation.control, reports, queries, lifespan=beside)
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
     finally:
-        erasing.close()
         queries.close()
         reports.close()
         installation.close()
 
 
-def _compacting(
-    installation: Installation, lake: Place, state_dir: Path, environment: Mapping[str, str], queries: Queries
-) -> Compacting:
-    """Return what keeps the lake compacted as long as this console is the one that writes."""
+def _beside(
+    watch: ConfigWatch,
+    installation: Installation,
+    lake: Place,
+    state_dir: Path,
+    environment: Mapping[str, str],
+    queries: Queries,
+    retention_days: int | None,
+) -> Sequence[Lifespan]:
+    """Return what runs beside the API: the watch, what looks after the lake if this console is the one that writes."""
 
     def may() -> bool:
         return not installation.ledger.read_only and installation.control.barred() is None
@@ -101,16 +102,17 @@ def _compacting(
         if installation.control.removals.note_erasures():
             queries.discard_copies()
 
-    return Compacting(place=lake, state_dir=state_dir, environment=environment, may=may, after=after)
-
-
-def _erasing(
-    installation: Installation, lake: Place, state_dir: Path, environment: Mapping[str, str], queries: Queries
-) -> Erasing:
-    """Return what looks for those who are to be erased, and let the console take erasures."""
+    compacting = Compacting(
+        place=lake,
+        state_dir=state_dir,
+        environment=environment,
+        may=may,
+        after=after,
+        retention_days=retention_days,
+    )
     erasing = Erasing(lake, state_dir, environment, queries.discard_copies)
     installation.control.removals.begin(Erasures(state_dir / ERASURES), lake.name, erasing.look)
-    return erasing
+    return [partial(_watching, watch=watch, installation=installation), compacting.running, erasing.running]
 
 
 def _reports(lake: Place, state_dir: Path, installation: Installation) -> Reports:

@@ -6,20 +6,32 @@ its caller; handlers ask in threads.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from msgspec.structs import replace
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.lake.place import MissingPackageError, Place
 from analytics.narrowing import Narrowing
+from analytics.traffic import TrafficReport
 from gateway.console.control import Control
-from gateway.console.narrowing import EVERYTHING, Asked, Values, check_known, check_parts, check_step, narrowing
+from gateway.console.narrowing import (
+    EVERYTHING,
+    Asked,
+    Values,
+    check_known,
+    check_parts,
+    check_step,
+    check_undivided,
+    narrowing,
+)
 from gateway.errors import ApiError
 from rollout.flag import Flag
 
@@ -30,6 +42,7 @@ AT_ONCE = 2
 """Reports that are computed at the same time; the others wait for their turn."""
 
 _ALL = 1_000_000
+_Answer = TypeVar("_Answer")
 
 
 class ReportError(ApiError):
@@ -60,14 +73,17 @@ class Reports:
         Raises:
             ApiError: there is no such rollout, step, endpoint and so on, a time is none, or the lake gives no answer.
         """
-        from analytics.warehouse.reports import compare  # noqa: PLC0415 - see `_answering`
+        from analytics.warehouse.reports import compare  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_rollout(asked)
-        with self._answering() as seen:
+
+        def ask(seen: Look) -> Comparison:
             found = compare(seen, *_named(to), as_of=seen.asked_at, to=to, as_treated=as_treated)
             if not _requests(found):
-                self._refuse_unknown(seen, to, flag)
-        return replace(found, freshness=seen.freshness)
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
+
+        return self._answer(ask)
 
     def compare_by(self, by: str, asked: Asked = EVERYTHING, *, as_treated: bool = False) -> list[Comparison]:
         """Return such a table for each part of the requests, as `narrowing.BY` lists them.
@@ -75,15 +91,74 @@ class Reports:
         Raises:
             ApiError: as `compare`; or there are too many parts, or no request carries the tag.
         """
-        from analytics.warehouse.reports import compare_by  # noqa: PLC0415 - see `_answering`
+        from analytics.warehouse.reports import compare_by  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_rollout(asked)
-        with self._answering() as seen:
+
+        def ask(seen: Look) -> list[Comparison]:
             check_parts(by, _values(seen, to))
             found = compare_by(seen, *_named(to), by, as_of=seen.asked_at, to=to, as_treated=as_treated)
             if not found:
-                self._refuse_unknown(seen, to, flag)
-        return [replace(one, freshness=seen.freshness) for one in found]
+                _refuse_unknown(seen, to, flag)
+            return [replace(one, freshness=seen.freshness) for one in found]
+
+        return self._answer(ask)
+
+    def cost(self, asked: Asked = EVERYTHING) -> CostReport:
+        """Return what the requests of a rollout cost, or without any those of all traffic.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.tables import cost  # noqa: PLC0415 - see `_answer`
+
+        flag, to = self._of_any(asked)
+        present = {one.name: one.generation for one in self._control.list_rollouts()}
+
+        def ask(seen: Look) -> CostReport:
+            found = cost(seen, to, as_of=seen.asked_at, present=present)
+            if not found.total.requests:
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
+
+        return self._answer(ask)
+
+    def errors(self, asked: Asked = EVERYTHING) -> FailureReport:
+        """Return what failed of the requests of a rollout, or without any of all traffic.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.tables import errors  # noqa: PLC0415 - see `_answer`
+
+        flag, to = self._of_any(asked)
+
+        def ask(seen: Look) -> FailureReport:
+            found = errors(seen, to, as_of=seen.asked_at)
+            if not found.requests:
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
+
+        return self._answer(ask)
+
+    def traffic(self, asked: Asked = EVERYTHING) -> TrafficReport:
+        """Return how the requests of a rollout were split, by default of the only one.
+
+        Raises:
+            ApiError: as `compare`.
+        """
+        from analytics.warehouse.tables import traffic  # noqa: PLC0415 - see `_answer`
+
+        check_undivided(asked)
+        flag, to = self._of_rollout(asked)
+
+        def ask(seen: Look) -> TrafficReport:
+            found = traffic(seen, to, as_of=seen.asked_at)
+            if not found.steps:
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
+
+        return self._answer(ask)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -96,34 +171,47 @@ class Reports:
         generation = flag.generation if asked.generation is None else asked.generation
         return flag, narrowing(asked, rollout=flag.rollout, generation=generation)
 
-    def _refuse_unknown(self, seen: Look, to: Narrowing, flag: Flag) -> None:
-        """Refuse what no request of the rollout has, where a report found none."""
-        there = _values(seen, to)
-        check_known(to, there)
-        if to.step is not None:
-            is_present = to.generation == flag.generation
-            steps = () if is_present else there("step", None, _ALL)
-            check_step(to.step, flag.step if is_present else max(map(int, steps), default=0))
+    def _of_any(self, asked: Asked) -> tuple[Flag | None, Narrowing]:
+        """Return the same, or all traffic where nothing is asked that only a rollout has."""
+        check_undivided(asked)
+        if any(one is not None for one in (asked.rollout, asked.generation, asked.step, asked.phase)):
+            return self._of_rollout(asked)
+        return None, narrowing(asked, rollout=None, generation=None)
 
-    @contextmanager
-    def _answering(self) -> Generator[Look]:
-        """Yield a look into the warehouse, for all questions of one report; no answer becomes a `ReportError`."""
+    def _answer(self, ask: Callable[[Look], _Answer]) -> _Answer:
+        """Return what is found in the warehouse; that it gives no answer becomes a `ReportError`."""
         # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for reports should pay.
+        from analytics.warehouse.again import again  # noqa: PLC0415 - see above
         from analytics.warehouse.database import Warehouse, WarehouseError  # noqa: PLC0415 - see above
 
         try:
             with self._opening:
                 if self._opened is None:
                     self._opened = Warehouse(self._lake.open(), self._journal)
-            with self._opened.look() as seen:
-                yield seen
+            return again(partial(_looked, self._opened, ask))
         except (WarehouseError, MissingPackageError) as error:
             raise ReportError(str(error)) from error
 
 
+def _looked(warehouse: Warehouse, ask: Callable[[Look], _Answer]) -> _Answer:
+    """Return what is found in one look, whatever it takes to find it."""
+    with warehouse.look() as seen:
+        return ask(seen)
+
+
+def _refuse_unknown(seen: Look, to: Narrowing, flag: Flag | None) -> None:
+    """Refuse what no request of the rollout has, where a report found none."""
+    there = _values(seen, to)
+    check_known(to, there)
+    if to.step is not None and flag is not None:
+        is_present = to.generation == flag.generation
+        steps = () if is_present else there("step", None, _ALL)
+        check_step(to.step, flag.step if is_present else max(map(int, steps), default=0))
+
+
 def _values(seen: Look, to: Narrowing) -> Values:
     """Return what lists the values that the requests of the same rollout, generation and time have."""
-    from analytics.warehouse.reports import values  # noqa: PLC0415 - see `_answering`
+    from analytics.warehouse.reports import values  # noqa: PLC0415 - see `_answer`
 
     every = Narrowing(rollout=to.rollout, generation=to.generation, since=to.since, until=to.until)
     return lambda what, first, most: values(seen, what, every, first=first, most=most)

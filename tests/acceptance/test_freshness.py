@@ -33,7 +33,9 @@ OFTEN = CONFIG.replace("seal_every_s = 0.2", "seal_every_s = 0.1")
 
 
 def compared(one: Installation) -> dict[str, Any]:
-    return one.ask("GET", "reports/compare").raise_for_status().json()
+    answer = one.ask("GET", "reports/compare")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def requests_in(report: dict[str, Any]) -> int:

@@ -43,7 +43,7 @@ def figures(answer: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if not isinstance(answer, dict):
         yield name, answer
         return
-    for key, value in answer.items():  # pyright: ignore[reportUnknownVariableType]
+    for key, value in answer.items():  # pyright: ignore[reportUnknownVariableType] - JSON
         if key not in ("as_of", "freshness"):
             yield from figures(value, f"{name}.{key}")
 

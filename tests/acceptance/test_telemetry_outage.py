@@ -47,7 +47,7 @@ def failing() -> Iterator[str]:
 def memory_mib(one: Installation) -> float:
     """Return what the shipper has in memory now."""
     status = Path(f"/proc/{one.pid('shipper')}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def pushed(one: Installation) -> dict[tuple[str, str], float]:

@@ -95,6 +95,14 @@ def test_a_replaced_file_has_its_last_content(store: Store):
     assert store.read(f"{FOLDER}/w1.json") is None
 
 
+def test_a_file_is_brought_here_whole_if_there_is_one(store: Store, tmp_path: Path):
+    put(store, f"{FOLDER}/a.parquet", b"x" * 100_000)
+
+    assert store.bring(f"{FOLDER}/a.parquet", tmp_path / "here")
+    assert (tmp_path / "here").read_bytes() == b"x" * 100_000
+    assert not store.bring(f"{FOLDER}/b.parquet", tmp_path / "there")
+
+
 def test_a_removed_file_is_gone_and_removing_it_again_does_no_harm(store: Store):
     put(store, f"{FOLDER}/a.parquet")
     for _ in range(2):

@@ -17,6 +17,7 @@ from rollout.change import (
     force,
     live,
     moment,
+    restored,
     revoke_key,
     set_percent,
 )
@@ -151,3 +152,17 @@ def test_an_old_copy_keeps_a_lower_percent_and_another_generations(seen: Flag):
 
 def test_a_moment_is_written_in_utc():
     assert moment(1_800_000_000_999_999) == "2027-01-15 08:00:00Z"
+
+
+@pytest.mark.parametrize(("above", "epoch"), [(0, 4), (3, 4), (9, 10)])
+def test_a_restore_raises_the_epoch_above_the_copys_and_above_what_was_seen(above: int, epoch: int):
+    state = State(epoch=3, version=7)
+
+    change = restored(state, {"backup": "b1"}, above)
+
+    assert change.before == {"epoch": 3, "version": 7}
+    assert change.after == {"epoch": epoch, "version": 0, "backup": "b1"}
+    assert (applied(state, change, actor="ops", at=1).epoch, applied(state, change, actor="ops", at=1).version) == (
+        epoch,
+        0,
+    )

@@ -7,7 +7,7 @@
 -- it is the macro `arms(asked)`
 SELECT
     * EXCLUDE (arm_of),
-    arm_of || CASE WHEN asked['by'] IS NULL THEN '' ELSE coalesce('=' || part, '') END AS arm,
+    CASE WHEN asked['by'] IS NULL THEN arm_of ELSE arm_of || coalesce('=' || part, '') END AS arm,
     -- who has a bucket has a user_hash; that column is the widest, and not read where it need not be
     bucket IS NOT NULL AND (reason IN ('split', 'stale') OR (asked['forced'] AND is_forced)) AS is_split,
     is_wanted AND is_split AS is_counted,

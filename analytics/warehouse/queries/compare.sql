@@ -17,6 +17,8 @@ counted AS NOT MATERIALIZED (
                 THEN output_tokens
         END AS output_tokens,
         CASE WHEN outcome = 'ok' AND stream AND output_tokens > 1 THEN output_ms END AS output_ms,
+        CASE WHEN outcome = 'ok' AND stream AND output_tokens > 1 AND output_ms IS NOT NULL THEN output_tokens - 1 END
+            AS later_tokens,
         cost_usd
     FROM asked
     WHERE is_counted
@@ -107,8 +109,7 @@ served AS (
         arm, user_hash,
         count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate::DOUBLE) AS error_rate_x,
         count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens::DOUBLE) AS output_tokens_x,
-        coalesce(sum(output_tokens - 1) FILTER (WHERE output_ms IS NOT NULL), 0)::DOUBLE AS output_token_ms_n,
-        sum(output_ms) AS output_token_ms_x,
+        sum(later_tokens::DOUBLE) AS output_token_ms_n, sum(output_ms) AS output_token_ms_x,
         count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd) AS cost_usd_x,
         count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_n
     FROM counted

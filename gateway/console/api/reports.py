@@ -14,7 +14,10 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
 from analytics.comparison import Comparison
+from analytics.costs import CostReport
+from analytics.failures import FailureReport
 from analytics.record import Purpose
+from analytics.traffic import TrafficReport
 from gateway.console.auth import permits
 from gateway.console.narrowing import Asked
 from gateway.console.reports import Reports
@@ -68,3 +71,21 @@ async def compare_arms(
     """Compare the two arms of a rollout, by default the only one; with `by` a list, one for each part."""
     compare = reports.compare if asked.by is None else partial(reports.compare_by, asked.by)
     return await anyio.to_thread.run_sync(partial(compare, asked, as_treated=as_treated), limiter=reports.turns)
+
+
+@get("/reports/cost", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+async def report_cost(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> CostReport:
+    """Tell what requests cost, and what a month of one arm alone would; without a rollout of all traffic."""
+    return await anyio.to_thread.run_sync(partial(reports.cost, asked), limiter=reports.turns)
+
+
+@get("/reports/errors", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+async def report_errors(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> FailureReport:
+    """Tell what failed, in groups of what is alike; without a rollout of all traffic."""
+    return await anyio.to_thread.run_sync(partial(reports.errors, asked), limiter=reports.turns)
+
+
+@get("/reports/traffic", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+async def report_traffic(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> TrafficReport:
+    """Tell how a rollout's users and requests were split, by default those of the only one."""
+    return await anyio.to_thread.run_sync(partial(reports.traffic, asked), limiter=reports.turns)

@@ -78,6 +78,23 @@ def test_a_stopped_installation_with_an_empty_journal_waits_for_nothing(state: S
     assert (done.requests, done.contents, done.ended_at) == (8, 3, ASKED_US)
 
 
+def test_an_idle_worker_is_not_waited_for(state: State) -> None:
+    writer = Writer(state.root / "journal", "worker-0", "b9")
+    state.look(ASKED_US)
+    done = state.look(LATE_US)
+    writer.close()
+
+    assert done.ended_at == LATE_US
+
+
+def test_a_segment_that_cannot_be_read_is(state: State) -> None:
+    (state.root / "journal").mkdir()
+    (state.root / "journal" / "worker-0-b9-000001.segment").write_bytes(b"no head")
+    state.look(LATE_US)
+
+    assert state.look(LATE_US + 1).ended_at is None
+
+
 def test_where_other_hosts_write_their_journals_are_waited_for(state: State) -> None:
     state.lake.lake.beat(Heartbeat(worker="worker-0", boot="b1", last_seq=1, at=ASKED_US, host="another", settled_to=1))
     state.look(LATE_US)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,3 +148,12 @@ def test_settings_are_locked_and_nothing_is_installed_on_the_way(warehouse: Ware
             connection.execute("SET memory_limit = '4GB'")
 
     assert settings == [False, False, False]
+
+
+def test_an_answered_question_leaves_no_thread_behind(warehouse: Warehouse, lake: HandmadeLake) -> None:
+    lake.put([record(1)])
+    before = threading.active_count()
+
+    for _ in range(5):
+        assert count(warehouse, "requests") == 1
+        assert threading.active_count() == before

@@ -170,7 +170,7 @@ def test_the_examples_of_the_documentation_are_answered_from_a_copy(lake: Handma
     lake.put_feedback([{**piece, "request_id": UUID(rated.request_id)}])
     made = published(lake, as_of=now_us)
 
-    per_answer, failures, slowest = (run(query, Path(made.target), PATIENT).text for query in examples())
+    _, per_answer, failures, slowest = (run(query, Path(made.target), PATIENT).text for query in examples())
     assert per_answer.startswith(b'["sales","gpt",1,0.5,1,0.5]\n')
     assert failures.startswith(b'[null,null,"late",1,')
     assert slowest.endswith(b'"base",5.0,5.0]\n')

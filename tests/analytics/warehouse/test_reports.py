@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from analytics.comparison import Comparison
+from analytics.lake.directory import Directory
+from analytics.narrowing import Narrowing
 from analytics.record import Record
 from analytics.warehouse.database import Warehouse
-from analytics.warehouse.reports import Narrowing, compare
+from analytics.warehouse.reports import compare, compare_by, values
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 from tests.fakes.recomputation import read_lake, recompute, same
 
@@ -226,42 +228,182 @@ def noise(rng: random.Random) -> Callable[[int], Record]:
             stream=stream,
             latency_ms=rng.lognormvariate(4, 1),
             ttft_ms=rng.lognormvariate(3, 1) if stream and rng.random() < 0.9 else None,
+            output_ms=rng.lognormvariate(4, 1) if stream and rng.random() < 0.9 else None,
+            error_class=rng.choice(("http_500", "connect", None)) if outcome == "upstream_error" else None,
+            arm_served=rng.choice((arm, arm, arm, "base", None)),
             output_tokens=max(0, rng.randrange(500) - 50) if rng.random() < 0.9 else None,
             cost_usd=rng.random() / 100 if rng.random() < 0.9 else None,
             fallback_reason="timeout" if arm == "candidate" and rng.random() < 0.05 else None,
             reason=rng.choice(("split",) * 9 + ("stale", "targeting_match", "default")),
             purpose=rng.choice(("live",) * 9 + ("eval",)),
             percent=rng.choice((10.0, 25.0, 50.0)),
+            step=rng.choice((1, 2, 10)),
+            phase=rng.choice(("canary", "beta")),
+            application=rng.choice(("default", "default", "shop", "", "a=b")),
+            tags=rng.choice(({}, {"team": "red"}, {"team": "blue", "note": ""}, {"team": "red", "note": "a=b 'c'"})),
+            started_at=AT_US + rng.randrange(3 * 86_400) * 1_000_000,
         )
 
     return draw
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_plain_python_comes_to_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake, seed: int):
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warehouse, list[Any], list[Any]]]:
+    """Yield the warehouse of a lake with a bit of everything, and the rows of requests and of feedback in it."""
+    lake = HandmadeLake(tmp_path_factory.mktemp("varied") / "lake")
+    rows, feedback = filled(lake, 7, 800)
+    made = Warehouse(Directory(lake.root))
+    yield made, rows, feedback
+    made.close()
+
+
+def filled(lake: HandmadeLake, seed: int, most: int = 1500) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Put random requests, some twice, and random feedback on them; return the lake's rows."""
     rng = random.Random(seed)
-    requests = [*map(noise(rng), range(1, 1501))]
-    lake.put(requests[:900])
-    lake.put(requests[800:])
+    requests = [*map(noise(rng), range(1, most + 1))]
+    lake.put(requests[: most // 2])
+    lake.put(requests[most // 3 :])
     rated = [said(number, rng.choice(requests), rng.random() * 60, rating=rng.randrange(1, 6)) for number in range(300)]
     thumbs = [said(999 + number, rng.choice(requests), thumb=rng.choice(("up", "down"))) for number in range(300)]
-    lake.put_feedback([*rated, *thumbs])
-    found = asked(warehouse)
+    lake.put_feedback([{**piece, "application": rng.choice(("default", "shop"))} for piece in (*rated, *thumbs)])
     rows, feedback = read_lake(lake.root)
-    expected = recompute(rows, feedback, NAME, 1)
+    return [dict(row) for row in rows], [dict(row) for row in feedback]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_plain_python_comes_to_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake, seed: int):
+    rows, feedback = filled(lake, seed)
+    found = asked(warehouse)
 
     assert found.base.ratings > 50
     assert found.candidate.error_rate.low is not None
-    assert not [line for line in same(msgspec.to_builtins(found), expected) if line]
+    assert found.difference["output_token_ms"].ratio_low is not None
+    assert not list(same(msgspec.to_builtins(found), recompute(rows, feedback, NAME, 1)))
 
-    chat = asked(warehouse, endpoint="chat.completions")
-    alone = recompute([row for row in rows if row["endpoint"] == "chat.completions"], feedback, NAME, 1)
-    assert not list(same(msgspec.to_builtins(chat), alone))
+
+NARROWED: dict[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {
+    "endpoint": ({"endpoint": "embeddings"}, lambda row: row["endpoint"] == "embeddings"),
+    "application": ({"application": "shop"}, lambda row: row["application"] == "shop"),
+    "no name": ({"application": ""}, lambda row: row["application"] == ""),
+    "phase": ({"phase": "beta"}, lambda row: row["phase"] == "beta"),
+    "step": ({"step": 10}, lambda row: row["step"] == 10),
+    "tag": ({"tags": ("team=red",)}, lambda row: row["tags"].get("team") == "red"),
+    "tags": (
+        {"tags": ("team=red", "note=a=b 'c'")},
+        lambda row: row["tags"] == {"team": "red", "note": "a=b 'c'"},
+    ),
+    "empty tag": ({"tags": ("note=",)}, lambda row: row["tags"].get("note") == ""),
+    "all": (
+        {"application": "default", "phase": "canary", "step": 2, "tags": ("team=blue",)},
+        lambda row: (
+            (row["application"], row["phase"], row["step"], row["tags"].get("team")) == ("default", "canary", 2, "blue")
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("narrowed", NARROWED)
+def test_narrowed_it_is_the_table_of_these_requests_alone(
+    varied: tuple[Warehouse, list[Any], list[Any]], narrowed: str
+):
+    warehouse, rows, feedback = varied
+    words, keep = NARROWED[narrowed]
+    found = asked(warehouse, **words)
+
+    assert found.base.requests
+    assert not list(same(msgspec.to_builtins(found), recompute(rows, feedback, NAME, 1, keep=keep)))
+
+
+def test_what_was_made_for_evaluation_and_pinned_users_are_in_it_only_if_asked_for(
+    varied: tuple[Warehouse, list[Any], list[Any]],
+):
+    warehouse, rows, feedback = varied
+    evaluated, pinned = asked(warehouse, purpose="eval"), asked(warehouse, forced=True)
+
+    assert evaluated.base.requests < pinned.base.requests / 4
+    assert not list(same(msgspec.to_builtins(evaluated), recompute(rows, feedback, NAME, 1, purpose="eval")))
+    assert not list(same(msgspec.to_builtins(pinned), recompute(rows, feedback, NAME, 1, forced=True)))
+
+
+def test_beside_it_are_the_same_requests_by_the_arm_that_served(varied: tuple[Warehouse, list[Any], list[Any]]):
+    warehouse, rows, feedback = varied
+    found = compare(warehouse, NAME, 1, as_of=7, as_treated=True)
+    expected = recompute(rows, feedback, NAME, 1, served=True)
+
+    assert not list(same(msgspec.to_builtins(found), recompute(rows, feedback, NAME, 1)))
+    assert found.as_treated is not None
+    assert found.as_treated.base.errors < expected["base"]["requests"]
+    sides = {name: expected[name] for name in ("base", "candidate", "difference")}
+    assert not list(same(msgspec.to_builtins(found.as_treated), sides))
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "day": lambda row: f"{row['started_at']:%Y-%m-%d}",
+    "hour": lambda row: f"{row['started_at']:%Y-%m-%dT%H:00Z}",
+    "application": lambda row: row["application"],
+    "endpoint": lambda row: row["endpoint"],
+    "phase": lambda row: row["phase"],
+    "step": lambda row: str(row["step"]),
+    "model": lambda row: row["model_served"],
+    "tag:team": lambda row: row["tags"].get("team"),
+    "tag:note": lambda row: row["tags"].get("note"),
+}
+
+
+@pytest.mark.parametrize("by", PARTS)
+def test_divided_it_is_a_table_for_each_part(varied: tuple[Warehouse, list[Any], list[Any]], by: str):
+    warehouse, rows, feedback = varied
+    part = PARTS[by]
+    found = {one.part: one for one in compare_by(warehouse, NAME, 1, by, as_of=7, as_treated=True)}
+
+    whole = asked(warehouse)
+    assert sum(one.base.requests for one in found.values()) == whole.base.requests
+    assert sum(one.candidate.requests for one in found.values()) == whole.candidate.requests
+    for value, one in [*found.items()][:3]:
+        expected = recompute(rows, feedback, NAME, 1, keep=lambda row, value=value: part(row) == value)
+        treated = recompute(rows, feedback, NAME, 1, keep=lambda row, value=value: part(row) == value, served=True)
+        assert (one.by, one.as_treated is None) == (by, False)
+        assert not list(same(msgspec.to_builtins(one), expected))
+        assert not list(
+            same(msgspec.to_builtins(one.as_treated), {name: treated[name] for name in ("base", "candidate")})
+        )
+
+
+def test_parts_stand_in_their_own_order_or_the_most_requests_first(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(number, "base", step=step, phase="beta") for number, step in ((1, 10), (2, 2), (3, 2))])
+    lake.put([split(4, "base", step=9, phase="canary", started_at=AT_US - 86_400_000_000)])
+
+    def parts(by: str) -> list[str | None]:
+        return [one.part for one in compare_by(warehouse, NAME, 1, by, as_of=7)]
+
+    assert parts("step") == ["2", "9", "10"]
+    assert parts("phase") == ["beta", "canary"]
+    assert parts("day") == ["2026-09-20", "2026-09-21"]
+    assert parts("tag:team") == [None]
+
+
+def test_the_values_by_which_a_report_can_be_divided(warehouse: Warehouse, lake: HandmadeLake):
+    lake.put([split(number, "base", application=name) for number, name in enumerate(("b", "a", "a", "c", None), 1)])
+    lake.put([split(6, "base", tags={"team": "red", "note": "x"}), split(7, "base", tags={"team": "blue"})])
+
+    def listed(what: str, first: str | None = None, most: int = 9) -> list[str]:
+        return values(warehouse, what, Narrowing(rollout=NAME), first=first, most=most)
+
+    assert listed("application") == ["a", "default", "b", "c"]
+    assert listed("application", "c", 2) == ["c", "a"]
+    assert listed("application", "d", 1) == ["a"]
+    assert listed("tag") == ["team", "note"]
+    assert listed("tag:team", "red") == ["red", "blue"]
 
 
 def test_a_lake_that_is_compacted_in_between_gives_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake):
     rng = random.Random(5)
-    named = [msgspec.structs.replace(one, response_id=f"r{one.seq % 1_100}") for one in map(noise(rng), range(1, 1201))]
+    named = [
+        msgspec.structs.replace(
+            one, response_id=f"r{one.seq % 1_100}", application="default", started_at=AT_US + one.seq * 1_000_000
+        )
+        for one in map(noise(rng), range(1, 1201))
+    ]
     by_id = [said(number, rng.choice(named), rng.random() * 60, rating=rng.randrange(1, 6)) for number in range(200)]
     by_answer = [
         {
@@ -288,7 +430,7 @@ def test_a_lake_that_is_compacted_in_between_gives_the_same_numbers(warehouse: W
 
 def test_the_sql_of_the_documentation_gives_the_same_numbers(warehouse: Warehouse, lake: HandmadeLake):
     rng = random.Random(4)
-    requests = [msgspec.structs.replace(one, step=3) for one in map(noise(rng), range(1, 800))]
+    requests = [msgspec.structs.replace(one, step=3, application="default") for one in map(noise(rng), range(1, 800))]
     lake.put(requests)
     lake.put_feedback([said(number, rng.choice(requests), thumb=rng.choice(("up", "down"))) for number in range(200)])
     [statement] = re.findall(r"```sql\n(.*?)```", REPORTS.read_text(), re.DOTALL)

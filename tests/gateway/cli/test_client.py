@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import Abort
-from gateway.cli.client import Console, reach
+from gateway.cli.client import reach
+from gateway.cli.console import Console
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE
 from tests.fakes.console import SALES, RunningConsole, opened, serving
 

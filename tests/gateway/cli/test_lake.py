@@ -80,3 +80,21 @@ def test_what_cannot_be_compacted_is_named(tmp_path: Path) -> None:
     ship(tmp_path, 1, 2)
     with alone(tmp_path / "lake" / "merged"), pytest.raises(Abort, match="compacted already"):
         run("--state-dir", str(tmp_path), action="compact")
+
+
+def test_a_lake_is_kept_as_long_as_the_last_serve_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ship(tmp_path, 1, 2)
+    (tmp_path / "lake.json").write_text('{"retention_days": 30}')
+    other = tmp_path / "other"
+    ship(other, 1, 2)
+    assert run("--state-dir", str(tmp_path), "--lake", str(other / "lake"), "--json", action="compact") == 0
+    assert json.loads(capsys.readouterr().out)["expired"] == 0
+    assert run("--state-dir", str(tmp_path), action="compact") == 0
+    assert ["rows", "let", "go,", "their", "time", "over", "2"] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]
+
+    assert run("--state-dir", str(tmp_path)) == 0
+    assert ["let", "go,", "their", "time", "over", "2"] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]

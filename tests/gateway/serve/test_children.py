@@ -111,6 +111,17 @@ def test_the_console_knows_the_configuration_file_and_the_lake(listener: socket.
     assert console.sockets == [listener.fileno()]
 
 
+def test_the_console_knows_how_long_the_lake_keeps_what_it_has(listener: socket.socket):
+    kept = Family(
+        definitions=Configuration(lake=Lake(retention_days=30)),
+        environment={},
+        state_dir=Path("/state"),
+        config=Path("/etc/turnout.toml"),
+    )
+
+    assert "--lake /lake --retention-days 30 --sql" in words(kept.console(listener, "/lake"))
+
+
 def test_a_simulated_server_knows_its_own_file_alone(listener: socket.socket):
     simulated = family().simulated("base", Path("/state/demo-base.toml"), listener)
 
