@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from analytics.figures import Difference, Figure, difference, ratio_difference, ratio_figure, sums_of
+from analytics.freshness import UNKNOWN, Freshness
 from analytics.record import Purpose
 
 RATIOS = ("error_rate", "output_tokens", "output_token_ms", "cost_usd", "satisfaction", "response_rate")
@@ -70,11 +71,11 @@ class Comparison(Arms, frozen=True, kw_only=True):
     """Both arms of one generation of a rollout, each request counting for the arm that it was assigned.
 
     Times are microseconds since 1970 UTC: `since` (inclusive) and `until` (exclusive) as asked for, `first_at` and
-    `last_at` of the requests in it, `as_of` when it was computed. `step`, `phase`, `application`, `endpoint`, `tags`:
-    those asked for, None or empty: all; `endpoints` counts both arms' requests by endpoint, the most first. The
-    requests are of the steps `first_step` to `last_step`, and the candidate's percentage was `percent_low` to
-    `percent_high`. Where the report is divided, `part` is the value that these requests have in common (None: they
-    have none). `as_treated`: the same requests by the arm that served, if asked for.
+    `last_at` of the requests in it, `as_of` when it was asked for; `freshness` is up to when it has everything. `step`,
+    `phase`, `application`, `endpoint`, `tags`: those asked for, None or empty: all; `endpoints` counts both arms'
+    requests by endpoint, the most first. The requests are of the steps `first_step` to `last_step`, and the candidate's
+    percentage was `percent_low` to `percent_high`. Where the report is divided, `part` is the value that these requests
+    have in common (None: they have none). `as_treated`: the same requests by the arm that served, if asked for.
     """
 
     rollout: str
@@ -100,6 +101,7 @@ class Comparison(Arms, frozen=True, kw_only=True):
     by: str | None = None
     part: str | None = None
     as_treated: Arms | None = None
+    freshness: Freshness = UNKNOWN
 
 
 def arms(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> Arms:

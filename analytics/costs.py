@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.freshness import UNKNOWN, Freshness
 from analytics.narrowing import Narrowing, micros_of
 from analytics.parts import places
 from analytics.projection import Projection, project
@@ -79,6 +80,7 @@ class CostReport(msgspec.Struct, frozen=True, kw_only=True):
     unknown: Sequence[UnknownCost]
     left_out: Sequence[Spent]
     projections: Sequence[Projection]
+    freshness: Freshness = UNKNOWN
 
 
 _NOTHING: Row = {"name": None, "requests": 0, "priced": 0, "cost_usd": None, "cost_unknown": 0}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.freshness import UNKNOWN, Freshness
 from analytics.narrowing import Narrowing, micros_of
 
 
@@ -62,6 +63,7 @@ class FailureReport(msgspec.Struct, frozen=True, kw_only=True):
     by: str | None
     group_count: int
     groups: Sequence[FailureGroup]
+    freshness: Freshness = UNKNOWN
 
 
 _COUNTS = ("requests", "failed", "client_errors", "refused", "rescued_by_fallback", "rescued_by_another_try")

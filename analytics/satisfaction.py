@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from analytics.figures import ClusterSums, Difference, Figure, ratio_difference, ratio_figure
+from analytics.freshness import UNKNOWN, Freshness
 from analytics.narrowing import Narrowing
 
 RATIOS = ("satisfaction", "thumbs_up", "stars", "response_rate", "regenerated", "copied", "edited")
@@ -57,6 +58,7 @@ class Satisfaction(Narrowing, frozen=True, kw_only=True):
     difference: dict[str, Difference]
     by: str | None = None
     part: str | None = None
+    freshness: Freshness = UNKNOWN
 
 
 def arm_satisfaction(row: Mapping[str, Any]) -> ArmSatisfaction:

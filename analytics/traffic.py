@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.freshness import UNKNOWN, Freshness
 from analytics.narrowing import Narrowing, micros_of
 from analytics.parts import places
 from analytics.srm import Evenness, SampleRatio, evenness, sample_ratio
@@ -88,6 +89,7 @@ class TrafficReport(msgspec.Struct, frozen=True, kw_only=True):
     left_out: Sequence[Counted]
     by: str | None
     parts: Sequence[PartTraffic]
+    freshness: Freshness = UNKNOWN
 
 
 def traffic_report(rows: Iterable[Row], *, asked: Narrowing, as_of: int, by: str | None = None) -> TrafficReport:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from analytics import content, feedback, record
@@ -84,11 +86,12 @@ CONTENT_COLUMNS = {
 }
 """The type of each column of content, in the files' order."""
 
+_ROWS = """
+SELECT {columns}
+FROM read_json({source}, columns = {{{fields}}}, format = 'newline_delimited', maximum_object_size = {largest})
+"""
 _SEAL = """
-COPY (
-    SELECT {columns}
-    FROM read_json({source}, columns = {{{fields}}}, format = 'newline_delimited', maximum_object_size = {largest})
-) TO {target} (
+COPY ({rows}) TO {target} (
     FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{schema_key}: '{schema}'}}
 )
 """
@@ -108,20 +111,26 @@ CONTENT = Dataset(columns=CONTENT_COLUMNS, schema=content.SCHEMA)
 
 
 def seal_statement(dataset: Dataset, *, source: str, target: str, worker: str, boot: str) -> str:
-    """Return the SQL that turns a file of rows, one JSON object a line, into one Parquet file.
+    """Return the SQL that turns a file of one boot's rows, one JSON object a line, into one Parquet file."""
+    rows = rows_statement(dataset, source=source, constants={"worker": worker, "boot": boot})
+    return _SEAL.format(rows=rows, target=quoted(target), schema_key=SCHEMA_KEY, schema=dataset.schema)
+
+
+def rows_statement(dataset: Dataset, *, source: str, constants: Mapping[str, str] | None = None) -> str:
+    """Return the SQL that reads a file of rows, one JSON object a line; columns that are `constants` are not in them.
 
     A token count that no INTEGER holds becomes NULL: an upstream's nonsense must not cost us the record.
     """
-    kinds = {name: kind for name, kind in dataset.columns.items() if name not in ("worker", "boot")}
-    constants = [f"{quoted(worker)} AS worker", f"{quoted(boot)} AS boot"]
-    return _SEAL.format(
-        columns=", ".join([*constants, *(f"{_expression(name, kind)} AS {name}" for name, kind in kinds.items())]),
+    given = constants or {}
+    kinds = {name: kind for name, kind in dataset.columns.items() if name not in given}
+    expressions = (
+        quoted(given[name]) if name in given else _expression(name, kind) for name, kind in dataset.columns.items()
+    )
+    return _ROWS.format(
+        columns=", ".join(f"{made} AS {name}" for made, name in zip(expressions, dataset.columns, strict=True)),
         fields=", ".join(f"{name}: {quoted(_read_as(name, kind))}" for name, kind in kinds.items()),
         source=quoted(source),
-        target=quoted(target),
         largest=_LARGEST_LINE_BYTES,
-        schema_key=SCHEMA_KEY,
-        schema=dataset.schema,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from analytics.freshness import HostFreshness
 from analytics.lake.layout import Heartbeat
 from analytics.lake.presence import AGAIN_S, Presence
 
@@ -50,6 +51,30 @@ def told_apart(gaps: Sequence[Gap], beats: Sequence[Heartbeat], own_host: str | 
         if last_seq >= gap.first_seq:
             left.append(replace(gap, last_seq=last_seq))
     return left, elsewhere
+
+
+def fresh_hosts(told: Iterable[Presence], beats: Sequence[Heartbeat], now_us: int) -> list[HostFreshness]:
+    """Return how fresh the lake is of each host, by their own words, in the order of their names.
+
+    A host that took its presence back has ended, and left nothing. One that is in no fleet never has any: it counts as
+    long as it is heard of.
+    """
+    present = list(told)
+    heard_of = {one.host for one in present}
+    fresh_to: dict[str, int] = {}
+    for beat in beats:
+        if beat.host is not None:
+            heard_of |= {beat.host} if now_us - beat.at <= SILENT_S * _US else set()
+            fresh_to[beat.host] = max(fresh_to.get(beat.host, 0), carried_to(beat))
+    silent = {one.host for one in silent_hosts(present, beats, now_us)}
+    return [
+        HostFreshness(host=host, fresh_to=fresh_to.get(host), is_silent=host in silent) for host in sorted(heard_of)
+    ]
+
+
+def carried_to(beat: Heartbeat) -> int:
+    """Return up to when everything of its host is in the lake; earlier versions say no more than when they beat."""
+    return beat.at if beat.fresh_to is None else beat.fresh_to
 
 
 def silent_hosts(told: Iterable[Presence], beats: Iterable[Heartbeat], now_us: int) -> list[Silent]:

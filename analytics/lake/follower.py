@@ -7,7 +7,6 @@ Hence a segment stays until every request opened in it is settled, and segments 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
@@ -24,19 +23,10 @@ from analytics.lake.columns import CONTENT, FEEDBACK, REQUESTS
 from analytics.lake.layout import FEEDBACK as FEEDBACK_FOLDER
 from analytics.lake.layout import INCOMING
 from analytics.lake.parquet import row
+from analytics.lake.settling import Boot, Openings
 from analytics.record import Frame, Opened, Record, interrupted
 
-GRACE_S = 60.0
-"""How long after its total timeout an unfinished request of a living worker is given up."""
 _MICROSECONDS = 1_000_000
-
-
-class _Waiting(msgspec.Struct, frozen=True):
-    """A request that was opened and not closed: where, and when (monotonic seconds) it is given up."""
-
-    opened: Opened
-    number: int
-    given_up_s: float
 
 
 class _Progress(msgspec.Struct):
@@ -51,7 +41,7 @@ class Follower:
     """The state of one boot, whose frames go their `way`; `tell_interrupted` hears of requests that are given up."""
 
     def __init__(
-        self, boot: tuple[str, str], way: Way, tell_interrupted: Callable[[Sequence[Record]], None] = lambda _: None
+        self, boot: Boot, way: Way, tell_interrupted: Callable[[Sequence[Record]], None] = lambda _: None
     ) -> None:
         self.boot = boot
         self._tell_interrupted = tell_interrupted
@@ -61,7 +51,7 @@ class Follower:
         self._content: dict[date, Batch] = {}
         self._given_up = way.parquet.seqs(way.lake.sealed(boot).interrupted)
         self._today = date.min
-        self._waiting: dict[int, _Waiting] = {}
+        self._openings = Openings()
         self._progress: dict[int, _Progress] = {}
         heartbeat = way.lake.heartbeat(boot[0])
         self.last_seq = heartbeat.last_seq if heartbeat and heartbeat.boot == boot[1] else 0
@@ -69,7 +59,8 @@ class Follower:
     @property
     def settled_to(self) -> int:
         """Return up to which number every request is in the lake: one that is open or unread is above it."""
-        return min(self._waiting, default=self.last_seq + 1) - 1
+        first_open = self._openings.first_seq
+        return self.last_seq if first_open is None else first_open - 1
 
     @property
     def ends(self) -> dict[int, int]:
@@ -87,7 +78,7 @@ class Follower:
             progress = self._progress.setdefault(name.number, _Progress())
             if not progress.is_final:
                 self._follow(name, progress, now_s)
-        self._give_up(now_s=math.inf if is_dead else now_s)
+        self._give_up(now_s=now_s, is_dead=is_dead)
         self._remove(names)
 
     def _follow(self, name: SegmentName, progress: _Progress, now_s: float) -> None:
@@ -115,7 +106,7 @@ class Follower:
     def _take(self, frame: Frame, span: Span, now_s: float) -> None:
         if isinstance(frame, Opened):
             if frame.seq not in self._given_up:
-                self._waiting[frame.seq] = _Waiting(frame, span.number, now_s + _patience_s(frame))
+                self._openings.open(frame, span.number, now_s)
         elif isinstance(frame, Record):
             self._take_record(frame, span)
         elif isinstance(frame, Feedback):
@@ -124,7 +115,7 @@ class Follower:
             self._take_content(frame, span)
 
     def _take_record(self, record: Record, span: Span) -> None:
-        self._waiting.pop(record.seq, None)
+        self._openings.close(record.seq)
         is_sealed = self._requests.has(span)
         if not is_sealed and record.seq in self._given_up:
             self._way.counts.late += 1
@@ -152,9 +143,8 @@ class Follower:
         for batch in self._content.values():
             self._way.counts.content += batch.seal()
 
-    def _give_up(self, *, now_s: float) -> None:
-        overdue = [waiting for waiting in self._waiting.values() if waiting.given_up_s <= now_s]
-        overdue.sort(key=lambda waiting: waiting.opened.seq)
+    def _give_up(self, *, now_s: float, is_dead: bool) -> None:
+        overdue = self._openings.overdue(now_s=now_s, is_dead=is_dead)
         for at in range(0, len(overdue), FILE_ROWS):
             some = [(w.opened, Span(w.number, w.opened.seq, w.opened.seq)) for w in overdue[at : at + FILE_ROWS]]
             records = [interrupted(opened) for opened, _ in some]
@@ -162,7 +152,7 @@ class Follower:
             self._way.counts.interrupted += self._requests.write(rows, self._interrupted_file)
             self._tell_interrupted(records)
             for opened, _ in some:
-                del self._waiting[opened.seq]
+                self._openings.close(opened.seq)
                 self._given_up.add(opened.seq)
                 self.last_seq = max(self.last_seq, opened.seq)
 
@@ -170,7 +160,7 @@ class Follower:
         return self._way.lake.interrupted_file(self.boot, rows[0][1].start)
 
     def _remove(self, names: list[SegmentName]) -> None:
-        kept_from = min((waiting.number for waiting in self._waiting.values()), default=math.inf)
+        kept_from = self._openings.first_segment
         for name in names:
             if not self._progress[name.number].is_final or name.number >= kept_from:
                 break
@@ -180,10 +170,3 @@ class Follower:
             else:
                 path.unlink()
                 sync_directory(self._way.journal)
-
-
-def _patience_s(opened: Opened) -> float:
-    """Return how long to wait for a close: measured here by a monotonic clock, so that a wall clock may jump."""
-    if opened.deadline_at is None:
-        return math.inf
-    return max(opened.deadline_at - opened.started_at, 0) / _MICROSECONDS + GRACE_S

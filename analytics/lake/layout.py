@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from analytics.lake.directory import UNFINISHED_SUFFIX, Directory
-from analytics.lake.store import Store
+from analytics.lake.store import Store, read_all
 
 INCOMING = "incoming"
 FEEDBACK = f"{INCOMING}/feedback"
@@ -46,7 +46,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a worker has come: `last_seq` is the highest sequence number in the lake; `at` is microseconds, UTC.
 
     `host` is whose worker it is; all requests up to the number `settled_to` are in the lake, and what is above may
-    still be in that host's journal. A directory's heartbeats of earlier versions have neither.
+    still be in that host's journal. Everything that the host had recorded by `fresh_to` is in the lake, whichever of
+    its workers did; `sealed` is of this boot alone: by a segment's number up to where its frames are in the lake, or
+    wait for nothing but a close. Heartbeats of earlier versions have not all of these.
     """
 
     worker: str
@@ -55,6 +57,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: int
     host: str | None = None
     settled_to: int | None = None
+    fresh_to: int | None = None
+    sealed: dict[int, int] = {}
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +150,8 @@ class Lake:
 
         One without a host's name is of an earlier version, and maybe of another host: who reads it compares boots.
         """
-        return self._beat_in(self._heartbeat_file(worker)) or self._beat_in(_unnamed_file(worker))
+        files = self._heartbeat_file(worker), _unnamed_file(worker)
+        return next((beat for name in files if (beat := _beat_in(self.store.read(name)))), None)
 
     def forget_unnamed(self, worker: str) -> None:
         """Remove the heartbeat that an earlier version wrote without its host's name."""
@@ -158,18 +163,19 @@ class Lake:
             names = [name for name in self.store.names(HEARTBEATS) if name.endswith(".json")]
         except FileNotFoundError:
             return []
-        beats = [self._beat_in(f"{HEARTBEATS}/{name}") for name in sorted(names)]
+        bodies = read_all(self.store, [f"{HEARTBEATS}/{name}" for name in sorted(names)])
+        beats = [_beat_in(body) for body in bodies]
         return [beat for beat in beats if beat is not None]
 
     def _heartbeat_file(self, worker: str) -> str:
         return _unnamed_file(worker) if self._host is None else f"{HEARTBEATS}/{self._host}-{worker}.json"
 
-    def _beat_in(self, name: str) -> Heartbeat | None:
-        body = self.store.read(name)
-        try:
-            return None if body is None else msgspec.json.decode(body, type=Heartbeat)
-        except msgspec.MsgspecError:
-            return None
+
+def _beat_in(body: bytes | None) -> Heartbeat | None:
+    try:
+        return None if body is None else msgspec.json.decode(body, type=Heartbeat)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _unnamed_file(worker: str) -> str:

@@ -74,6 +74,14 @@ _ROWS = """
 UNION ALL BY NAME
 SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)
 """
+_BESIDE = """
+DELETE FROM {name}_beside WHERE {key} IN (SELECT {key} FROM {name}_ids) OR {key} IN (SELECT {key} FROM ({near}))
+"""
+_BESIDE_EXTENT = "SELECT min({key})::VARCHAR, max({key})::VARCHAR FROM {name}_beside"
+_AND_BESIDE = """
+UNION ALL BY NAME
+SELECT * FROM {name}_beside
+"""
 _VIEW = """
 CREATE OR REPLACE TEMP VIEW {view} AS
 SELECT * FROM ({parts})
@@ -91,7 +99,7 @@ QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {doubles}) = 1
 """
 
 
-def view_once(
+def view_once(  # noqa: PLR0913 - one for each of what the rows come from
     connection: duckdb.DuckDBPyConnection,
     address: Address,
     kind: Kind,
@@ -100,23 +108,35 @@ def view_once(
     loose: Sequence[str],
     known: Sequence[Part] = (),
     also: Mapping[str, Sequence[Part]] | None = None,
+    is_beside: bool = False,
 ) -> None:
     """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has.
 
-    `also` are further views, by name, of the same loose rows and only some of the parts.
+    `also` are further views, by name, of the same loose rows and only some of the parts. What `is_beside` are rows of
+    the table `{name}_beside`, each once: of these, the ones that no file has; they are in all these views.
     """
     words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(address, kind, loose)}
     is_doubled = False
-    if loose:
+    if loose or is_beside:
         connection.execute(_IDS.format(**words))
         [(low, high)] = connection.execute(_EXTENT.format(**words)).fetchall()
-        close = [one.name for one in (*parts, *known) if low and one.first_id <= high and low <= one.last_id]
-        connection.execute(_DOUBLED.format(**words, near=rows_of(address, kind, close)))
+        near = rows_of(address, kind, _near((*parts, *known), low, high))
+        connection.execute(_DOUBLED.format(**words, near=near))
         [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
-    statement = _VIEW_OF_DOUBLES if is_doubled else _VIEW
+    if is_beside:
+        [(low, high)] = connection.execute(_BESIDE_EXTENT.format(**words)).fetchall()
+        connection.execute(_BESIDE.format(**words, near=rows_of(address, kind, _near(parts, low, high))))
+    statement = (_VIEW_OF_DOUBLES if is_doubled else _VIEW) + (_AND_BESIDE if is_beside else "")
     for view, some in {kind.name: parts, **(also or {})}.items():
         rows = rows_of(address, kind, [part.name for part in some])
         connection.execute(statement.format(**words, view=view, parts=rows))
+
+
+def _near(parts: Sequence[Part], low: str | None, high: str | None) -> list[str]:
+    """Return the parts in which ids from `low` to `high` can be."""
+    if low is None or high is None:
+        return []
+    return [one.name for one in parts if one.first_id <= high and low <= one.last_id]
 
 
 def rows_of(address: Address, kind: Kind, names: Sequence[str]) -> str:

@@ -91,6 +91,8 @@ class ParquetWriter:
         self._scratch.unlink(missing_ok=True)
 
 
-def row(frame: Frame) -> bytes:
-    """Return a frame as the lake's writer takes it: one JSON object and a line end."""
-    return _encoder.encode(msgspec.structs.asdict(frame)) + b"\n"
+def row(frame: Frame, boot: tuple[str, str] | None = None) -> bytes:
+    """Return a frame as the lake's writer takes it, one JSON object and a line end; with a `boot` it names that too."""
+    fields = msgspec.structs.asdict(frame)
+    known = fields if boot is None else {"worker": boot[0], "boot": boot[1], **fields}
+    return _encoder.encode(known) + b"\n"

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from analytics.journal.status import Status, StatusError, is_alive, read
 from analytics.lake.absence import Log
 from analytics.lake.layout import INCOMING
-from analytics.lake.store import Store
+from analytics.lake.store import Store, read_all
 
 HOSTS = f"{INCOMING}/hosts"
 AGAIN_S = 30.0
@@ -89,7 +89,7 @@ def presences(lake: Store) -> list[Presence]:
         names = sorted(name for name in lake.names(HOSTS) if name.endswith(".json"))
     except FileNotFoundError:
         return []
-    found = [_presence_in(lake, f"{HOSTS}/{name}") for name in names]
+    found = [_presence_in(body) for body in read_all(lake, [f"{HOSTS}/{name}" for name in names])]
     return [one for one in found if one is not None]
 
 
@@ -98,8 +98,7 @@ def forget(lake: Store, host: str) -> None:
     lake.remove(_file(host))
 
 
-def _presence_in(lake: Store, name: str) -> Presence | None:
-    body = lake.read(name)
+def _presence_in(body: bytes | None) -> Presence | None:
     try:
         return None if body is None else msgspec.json.decode(body, type=Presence)
     except msgspec.MsgspecError:

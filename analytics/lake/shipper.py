@@ -12,35 +12,30 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from analytics.journal.frame import UnreadableSegmentError
 from analytics.journal.recovery import sweep
-from analytics.journal.segment import SegmentName, is_live, segments
+from analytics.journal.segment import SegmentName, segments
 from analytics.lake.absence import Absence, Log
 from analytics.lake.batch import Counts, Way
+from analytics.lake.beats import to_tell
 from analytics.lake.directory import Directory
 from analytics.lake.follower import Follower
 from analytics.lake.host import named_host
 from analytics.lake.layout import Heartbeat, Lake
 from analytics.lake.parquet import ParquetWriter
+from analytics.lake.settling import Boot, by_boot, dead_boots
 from analytics.lake.store import Store, StoreAwayError
 from analytics.record import Record
-
-Boot = tuple[str, str]
 
 LOCK = "shipper.lock"
 """In a journal's directory: where it is, a shipper has worked."""
 _SCRATCH = "shipper.ndjson"
 _SWEEP_AFTER_S = 60.0
-_SAME_BEAT_S = 30.0
-"""How often a heartbeat that says nothing new is put into an object store, where each costs money."""
 _HANGS_S = 5.0
 """How long a call may take before the store counts as away; each ends by itself after 15 s, and is repeated."""
 _LAST_S = 15.0
@@ -133,6 +128,7 @@ class Shipper:
         self._refused: set[Boot] = set()
         self._expired_on: date | None = None
         self._beaten: dict[str, Heartbeat] = {}
+        self._fresh_to: int | None = None
 
     @property
     def is_away(self) -> bool:
@@ -149,13 +145,13 @@ class Shipper:
 
         A worker whose journal or lake file fails is counted in `counts.failures` and begun again at the next tick.
         """
-        before = self.counts.rows
+        before, began_at = self.counts.rows, self._clock()
         names = segments(self._journal)
-        dead = self._dead(names)
+        dead = dead_boots(self._journal, names)
         self._observer.look()
         try:
             self._lake.resume(self._today())
-            self._ship(names, dead)
+            self._ship(names, dead, began_at)
         except StoreAwayError as error:
             self.counts.failures += 1
             self._absence.go_on(error)
@@ -170,8 +166,11 @@ class Shipper:
         A store that is away then is asked again for `_LAST_S`: where the journal goes with its host, that is its last
         chance.
         """
-        while not stop.wait(self._absence.pause_s(seal_every_s)):
+        took_s = 0.0
+        while not stop.wait(self._absence.pause_s(seal_every_s) - min(took_s, seal_every_s / 2)):
+            began_s = self._monotonic()
             self.tick()
+            took_s = self._monotonic() - began_s
         give_up_s = self._monotonic() + _LAST_S
         self.tick()
         while self._absence.is_on and self._monotonic() < give_up_s:
@@ -183,13 +182,15 @@ class Shipper:
         self._parquet.close()
         os.close(self._lock)
 
-    def _ship(self, names: list[SegmentName], dead: set[Boot]) -> None:
-        now_s = self._monotonic()
-        by_boot = _by_boot(names)
-        for boot, own in by_boot:
+    def _ship(self, names: list[SegmentName], dead: set[Boot], began_at: int) -> None:
+        now_s, failures = self._monotonic(), self.counts.failures
+        followed = by_boot(names)
+        for boot, own in followed:
             self._advance(boot, own, is_dead=boot in dead, now_s=now_s)
-        for boot in self._followers.keys() - {boot for boot, _ in by_boot}:
+        for boot in self._followers.keys() - {boot for boot, _ in followed}:
             del self._followers[boot]
+        if self.counts.failures == failures:
+            self._fresh_to = began_at
         self._expire()
         self._beat(dead)
 
@@ -238,44 +239,38 @@ class Shipper:
         self._followers[boot] = follower
         return follower
 
-    def _dead(self, names: list[SegmentName]) -> set[Boot]:
-        unlocked = {
-            boot: own
-            for boot, own in _by_boot(names)
-            if not any(is_live(self._journal / name.file_name) for name in own)
-        }
-        again = dict(_by_boot(segments(self._journal)))
-        return {boot for boot, own in unlocked.items() if again.get(boot) == own}
-
     def _beat(self, dead: set[Boot]) -> None:
         """Write one heartbeat a worker; where a dead boot's journal still lies about, the living one's counts."""
         latest: dict[str, Follower] = {}
         for boot, follower in sorted(self._followers.items(), key=lambda item: item[0] not in dead):
             latest[boot[0]] = follower
-        for worker, follower in latest.items():
+        beats = {worker: self._beat_of(worker, follower) for worker, follower in latest.items()}
+        for worker in to_tell(beats, self._beaten, is_far=self._is_far):
             try:
-                self._beat_for(worker, follower)
+                self._tell(beats[worker])
             except StoreAwayError:
                 raise
             except OSError as error:
                 self.counts.failures += 1
                 self._log("error", "heartbeat_failed", {"worker": worker, "reason": str(error)})
 
-    def _beat_for(self, worker: str, follower: Follower) -> None:
-        boot, last_seq, at = follower.boot[1], follower.last_seq, self._clock()
-        settled_to = follower.settled_to
-        beat = Heartbeat(worker=worker, boot=boot, last_seq=last_seq, at=at, host=self._host, settled_to=settled_to)
-        last = self._beaten.get(worker)
-        if self._is_far and last and replace(last, at=at) == beat and at - last.at < _SAME_BEAT_S * 1_000_000:
-            return
+    def _beat_of(self, worker: str, follower: Follower) -> Heartbeat:
+        return Heartbeat(
+            worker=worker,
+            boot=follower.boot[1],
+            last_seq=follower.last_seq,
+            at=self._clock(),
+            host=self._host,
+            settled_to=follower.settled_to,
+            fresh_to=self._fresh_to,
+            sealed=follower.ends,
+        )
+
+    def _tell(self, beat: Heartbeat) -> None:
         self._lake.beat(beat)
-        if last is None and not self._is_far:
-            self._lake.forget_unnamed(worker)
-        self._beaten[worker] = beat
-
-
-def _by_boot(names: Iterable[SegmentName]) -> list[tuple[Boot, list[SegmentName]]]:
-    return [(boot, list(own)) for boot, own in groupby(names, key=lambda name: (name.worker, name.boot))]
+        if beat.worker not in self._beaten and not self._is_far:
+            self._lake.forget_unnamed(beat.worker)
+        self._beaten[beat.worker] = beat
 
 
 def _locked(path: Path) -> int:

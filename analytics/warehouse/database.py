@@ -15,46 +15,31 @@ ours.
 
 Reports read the requests through two macros, which take what they are narrowed to: `narrowed(asked)` and `arms(asked)`,
 as `queries/narrowed.sql` and `queries/arms.sql` say.
+
+On a host that writes the lake, what its journals hold and the lake does not yet is in the views as well.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Generator, Mapping
+import time
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Timer
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
 from analytics.lake.contents import contents
-from analytics.lake.layout import INCOMING
-from analytics.lake.once import KINDS, view_once
-from analytics.lake.rollup import UNROLLED, prepare, view_hourly
+from analytics.lake.present import Present, look
+from analytics.lake.rollup import prepare
 from analytics.lake.store import Store, reason_of
+from analytics.warehouse.views import ALL, Views, text_of
 
 LIMIT_S = 20.0
 """A question that takes longer is broken off."""
 
-DERIVED = {
-    "judged": "feedback",
-    "ratings": "ratings",
-    "verdicts": "verdicts",
-    "pieces": "pieces",
-    "rated_hours": "rated_hours",
-    "daily": "daily",
-    "costs": "costs",
-    "satisfaction": "satisfaction_by_day",
-}
-"""Views that are questions themselves, by their names, in the order in which they build upon each other."""
-
-_MACROS = ("narrowed", "arms")
-"""Questions that take a parameter, and from which others read: the second from the first."""
-
 _AT_ONCE = 2
-_READ = re.compile(r"\b(?:FROM|JOIN) (\w+)")
-_QUERIES = Path(__file__).with_name("queries")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
@@ -70,6 +55,10 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 
 _LEFT_AS_WRITTEN = "join_order,build_side_probe_side"
 """A join keeps its right side in memory: ours is the smaller one; behind conditions an optimizer guesses wrong."""
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 class WarehouseError(RuntimeError):
@@ -88,11 +77,47 @@ class UnreadableLakeError(WarehouseError):
     """A file of the lake cannot be read, or is none of ours."""
 
 
-class Warehouse:
-    """Answers questions about one lake; threads may ask at once, `_AT_ONCE` are answered. Close it in the end."""
+class Answers(Protocol):
+    """What answers the questions of `queries/`: a warehouse, or one look into it."""
 
-    def __init__(self, lake: Store, *, limit_s: float = LIMIT_S) -> None:
+    def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """Return the answer to a question: a dict a row, by column."""
+        ...
+
+
+class Look:
+    """The lake as it was `asked_at` a moment (microseconds since 1970 UTC), for questions, and how fresh that is."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, present: Present, views: Views) -> None:
+        self.connection, self.freshness, self.asked_at = connection, present.freshness, present.asked_at
+        self._views = views
+
+    def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """Return the answer to a question of `queries/`: a dict a row, by column."""
+        text = text_of(question)
+        self._views.make_for(text)
+        answer = self.connection.execute(text, dict(parameters or {}))
+        names = [column[0] for column in answer.description]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+class Warehouse:
+    """Answers questions about one lake; threads may ask at once, `_AT_ONCE` are answered. Close it in the end.
+
+    `journal` is where a shipper of this host has what it carries to this lake; None: nothing of it comes from here.
+    `clock` gives microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        lake: Store,
+        journal: Path | None = None,
+        *,
+        limit_s: float = LIMIT_S,
+        clock: Callable[[], int] = _now,
+    ) -> None:
         self._lake = lake
+        self._journal, self._clock = journal, clock
         self._limit_s = limit_s
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
@@ -107,17 +132,18 @@ class Warehouse:
         Raises:
             WarehouseError: see there.
         """
-        text = _question(question)
-        with self.connection(_READ.findall(text)) as connection:
-            answer = connection.execute(text, dict(parameters or {}))
-            names = [column[0] for column in answer.description]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        with self.look() as found:
+            return found.ask(question, parameters)
 
     @contextmanager
-    def connection(self, views: Collection[str] | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """Yield a connection with these views (None: all); what is asked of it within `limit_s` must be ours.
+    def connection(self, views: Collection[str] = ALL) -> Generator[duckdb.DuckDBPyConnection]:
+        """Yield the connection of one `look`."""
+        with self.look(views) as found:
+            yield found.connection
 
-        To make a view reads the heads of all files: name those that are asked.
+    @contextmanager
+    def look(self, views: Collection[str] = ()) -> Generator[Look]:
+        """Yield the lake as it is now, with these views; what is asked of it within `limit_s` must be ours.
 
         Raises:
             WarehouseError: see there; also for what is asked inside.
@@ -127,30 +153,16 @@ class Warehouse:
             raise QuestionLimitError(message)
         try:
             with self._database.cursor() as connection, self._bounded(connection):
-                needed = _needed([*DERIVED, "hourly"] if views is None else views)
-                self._view_rows(connection, with_sums="hourly" in needed)
-                for name, question in DERIVED.items():
-                    if name in needed:
-                        connection.execute(f"CREATE TEMP VIEW {name} AS {_question(question)}")
-                for name in _MACROS:
-                    connection.execute(f"CREATE TEMP MACRO {name}(asked) AS TABLE {_question(name)}")
-                yield connection
+                present = look(self._lake, self._journal, self._clock)
+                made = Views(connection, self._lake.address, contents(self._lake), present.unsealed)
+                made.make(views)
+                yield Look(connection, present, made)
         finally:
             self._turns.release()
 
     def close(self) -> None:
         """Let go of the memory."""
         self._database.close()
-
-    def _view_rows(self, connection: duckdb.DuckDBPyConnection, *, with_sums: bool) -> None:
-        address = self._lake.address
-        for folder, found in contents(self._lake).items():
-            is_summed = with_sums and folder == INCOMING
-            unrolled = [part for part in found.parts if part.name not in found.rollups]
-            also = {UNROLLED: unrolled} if is_summed else {}
-            view_once(connection, address, KINDS[folder], parts=found.parts, loose=sorted(found.loose), also=also)
-            if is_summed:
-                view_hourly(connection, address, [rollup.name for rollup in found.rollups.values()])
 
     @contextmanager
     def _bounded(self, connection: duckdb.DuckDBPyConnection) -> Generator[None]:
@@ -178,21 +190,6 @@ class Warehouse:
             alarm.cancel()
             # At the interpreter's end a thread that still holds the connection makes DuckDB complain of leaks.
             alarm.join()
-
-
-def _question(name: str) -> str:
-    """Return the text of a question without its remarks, which name more than it reads."""
-    lines = (_QUERIES / f"{name}.sql").read_text().splitlines()
-    return "\n".join(line for line in lines if not line.startswith("--"))
-
-
-def _needed(views: Collection[str]) -> set[str]:
-    """Return some views, and those that they read."""
-    needed = set(views)
-    for name, question in reversed(DERIVED.items()):
-        if name in needed:
-            needed |= set(_READ.findall(_question(question)))
-    return needed
 
 
 def _break_off(connection: duckdb.DuckDBPyConnection) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from analytics.warehouse.database import Warehouse
+from analytics.warehouse.database import Answers
 
 Status = Literal["joined", "superseded", "foreign", "ambiguous", "expired", "unmatched"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -28,7 +28,7 @@ class Fates(msgspec.Struct, frozen=True, kw_only=True):
     unmatched: int = 0
 
 
-def fates(warehouse: Warehouse) -> list[Fates]:
+def fates(warehouse: Answers) -> list[Fates]:
     """Return one row for each application that sent feedback, in the order of their names.
 
     Raises:

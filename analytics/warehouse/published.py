@@ -9,7 +9,7 @@ for it reads the whole lake. Keys, the audit and content are not in what it read
     ratings    one row a request that was rated in these days
     hourly     sums by the hour, of all time, and rated_hours beside them
     daily, costs, satisfaction     views of these two
-    copy       one row: as of when, since when, how many requests
+    copy       one row: as of when, since when, how many requests, up to when everything is in it
 
 It is made beside its place and renamed: it is there whole, or the former one still is. Its time of modification is its
 `as_of`. docs/sql.md tells analysts of it.
@@ -26,17 +26,18 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from analytics.freshness import Freshness
 from analytics.lake.columns import quoted
 from analytics.lake.directory import UNFINISHED_SUFFIX, place
 from analytics.lake.place import MissingPackageError
 from analytics.lake.rollup import prepare
-from analytics.warehouse.database import DERIVED, Warehouse, WarehouseError
+from analytics.warehouse.database import Warehouse, WarehouseError
 from analytics.warehouse.edition import Edition
+from analytics.warehouse.views import DERIVED, text_of
 
 LIMIT_S = 600.0
 _NICE = 10
 """Requests and reports come first."""
-_QUERIES = Path(__file__).with_name("queries")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "1GB"}
 _MINUTES = """
@@ -65,28 +66,32 @@ _VIEWS = ("ratings", "daily", "costs", "satisfaction")
 """Questions that the copy's own tables answer, in the order in which they build upon each other."""
 
 
-def publish(edition: Edition, *, limit_s: float = LIMIT_S) -> None:
-    """Make a copy and put it in its place.
+def publish(edition: Edition, *, limit_s: float = LIMIT_S) -> Freshness:
+    """Make a copy and put it in its place; return how fresh it is.
 
     Raises:
         WarehouseError: the lake gives no answer.
         MissingPackageError: see `Place`.
         OSError: the disk refuses.
     """
-    warehouse = Warehouse(edition.lake.open(), limit_s=limit_s)
+    journal = None if edition.journal is None else Path(edition.journal)
+    warehouse = Warehouse(edition.lake.open(), journal, limit_s=limit_s, clock=lambda: edition.as_of)
+    found: list[Freshness] = []
     try:
         target = Path(edition.target)
         for left in target.parent.glob(f"{target.name}{UNFINISHED_SUFFIX}*"):
             left.unlink()
-        place(target, lambda unfinished: _fill(warehouse, unfinished, edition))
+        place(target, lambda unfinished: found.append(_fill(warehouse, unfinished, edition)))
     finally:
         warehouse.close()
+    return found[0]
 
 
-def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
+def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> Freshness:
     applications = {"applications": None if edition.applications is None else list(edition.applications)}
     as_of = _EPOCH + timedelta(microseconds=edition.as_of)
-    with warehouse.connection() as connection:
+    with warehouse.look((*_TABLES, *_SUMS)) as seen:
+        connection = seen.connection
         minutes = connection.execute(_MINUTES, applications).fetchall()
         since = _since(minutes, edition.max_rows, as_of, timedelta(days=edition.days))
         connection.execute(f"ATTACH {quoted(str(unfinished))} AS copy")
@@ -95,16 +100,19 @@ def _fill(warehouse: Warehouse, unfinished: Path, edition: Edition) -> None:
         for name in _SUMS:
             connection.execute(_SUM.format(name=name), applications)
         counted = (
-            "SELECT $as_of::TIMESTAMP AS as_of, $since::TIMESTAMP AS since, count(*) AS requests FROM copy.requests"
+            "SELECT $as_of::TIMESTAMP AS as_of, $since::TIMESTAMP AS since, count(*) AS requests, "
+            "make_timestamp($fresh_to) AS fresh_to FROM copy.requests"
         )
-        connection.execute(f"CREATE TABLE copy.copy AS {counted}", {"as_of": as_of, "since": since})
+        facts = {"as_of": as_of, "since": since, "fresh_to": seen.freshness.fresh_to}
+        connection.execute(f"CREATE TABLE copy.copy AS {counted}", facts)
         connection.execute("DETACH copy")
     with duckdb.connect(str(unfinished), config=_SETTINGS) as copy:
         prepare(copy)
         for name in _VIEWS:
-            copy.execute(f"CREATE VIEW {name} AS {_question(DERIVED[name])}")
+            copy.execute(f"CREATE VIEW {name} AS {text_of(DERIVED[name])}")
     unfinished.chmod(0o600)
     os.utime(unfinished, ns=(edition.as_of * 1000, edition.as_of * 1000))
+    return seen.freshness
 
 
 def _since(minutes: Sequence[tuple[datetime, int]], max_rows: int, as_of: datetime, most: timedelta) -> datetime:
@@ -121,19 +129,16 @@ def _since(minutes: Sequence[tuple[datetime, int]], max_rows: int, as_of: dateti
     return since
 
 
-def _question(name: str) -> str:
-    return (_QUERIES / f"{name}.sql").read_text()
-
-
 def main() -> int:
-    """Make the copy that is asked for; 0 when it lies in its place, else 1 with a sentence on standard error."""
+    """Make the copy that is asked for, and print its `Freshness` as JSON; else 1, with a sentence on standard error."""
     edition = msgspec.json.decode(sys.stdin.buffer.read(), type=Edition)
     os.nice(_NICE)
     try:
-        publish(edition)
+        freshness = publish(edition)
     except (WarehouseError, MissingPackageError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    sys.stdout.buffer.write(msgspec.json.encode(freshness))
     return 0
 
 

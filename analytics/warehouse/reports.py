@@ -14,7 +14,7 @@ import msgspec
 from analytics.comparison import Arms, Comparison, LeftOut, arms
 from analytics.narrowing import EVERYTHING, Narrowing, micros_of, sql_struct
 from analytics.satisfaction import Satisfaction
-from analytics.warehouse.database import Warehouse
+from analytics.warehouse.database import Answers
 
 Row = Mapping[str, Any]
 Pair = tuple[Row, Row]
@@ -27,7 +27,7 @@ IN_ORDER = ("day", "hour", "step")
 
 
 def compare(
-    warehouse: Warehouse,
+    warehouse: Answers,
     rollout: str,
     generation: int,
     *,
@@ -47,7 +47,7 @@ def compare(
 
 
 def compare_by(
-    warehouse: Warehouse,
+    warehouse: Answers,
     rollout: str,
     generation: int,
     by: str,
@@ -79,7 +79,7 @@ def compare_by(
     return in_order([one for one in tables if one.base.requests or one.candidate.requests], by)
 
 
-def values(warehouse: Warehouse, what: str, to: Narrowing, *, first: str | None, most: int) -> list[str]:
+def values(warehouse: Answers, what: str, to: Narrowing, *, first: str | None, most: int) -> list[str]:
     """Return the values of that by which a report can be divided (or `tag`: names of tags), the most frequent first.
 
     `first` comes before all others, if it is there.
@@ -93,7 +93,7 @@ def values(warehouse: Warehouse, what: str, to: Narrowing, *, first: str | None,
 
 
 def pairs(
-    warehouse: Warehouse, question: str, to: Narrowing, by: str | None = None, *, as_treated: bool = False
+    warehouse: Answers, question: str, to: Narrowing, by: str | None = None, *, as_treated: bool = False
 ) -> dict[str | None, Pair]:
     """Return both arms' rows of a question that reads the macro `arms`, by the part of a divided report."""
     found: dict[str | None, list[Row]] = {}

@@ -26,6 +26,7 @@ from threading import Lock
 
 import msgspec
 
+from analytics.freshness import UNKNOWN, Freshness
 from analytics.warehouse.order import Form, Head, Order, Scalar, Tail
 from analytics.warehouse.walls import Bounds, Walls
 
@@ -73,13 +74,17 @@ class QueryLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns (name, DuckDB's type), how many rows, and these as text, a line each; `as_of` is microseconds UTC."""
+    """Columns (name, DuckDB's type), how many rows, and these as text, a line each; `as_of` is microseconds UTC.
+
+    How fresh the copy is that was asked, is added by who had it made.
+    """
 
     columns: tuple[tuple[str, str], ...]
     rows: int
     text: bytes
     walls: Walls
     as_of: int
+    freshness: Freshness = UNKNOWN
 
 
 class Cancellation:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from analytics.narrowing import Narrowing, micros_of
 from analytics.satisfaction import Satisfaction, arm_satisfaction, differences
-from analytics.warehouse.database import Warehouse
 from analytics.warehouse.reports import Pair, in_order, pairs
 
 
-def satisfaction(warehouse: Warehouse, to: Narrowing, *, as_of: int) -> Satisfaction:
+def satisfaction(warehouse: Answers, to: Narrowing, *, as_of: int) -> Satisfaction:
     """Return how users like the answers of both arms of a rollout's generation.
 
     Raises:
@@ -18,7 +17,7 @@ def satisfaction(warehouse: Warehouse, to: Narrowing, *, as_of: int) -> Satisfac
     return _satisfaction(to, pair, as_of=as_of)
 
 
-def satisfaction_by(warehouse: Warehouse, to: Narrowing, by: str, *, as_of: int) -> list[Satisfaction]:
+def satisfaction_by(warehouse: Answers, to: Narrowing, by: str, *, as_of: int) -> list[Satisfaction]:
     """Return the same for each part of the requests that has any: see `narrowing.BY`.
 
     Raises:

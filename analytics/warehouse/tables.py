@@ -11,14 +11,14 @@ from analytics.costs import CostReport, cost_report
 from analytics.failures import FailureReport, failure_report
 from analytics.narrowing import Narrowing, sql_struct
 from analytics.traffic import TrafficReport, traffic_report
-from analytics.warehouse.database import Warehouse
+from analytics.warehouse.database import Answers
 
 MOST_GROUPS = 1000
 """A report on failures lists no more groups, and says how many there are."""
 
 
 def cost(
-    warehouse: Warehouse, to: Narrowing, *, as_of: int, present: Mapping[str, int], by: str | None = None
+    warehouse: Answers, to: Narrowing, *, as_of: int, present: Mapping[str, int], by: str | None = None
 ) -> CostReport:
     """Return what requests cost: those of a generation of a rollout, or all; `present`: the generations to project.
 
@@ -30,7 +30,7 @@ def cost(
 
 
 def errors(
-    warehouse: Warehouse, to: Narrowing, *, as_of: int, by: str | None = None, most: int = MOST_GROUPS
+    warehouse: Answers, to: Narrowing, *, as_of: int, by: str | None = None, most: int = MOST_GROUPS
 ) -> FailureReport:
     """Return what failed of the requests of a generation of a rollout, or of all.
 
@@ -41,7 +41,7 @@ def errors(
     return failure_report(rows, asked=to, as_of=as_of, by=by)
 
 
-def traffic(warehouse: Warehouse, to: Narrowing, *, as_of: int, by: str | None = None) -> TrafficReport:
+def traffic(warehouse: Answers, to: Narrowing, *, as_of: int, by: str | None = None) -> TrafficReport:
     """Return how the requests of one generation of a rollout were split.
 
     Raises:

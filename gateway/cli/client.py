@@ -191,7 +191,8 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
     if arguments.direct:
         from gateway.cli.direct import open_directly  # noqa: PLC0415 - SQLite and the rest are for this option alone
 
-        with open_directly(directory, environment, getattr(arguments, "lake", None)) as console:
+        lake, only_reports = getattr(arguments, "lake", None), getattr(arguments, "only_reports", False)
+        with open_directly(directory, environment, lake, only_reports=only_reports) as console:
             yield console
         return
     url, key = environment.get(URL_VARIABLE), environment.get(KEY_VARIABLE)

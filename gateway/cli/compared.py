@@ -10,6 +10,7 @@ from analytics.figures import Difference
 from analytics.satisfaction import Satisfaction
 from gateway.cli import figures
 from gateway.cli.figures import Write
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.table import write_table
 from rollout.change import moment
 
@@ -33,7 +34,8 @@ def write_comparison(found: Comparison) -> None:
     for name, arm in (("base", found.base), ("candidate", found.candidate)):
         if arm.model is not None:
             say(f"{name}: {arm.model}\n")
-    for line in (*_notes(found), "What each line means, and the SQL behind it: docs/reports.md"):
+    fresh = freshness_lines(found.freshness, found.as_of)
+    for line in (*_notes(found), *fresh, "What each line means, and the SQL behind it: docs/reports.md"):
         say(f"{line}\n")
 
 
@@ -48,6 +50,8 @@ def write_comparisons(found: Sequence[Comparison], by: str) -> None:
         sys.stdout.write("\n")
     if not found:
         sys.stdout.write("no request of a split user yet\n")
+    for line in freshness_lines(found[0].freshness, found[0].as_of) if found else ():
+        sys.stdout.write(f"{line}\n")
     sys.stdout.write("What each line means, and the SQL behind it: docs/reports.md\n")
 
 

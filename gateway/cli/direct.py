@@ -28,7 +28,7 @@ from analytics.record import Arm
 from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.cli import Abort
-from gateway.cli.lakes import find_lake
+from gateway.cli.lakes import find_journal, find_lake
 from gateway.cli.narrowing import Wanted
 from gateway.console.control import Control
 from gateway.console.narrowing import Asked
@@ -166,8 +166,12 @@ class DirectConsole:
 
 
 @contextmanager
-def open_directly(directory: Path, environment: Mapping[str, str], lake: str | None = None) -> Generator[DirectConsole]:
+def open_directly(
+    directory: Path, environment: Mapping[str, str], lake: str | None = None, *, only_reports: bool = False
+) -> Generator[DirectConsole]:
     """Yield a console on a stopped installation's files; `lake` is where reports read, by default beside them.
+
+    One for `only_reports` may be opened while the installation runs.
 
     Raises:
         Abort: the installation runs, or its files cannot be used; also for whatever the console refuses inside.
@@ -177,7 +181,7 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
     except LedgerError as error:
         raise Abort(str(error)) from error
     try:
-        if ledger.read_only:
+        if ledger.read_only and not only_reports:
             message = f"a console runs on {directory} ({holder(directory / LOCK_FILE)}); leave --direct out"
             raise Abort(message)
         keys = derived(load_master(directory, environment, secrets.token_bytes, create=False))
@@ -187,12 +191,13 @@ def open_directly(directory: Path, environment: Mapping[str, str], lake: str | N
             raise Abort(message)
         definitions = definitions_of(unseal(sealed, keys.snapshot))
         control = Control(ledger, definitions, keys, randomness=secrets.token_bytes)
-        place = find_lake(lake, directory, environment)
+        copies = f"{COPIES}-{os.getpid()}" if only_reports else COPIES
+        place, journal = find_lake(lake, directory, environment), find_journal(lake, directory)
         look, missing = partial(_look, place, directory), partial(_missing, place)
         control.removals.begin(Erasures(directory / ERASURES), place.name, look, missing)
         with (
-            closing(Reports(control, place)) as reports,
-            closing(Queries(Sql(), place, directory / COPIES, steps_back=False)) as queries,
+            closing(Reports(control, place, journal)) as reports,
+            closing(Queries(Sql(), place, directory / copies, journal=journal, steps_back=False)) as queries,
         ):
             yield DirectConsole(control, reports, queries, f"{person()} (direct)")
     except (LedgerError, SecretError, BadSnapshotError, ApiError) as error:

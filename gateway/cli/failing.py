@@ -9,6 +9,7 @@ from typing import Any
 
 from analytics.failures import FailureGroup, FailureReport
 from gateway.cli.client import add_reach_options, reach
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
 from gateway.cli.reported import percent, plain, span, subject
 from gateway.cli.table import write_json, write_table
@@ -41,7 +42,7 @@ def add_parser(actions: Any) -> None:
     add_division(command)
     command.add_argument("--all", action="store_true", help=f"show every group (default: the {_SHOWN} most frequent)")
     add_reach_options(command)
-    command.set_defaults(run=run_errors)
+    command.set_defaults(run=run_errors, only_reports=True)
 
 
 def run_errors(arguments: argparse.Namespace) -> int:
@@ -74,7 +75,10 @@ def write_failures(found: FailureReport, *, most: int) -> None:
         where = "--all shows" if len(shown) < len(found.groups) else "the report lists"
         listed = f"{len(found.groups):,}" if found.group_count > len(found.groups) else "them"
         say(f"\n{found.group_count - len(shown):,} more groups; {where} {listed}\n")
-    say("\nWhat is counted: docs/reports.md\n")
+    say("\n")
+    for line in freshness_lines(found.freshness, found.as_of):
+        say(f"{line}\n")
+    say("What is counted: docs/reports.md\n")
 
 
 def _counts(found: FailureReport) -> Iterable[str]:

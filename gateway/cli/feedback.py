@@ -15,7 +15,8 @@ import msgspec
 import uvloop
 
 from gateway.cli import Abort
-from gateway.cli.lakes import HELP, open_lake
+from gateway.cli.freshness import freshness_lines
+from gateway.cli.lakes import HELP, find_journal, open_lake
 from gateway.cli.progress import Progress
 from gateway.cli.table import write_json, write_table
 from gateway.cli.target import find_target
@@ -138,9 +139,10 @@ def run_count(arguments: argparse.Namespace) -> int:
     if not is_there:
         message = f"there is no lake in {lake}: name it with --lake, or start `turnout serve` once"
         raise Abort(message)
-    warehouse = Warehouse(lake)
+    warehouse = Warehouse(lake, find_journal(arguments.lake, state))
     try:
-        counted = fates(warehouse)
+        with warehouse.look() as seen:
+            counted = fates(seen)
     except WarehouseError as error:
         raise Abort(str(error)) from error
     finally:
@@ -150,4 +152,6 @@ def run_count(arguments: argparse.Namespace) -> int:
     else:
         rows = [(one.application, *(getattr(one, status) for status in STATUSES)) for one in counted]
         write_table(("application", *STATUSES), rows)
+        for line in freshness_lines(seen.freshness, seen.asked_at):
+            sys.stdout.write(f"{line}\n")
     return 0

@@ -31,6 +31,11 @@ def find_lake(url: str | None, directory: Path, environment: Mapping[str, str]) 
         raise Abort(message) from error
 
 
+def find_journal(url: str | None, directory: Path) -> Path | None:
+    """Return where this installation's records lie before they are in that lake; None if they go to another one."""
+    return directory / "journal" if url in (None, told_lake(directory).url or str(directory / "lake")) else None
+
+
 def told_retention_days(url: str | None, directory: Path) -> int | None:
     """Return how long the installation in a state directory keeps its lake; None: for ever, or it is another lake."""
     return told_lake(directory).retention_days if url is None else None

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
         "--as-treated", action="store_true", help="beside it, the same requests by the arm that served"
     )
     add_reach_options(compare)
-    compare.set_defaults(run=run_compare)
+    compare.set_defaults(run=run_compare, only_reports=True)
     satisfaction = actions.add_parser(
         "satisfaction",
         help="thumbs, ratings and signals of both arms, and how many users give any",
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     add_narrowing_options(satisfaction)
     add_division(satisfaction)
     add_reach_options(satisfaction)
-    satisfaction.set_defaults(run=run_satisfaction)
+    satisfaction.set_defaults(run=run_satisfaction, only_reports=True)
     for other in (spending, failing, splitting):
         other.add_parser(actions)
 

@@ -9,6 +9,7 @@ from analytics.figures import Figure
 from analytics.satisfaction import ArmSatisfaction, Satisfaction
 from gateway.cli import figures
 from gateway.cli.compared import HEADINGS, narrowed
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.table import write_table
 from rollout.change import moment
 
@@ -29,7 +30,7 @@ def write_satisfaction(found: Satisfaction) -> None:
     sys.stdout.write("\n")
     if any(one.low is not None for one in found.difference.values()):
         sys.stdout.write("In brackets: 95 % intervals, each user counting once. No verdict: gates are apart.\n")
-    sys.stdout.write("What each line means, and the SQL behind it: docs/reports.md\n")
+    _write_last(found)
 
 
 def write_satisfactions(found: Sequence[Satisfaction], by: str) -> None:
@@ -38,8 +39,15 @@ def write_satisfactions(found: Sequence[Satisfaction], by: str) -> None:
         sys.stdout.write(f"{by} {one.part if one.part is not None else '-'}: {_span(one)}\n")
         write_table(HEADINGS, [row for row in _rows(one) if row[1] is not None or row[2] is not None], figures=(1, 2))
         sys.stdout.write("\n")
-    if not found:
+    if found:
+        _write_last(found[0])
+    else:
         sys.stdout.write("no request of a split user yet\n")
+
+
+def _write_last(found: Satisfaction) -> None:
+    for line in freshness_lines(found.freshness, found.as_of):
+        sys.stdout.write(f"{line}\n")
     sys.stdout.write("What each line means, and the SQL behind it: docs/reports.md\n")
 
 

@@ -12,6 +12,7 @@ from analytics.figures import Difference
 from analytics.projection import MONTH_DAYS, Estimate, Month, Projection
 from gateway.cli import figures
 from gateway.cli.client import add_reach_options, reach
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
 from gateway.cli.reported import percent, plain, span, subject, write_part
 from gateway.cli.table import write_json, write_table
@@ -35,7 +36,7 @@ def add_parser(actions: Any) -> None:
     add_narrowing_options(command)
     add_division(command)
     add_reach_options(command)
-    command.set_defaults(run=run_cost)
+    command.set_defaults(run=run_cost, only_reports=True)
 
 
 def run_cost(arguments: argparse.Namespace) -> int:
@@ -66,7 +67,10 @@ def write_cost(found: CostReport) -> None:
         _write("model", [(plain(one.name), one) for one in found.models])
     for month in found.projections:
         _write_month(month)
-    say("\nWhat each line means, and the SQL behind it: docs/reports.md\n")
+    say("\n")
+    for line in freshness_lines(found.freshness, found.as_of):
+        say(f"{line}\n")
+    say("What each line means, and the SQL behind it: docs/reports.md\n")
 
 
 def _total(found: CostReport) -> Iterable[str]:

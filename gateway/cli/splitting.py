@@ -12,6 +12,7 @@ from typing import Any
 from analytics.srm import Evenness
 from analytics.traffic import Counted, PartTraffic, Span, StepTraffic, TrafficReport
 from gateway.cli.client import add_reach_options, reach
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.narrowing import add_division, add_narrowing_options, wanted
 from gateway.cli.reported import percent, plain, span, subject, write_part
 from gateway.cli.table import write_json
@@ -43,7 +44,7 @@ def add_parser(actions: Any) -> None:
     add_narrowing_options(command)
     add_division(command)
     add_reach_options(command)
-    command.set_defaults(run=run_traffic)
+    command.set_defaults(run=run_traffic, only_reports=True)
 
 
 def run_traffic(arguments: argparse.Namespace) -> int:
@@ -74,6 +75,8 @@ def write_traffic(found: TrafficReport) -> None:
     for words, counts in (("user keys", found.sources), ("arms", found.reasons), ("other purposes", found.left_out)):
         if counts:
             say(f"{words}: {', '.join(_counted(words, counts))}\n")
+    for line in freshness_lines(found.freshness, found.as_of):
+        say(f"{line}\n")
     say("How the split is judged: docs/reports.md\n")
 
 

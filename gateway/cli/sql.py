@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import msgspec
 from gateway.cli import Abort
 from gateway.cli.client import add_reach_options, reach
 from gateway.cli.console import Console
+from gateway.cli.freshness import freshness_lines
 from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table
 from gateway.console.views import AnswerView
@@ -155,6 +157,8 @@ def _write_answer(answer: AnswerView) -> None:
     write_table([_cell(column.name) or "" for column in answer.columns], rows, figures=numbers)
     rows_said = "1 row" if answer.row_count == 1 else f"{answer.row_count:,} rows"
     sys.stdout.write(f"\n{rows_said}, as of {moment(answer.as_of)}\n")
+    for line in freshness_lines(answer.freshness, time.time_ns() // 1000):
+        sys.stdout.write(f"{line}\n")
 
 
 def _cell(value: Any) -> str | None:

@@ -65,7 +65,7 @@ def run(  # noqa: PLR0913 - one for each setting of the process
     set_level(in_force.logs.level)
     installation = open_installation(state_dir, in_force, environment)
     place = lake or Place(url=str(state_dir / "lake"))
-    reports, queries = Reports(installation.control, place), _queries(sql, place, state_dir, installation)
+    reports, queries = _reports(place, state_dir, installation), _queries(sql, place, state_dir, installation)
     try:
         if installation.ledger.read_only:
             _log.warning("another console is this ledger's writer; this one is read-only")
@@ -115,10 +115,16 @@ def _beside(
     return [partial(_watching, watch=watch, installation=installation), compacting.running, erasing.running]
 
 
+def _reports(lake: Place, state_dir: Path, installation: Installation) -> Reports:
+    """Return the reports, which see what this host's workers record before it is in the lake."""
+    return Reports(installation.control, lake, state_dir / "journal")
+
+
 def _queries(sql: Sql, lake: Place, state_dir: Path, installation: Installation) -> Queries:
     """Return the analysts' queries; a console beside the ledger's writer has copies of its own."""
     warn_of_missing_walls()
-    return Queries(sql, lake, state_dir / (f"{COPIES}-second" if installation.ledger.read_only else COPIES))
+    folder = state_dir / (f"{COPIES}-second" if installation.ledger.read_only else COPIES)
+    return Queries(sql, lake, folder, journal=state_dir / "journal")
 
 
 def _server(app: Litestar) -> uvicorn.Server:

@@ -18,6 +18,7 @@ from typing import Literal
 import anyio
 import msgspec
 
+from analytics.freshness import Freshness
 from analytics.lake.place import Place
 from analytics.warehouse.copies import Copies, CopyRules, NoCopyError
 from analytics.warehouse.order import Form, Scalar
@@ -95,16 +96,19 @@ class _Running(msgspec.Struct, frozen=True):
 class Queries:
     """Analysts' SQL over a lake, whose copies lie in `folder`; `saved` are kept beside it. Close it in the end.
 
-    Statements that `steps_back` leave the processor to everything else. May be called from any thread.
+    `journal` is where this host has what is not in that lake yet; None: nothing of it comes from here. Statements that
+    `steps_back` leave the processor to everything else. May be called from any thread.
 
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
-    def __init__(self, settings: Sql, lake: Place, folder: Path, *, steps_back: bool = True) -> None:
+    def __init__(
+        self, settings: Sql, lake: Place, folder: Path, *, journal: Path | None = None, steps_back: bool = True
+    ) -> None:
         self._settings = settings
         self._steps_back = steps_back
         self.saved = SavedQueries(folder.with_name(SAVED))
-        self._copies = Copies(folder, lake, lambda: time.time_ns() // 1000)
+        self._copies = Copies(folder, lake, lambda: time.time_ns() // 1000, journal=journal)
         self._rules = CopyRules(days=settings.days, max_rows=settings.max_rows, refresh_s=settings.refresh_s)
         self._lock = Lock()
         self._running: dict[str, _Running] = {}
@@ -219,6 +223,10 @@ class Queries:
         except FileNotFoundError as error:
             message = "the copy was removed at this very moment, because rows were erased; ask again"
             raise NoAnswerError(message) from error
+        freshness = self._copies.freshness(copy, found.as_of)
+        if asker.applications is not None:
+            freshness = Freshness(fresh_to=freshness.fresh_to)  # hosts are not theirs to know
+        found = msgspec.structs.replace(found, freshness=freshness)
         return _as_parquet(found) if form == "parquet" else found
 
 
@@ -241,6 +249,7 @@ def body(found: Answer, form: Format) -> bytes:
         return found.text
     head = {
         "as_of": found.as_of,
+        "freshness": found.freshness,
         "row_count": found.rows,
         "landlock": found.walls.landlock,
         "empty_network": found.walls.empty_network,

@@ -6,7 +6,6 @@ its caller; handlers ask in threads.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from msgspec.structs import replace
 
 from analytics.comparison import Comparison
 from analytics.costs import CostReport
@@ -36,7 +36,7 @@ from gateway.errors import ApiError
 from rollout.flag import Flag
 
 if TYPE_CHECKING:
-    from analytics.warehouse.database import Warehouse
+    from analytics.warehouse.database import Look, Warehouse
 
 AT_ONCE = 2
 """Reports that are computed at the same time; the others wait for their turn."""
@@ -55,11 +55,13 @@ class ReportError(ApiError):
 class Reports:
     """Reports over a lake, that of a directory or another; may be called from any thread. Close it in the end.
 
+    `journal` is where this host has what is not in that lake yet; None: nothing of it comes from here.
     `turns` is for handlers: who takes one first never waits inside a thread.
     """
 
-    def __init__(self, control: Control, lake: Path | Place) -> None:
+    def __init__(self, control: Control, lake: Path | Place, journal: Path | None = None) -> None:
         self._control = control
+        self._journal = journal
         self._lake = Place(url=str(lake)) if isinstance(lake, Path) else lake
         self.turns = anyio.CapacityLimiter(AT_ONCE)
         self._opening = Lock()
@@ -75,11 +77,11 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(warehouse: Warehouse) -> Comparison:
-            found = compare(warehouse, *_named(to), as_of=_now(), to=to, as_treated=as_treated)
+        def ask(seen: Look) -> Comparison:
+            found = compare(seen, *_named(to), as_of=seen.asked_at, to=to, as_treated=as_treated)
             if not _requests(found):
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
 
         return self._answer(ask)
 
@@ -93,12 +95,12 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(warehouse: Warehouse) -> list[Comparison]:
-            check_parts(by, _values(warehouse, to))
-            found = compare_by(warehouse, *_named(to), by, as_of=_now(), to=to, as_treated=as_treated)
+        def ask(seen: Look) -> list[Comparison]:
+            check_parts(by, _values(seen, to))
+            found = compare_by(seen, *_named(to), by, as_of=seen.asked_at, to=to, as_treated=as_treated)
             if not found:
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return [replace(one, freshness=seen.freshness) for one in found]
 
         return self._answer(ask)
 
@@ -113,12 +115,12 @@ class Reports:
         flag, to = self._of_any(asked)
         present = {one.name: one.generation for one in self._control.list_rollouts()}
 
-        def ask(warehouse: Warehouse) -> CostReport:
-            _check_parts(warehouse, to, asked.by)
-            found = cost(warehouse, to, as_of=_now(), present=present, by=asked.by)
+        def ask(seen: Look) -> CostReport:
+            _check_parts(seen, to, asked.by)
+            found = cost(seen, to, as_of=seen.asked_at, present=present, by=asked.by)
             if not found.total.requests:
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
 
         return self._answer(ask)
 
@@ -132,12 +134,12 @@ class Reports:
 
         flag, to = self._of_any(asked)
 
-        def ask(warehouse: Warehouse) -> FailureReport:
-            _check_parts(warehouse, to, asked.by)
-            found = errors(warehouse, to, as_of=_now(), by=asked.by)
+        def ask(seen: Look) -> FailureReport:
+            _check_parts(seen, to, asked.by)
+            found = errors(seen, to, as_of=seen.asked_at, by=asked.by)
             if not found.requests:
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
 
         return self._answer(ask)
 
@@ -151,12 +153,12 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(warehouse: Warehouse) -> TrafficReport:
-            _check_parts(warehouse, to, asked.by)
-            found = traffic(warehouse, to, as_of=_now(), by=asked.by)
+        def ask(seen: Look) -> TrafficReport:
+            _check_parts(seen, to, asked.by)
+            found = traffic(seen, to, as_of=seen.asked_at, by=asked.by)
             if not found.steps:
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
 
         return self._answer(ask)
 
@@ -170,11 +172,11 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(warehouse: Warehouse) -> Satisfaction:
-            found = satisfaction(warehouse, to, as_of=_now())
+        def ask(seen: Look) -> Satisfaction:
+            found = satisfaction(seen, to, as_of=seen.asked_at)
             if not found.base.requests + found.candidate.requests:
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
 
         return self._answer(ask)
 
@@ -188,12 +190,12 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(warehouse: Warehouse) -> list[Satisfaction]:
-            check_parts(by, _values(warehouse, to))
-            found = satisfaction_by(warehouse, to, by, as_of=_now())
+        def ask(seen: Look) -> list[Satisfaction]:
+            check_parts(by, _values(seen, to))
+            found = satisfaction_by(seen, to, by, as_of=seen.asked_at)
             if not found:
-                _refuse_unknown(warehouse, to, flag)
-            return found
+                _refuse_unknown(seen, to, flag)
+            return [replace(one, freshness=seen.freshness) for one in found]
 
         return self._answer(ask)
 
@@ -214,7 +216,7 @@ class Reports:
             return self._of_rollout(asked)
         return None, narrowing(asked, rollout=None, generation=None)
 
-    def _answer(self, ask: Callable[[Warehouse], _Answer]) -> _Answer:
+    def _answer(self, ask: Callable[[Look], _Answer]) -> _Answer:
         """Return what is found in the warehouse; that it gives no answer becomes a `ReportError`."""
         # DuckDB costs a tenth of a second and 30 MB, which only a console that is asked for reports should pay.
         from analytics.warehouse.again import again  # noqa: PLC0415 - see above
@@ -223,15 +225,21 @@ class Reports:
         try:
             with self._opening:
                 if self._opened is None:
-                    self._opened = Warehouse(self._lake.open())
-            return again(partial(ask, self._opened))
+                    self._opened = Warehouse(self._lake.open(), self._journal)
+            return again(partial(_looked, self._opened, ask))
         except (WarehouseError, MissingPackageError) as error:
             raise ReportError(str(error)) from error
 
 
-def _refuse_unknown(warehouse: Warehouse, to: Narrowing, flag: Flag | None) -> None:
+def _looked(warehouse: Warehouse, ask: Callable[[Look], _Answer]) -> _Answer:
+    """Return what is found in one look, whatever it takes to find it."""
+    with warehouse.look() as seen:
+        return ask(seen)
+
+
+def _refuse_unknown(seen: Look, to: Narrowing, flag: Flag | None) -> None:
     """Refuse what no request of the rollout has, where a report found none."""
-    there = _values(warehouse, to)
+    there = _values(seen, to)
     check_known(to, there)
     if to.step is not None and flag is not None:
         is_present = to.generation == flag.generation
@@ -239,21 +247,17 @@ def _refuse_unknown(warehouse: Warehouse, to: Narrowing, flag: Flag | None) -> N
         check_step(to.step, flag.step if is_present else max(map(int, steps), default=0))
 
 
-def _values(warehouse: Warehouse, to: Narrowing) -> Values:
+def _values(seen: Look, to: Narrowing) -> Values:
     """Return what lists the values that the requests of the same rollout, generation and time have."""
     from analytics.warehouse.reports import values  # noqa: PLC0415 - see `_answer`
 
     every = Narrowing(rollout=to.rollout, generation=to.generation, since=to.since, until=to.until)
-    return lambda what, first, most: values(warehouse, what, every, first=first, most=most)
+    return lambda what, first, most: values(seen, what, every, first=first, most=most)
 
 
-def _check_parts(warehouse: Warehouse, to: Narrowing, by: str | None) -> None:
+def _check_parts(seen: Look, to: Narrowing, by: str | None) -> None:
     if by is not None:
-        check_parts(by, _values(warehouse, to))
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+        check_parts(by, _values(seen, to))
 
 
 def _named(to: Narrowing) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from analytics.freshness import Freshness
 from analytics.journal.writer import Trouble
 from analytics.record import Arm
 from rollout.assignment import Reason
@@ -135,9 +136,13 @@ class ColumnView(_View, frozen=True):
 
 
 class AnswerView(_View, frozen=True):
-    """An analyst's answer; `as_of` is when the copy was made that was asked. `landlock` is 0 where there is none."""
+    """An analyst's answer; `as_of` is when the copy was made that was asked, `freshness` up to when it has everything.
+
+    `landlock` is 0 where there is none.
+    """
 
     as_of: int
+    freshness: Freshness
     columns: tuple[ColumnView, ...]
     rows: list[list[Any]]
     row_count: int

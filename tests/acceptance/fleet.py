@@ -55,7 +55,8 @@ url = "$redis"
 class Fleet:
     """A running fleet. Each host is an `Installation`; that of the console answers for all.
 
-    `redis_url` is where hosts look for `redis`; `percents` has the percent of every version that a change has made.
+    `redis_url` is where hosts look for `redis`; `process` is what every host has in its file;
+    `percents` has the percent of every version that a change has made.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Fleet:
     hosts: list[Installation] = field(default_factory=list[Installation])
     keys: dict[str, str] = field(default_factory=dict[str, str])
     percents: dict[str, float] = field(default_factory=dict[str, float])
+    process: str = PROCESS
 
     @property
     def console(self) -> Installation:
@@ -87,7 +89,7 @@ class Fleet:
         is_console = role == "console"
         definitions = self.definitions if is_console else ""
         places = {server: one.base_url for server, one in self.simulated.items()}
-        text = Template(PROCESS + definitions).substitute(places, lake=self.lake, redis=self.redis_url)
+        text = Template(self.process + definitions).substitute(places, lake=self.lake, redis=self.redis_url)
         (folder / "turnout.toml").write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TURNOUT_", "OPENAI_"))}
         known = {**kept, "TURNOUT_SECRET": SECRET, "TURNOUT_STATE_DIR": str(folder / "state"), **self.environment}

@@ -44,7 +44,7 @@ def figures(answer: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, answer
         return
     for key, value in answer.items():  # pyright: ignore[reportUnknownVariableType] - JSON
-        if key != "as_of":
+        if key not in ("as_of", "freshness"):
             yield from figures(value, f"{name}.{key}")
 
 

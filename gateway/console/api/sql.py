@@ -56,13 +56,18 @@ class SaveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 async def ask(
     request: Asked, queries: NamedDependency[Queries], data: JSONBody[AskQuery], form: Form = "json"
 ) -> Response[bytes]:
-    """Answer one SELECT; `x-turnout-as-of` tells in microseconds since 1970 UTC when the copy was made."""
+    """Answer one SELECT of a copy that was made at `x-turnout-as-of`, with everything up to `x-turnout-fresh-to`.
+
+    Both are microseconds since 1970 UTC; the latter is missing where nobody can tell.
+    """
     asker = _asker(request)
     question = await anyio.to_thread.run_sync(queries.question, data.query, data.saved, data.parameters, data.id)
     with queries.registered(data.id, asker) as cancellation:
         run = partial(queries.answer, question, form, asker, cancellation)
         found = await anyio.to_thread.run_sync(run, limiter=queries.turns)
     headers = {"x-turnout-as-of": str(found.as_of), "x-turnout-rows": str(found.rows)}
+    if found.freshness.fresh_to is not None:
+        headers["x-turnout-fresh-to"] = str(found.freshness.fresh_to)
     return Response(body(found, form), media_type=_TYPES[form], headers=headers)
 
 

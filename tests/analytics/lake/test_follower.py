@@ -12,7 +12,7 @@ import pytest
 from analytics.journal.recovery import quarantined
 from analytics.journal.segment import segments
 from analytics.journal.writer import Writer
-from analytics.lake.follower import GRACE_S
+from analytics.lake.settling import GRACE_S
 from analytics.lake.shipper import Shipper
 from analytics.record import Opened, Record
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from analytics.journal.segment import segments
 from analytics.journal.writer import Writer
@@ -47,10 +48,12 @@ def test_every_worker_has_a_heartbeat_and_a_living_boot_counts_before_a_dead_one
     shipper.tick()
     at, host = 1_790_000_000_000_000, host_name(state / "journal")
 
-    assert Lake(state / "lake").all_heartbeats() == [
-        Heartbeat(worker="w0", boot="aaa", last_seq=3, at=at, host=host, settled_to=3),
-        Heartbeat(worker="w1", boot="bbb", last_seq=0, at=at, host=host, settled_to=0),
+    beats = Lake(state / "lake").all_heartbeats()
+    assert [replace(beat, sealed={}) for beat in beats] == [
+        Heartbeat(worker="w0", boot="aaa", last_seq=3, at=at, host=host, settled_to=3, fresh_to=at),
+        Heartbeat(worker="w1", boot="bbb", last_seq=0, at=at, host=host, settled_to=0, fresh_to=at),
     ]
+    assert [list(beat.sealed) for beat in beats] == [[1], [1]]
     living.close()
     other.close()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from analytics.freshness import UNKNOWN
+from analytics.journal.writer import Writer
 from analytics.lake.place import Place
 from analytics.warehouse.copies import Copies, CopyRules, NoCopyError
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
@@ -34,7 +37,7 @@ def clock() -> Clock:
 @pytest.fixture
 def copies(lake: HandmadeLake, tmp_path: Path, clock: Clock) -> Iterator[Copies]:
     lake.put([record(1, application="sales")])
-    made = Copies(tmp_path / "sql", Place(url=str(lake.root)), clock)
+    made = Copies(tmp_path / "sql", Place(url=str(lake.root)), clock, monotonic=itertools.count(step=60).__next__)
     yield made
     made.close()
     assert not (tmp_path / "sql").exists()
@@ -68,6 +71,39 @@ def test_a_young_copy_is_used_and_one_that_is_too_old_made_anew(copies: Copies, 
     assert (young, count(renewed), first == renewed) == (1, 2, True)
     assert as_of(renewed) == clock()
     assert renewed.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_copy_is_no_older_than_thirty_times_as_long_as_it_took_to_make(
+    lake: HandmadeLake, tmp_path: Path, clock: Clock
+):
+    copies = Copies(tmp_path / "sql", Place(url=str(lake.root)), clock, monotonic=itertools.count().__next__)
+    copies.fresh(RULES)
+    lake.put([record(2)])
+    clock.after_s = 14
+    young = count(copies.fresh(RULES))
+    clock.after_s = 31
+
+    assert (young, count(copies.fresh(RULES))) == (0, 1)
+    copies.close()
+
+
+def test_a_copy_has_what_is_in_the_journal_alone_and_says_how_fresh_it_is(
+    lake: HandmadeLake, tmp_path: Path, clock: Clock
+):
+    writer = Writer(tmp_path / "journal", "w0", "b1")
+    writer.append(record(1))
+    copies = Copies(tmp_path / "sql", Place(url=str(lake.root)), clock, journal=tmp_path / "journal")
+    path = copies.fresh(RULES)
+
+    assert count(path) == 1
+    assert copies.freshness(path, as_of(path)).fresh_to == NOW_US
+    for at in (1000, 2000):
+        clock.after_s = at
+        copies.fresh(RULES)
+    assert copies.freshness(path, NOW_US) == copies.freshness(path, 1) == UNKNOWN
+    assert copies.freshness(path, NOW_US + 1_000_000_000).fresh_to == NOW_US + 1_000_000_000
+    writer.close()
+    copies.close()
 
 
 def test_who_goes_on_asking_does_not_wait_while_the_copy_is_renewed(copies: Copies, clock: Clock):

@@ -5,6 +5,7 @@ import pytest
 
 from analytics.comparison import ArmFigures, Arms, Comparison, LeftOut
 from analytics.figures import Difference, Figure
+from analytics.freshness import UNKNOWN
 from gateway.cli.compared import write_comparison, write_comparisons
 
 NOTHING = Figure(value=None, of=0)
@@ -23,7 +24,7 @@ def compared(base: ArmFigures, candidate: ArmFigures, **facts: object) -> Compar
     known |= {"rollout": "sales", "generation": 1, "endpoints": {}, "tags": (), "purpose": "live", "forced": False}
     known |= {"base": base, "candidate": candidate, "difference": difference, "first_at": 0, "last_at": 1_000_000}
     left = LeftOut(forced=0, without_user=0, not_live=0)
-    return Comparison(**{**known, "as_of": 7, "left_out": left, **facts})
+    return Comparison(**{**known, "as_of": 7, "left_out": left, "freshness": UNKNOWN, **facts})
 
 
 def test_the_first_line_says_to_what_the_table_is_narrowed(capsys: pytest.CaptureFixture[str]):

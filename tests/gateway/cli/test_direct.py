@@ -6,6 +6,8 @@ import pytest
 
 from gateway.cli import Abort
 from gateway.cli.direct import open_directly
+from gateway.console.queries import COPIES
+from gateway.errors import ApiError
 from rollout.stores.ledger import LEDGER_FILE
 from rollout.stores.sqlite import open_ledger
 from tests.fakes.console import SALES, counting_clock, definitions, opened, secrets_of
@@ -31,6 +33,20 @@ def test_a_running_console_is_left_alone(state_dir: Path):
     refusal = pytest.raises(Abort, match=r"a console runs on .* \(process \d+\); leave --direct out")
     with opened(state_dir), refusal, open_directly(state_dir, {}):
         pass
+
+
+def test_reports_may_be_asked_for_while_a_console_runs_and_leave_its_copies_alone(state_dir: Path):
+    copy = state_dir / COPIES / "all.duckdb"
+    copy.parent.mkdir()
+    copy.write_bytes(b"the console's")
+    with opened(state_dir), open_directly(state_dir, {}, only_reports=True) as console:
+        found = console.compare({})
+        with pytest.raises(ApiError, match="is the writer of ledger"):
+            console.set_percent(SALES, "25", 1, "")
+
+    assert found.base.requests == 0
+    assert copy.read_bytes() == b"the console's"
+    assert sorted(path.name for path in state_dir.glob(f"{COPIES}*")) == [COPIES]
 
 
 def test_a_refusal_is_one_sentence(state_dir: Path):

@@ -61,8 +61,10 @@ def test_feedback_is_counted_by_application_and_by_what_became_of_it(
     shipper.close()
 
     assert main(["feedback", "count", "--state-dir", str(tmp_path)]) == 0
-    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    *lines, told = capsys.readouterr().out.splitlines()
+    table = [line.split() for line in lines]
     assert dict(zip(*table, strict=True)) | {"unmatched": "1"} == dict(zip(*table, strict=True))
+    assert told.endswith("is in it: the moment of the question.")
     assert main(["feedback", "count", "--lake", str(tmp_path / "lake"), "--json"]) == 0
     [counted] = json.loads(capsys.readouterr().out)
     assert (counted["application"], counted["unmatched"], counted["joined"]) == ("shop", 1, 0)

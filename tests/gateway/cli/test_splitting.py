@@ -122,6 +122,7 @@ def test_without_requests_there_is_no_table(capsys: pytest.CaptureFixture[str]):
         "Rollout sales, generation 1: no request yet",
         "",
         "other purposes: eval 4 (100.0 %)",
+        "How fresh this is, nobody can tell: no host has told how far it has come.",
         "How the split is judged: docs/reports.md",
     ]
 

@@ -75,7 +75,8 @@ def test_people_get_a_table_that_says_as_of_when(turnout: Turnout):
     lines = said.splitlines()
     assert code == 0
     assert [line.split() for line in lines[:3]] == [["application", "requests"], ["legal", "1"], ["sales", "1234"]]
-    assert lines[-1].startswith("2 rows, as of 20")
+    assert lines[-2].startswith("2 rows, as of 20")
+    assert lines[-1].startswith(("Everything that had ended by 20", "How fresh this is, nobody can tell"))
 
 
 @pytest.mark.usefixtures("running")
