@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analytics.narrowing import Narrowing, micros_of
 from analytics.satisfaction import Satisfaction, arm_satisfaction, differences
+from analytics.warehouse.database import Answers
 from analytics.warehouse.reports import Pair, in_order, pairs
 
 

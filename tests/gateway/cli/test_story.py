@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from analytics.comparison import ArmFigures, Comparison, Difference, Figure, LeftOut
+from analytics.freshness import UNKNOWN
 from gateway.cli.story import begin, end, in_words, own_environment
 
 NOTHING = Figure(value=None, of=0)
@@ -51,6 +52,7 @@ def compared(
         "forced": False,
         "endpoints": {"chat.completions": 20},
         "as_of": 0,
+        "freshness": UNKNOWN,
         "left_out": LeftOut(forced=0, without_user=0, not_live=0),
         "base": arm(base),
         "candidate": arm(candidate),
