@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-import anyio
 from msgspec.structs import replace
 
 from analytics.comparison import Comparison
@@ -22,6 +21,7 @@ from analytics.lake.place import MissingPackageError, Place
 from analytics.narrowing import Narrowing
 from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
+from gateway.console.behind import Behind
 from gateway.console.control import Control
 from gateway.console.narrowing import (
     EVERYTHING,
@@ -56,14 +56,14 @@ class Reports:
     """Reports over a lake, that of a directory or another; may be called from any thread. Close it in the end.
 
     `journal` is where this host has what is not in that lake yet; None: nothing of it comes from here.
-    `turns` is for handlers: who takes one first never waits inside a thread.
+    Handlers ask in its `threads`.
     """
 
     def __init__(self, control: Control, lake: Path | Place, journal: Path | None = None) -> None:
         self._control = control
         self._journal = journal
         self._lake = Place(url=str(lake)) if isinstance(lake, Path) else lake
-        self.turns = anyio.CapacityLimiter(AT_ONCE)
+        self.threads = Behind(AT_ONCE)
         self._opening = Lock()
         self._opened: Warehouse | None = None
 
@@ -200,7 +200,8 @@ class Reports:
         return self._answer(ask)
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Let go of the threads and the memory."""
+        self.threads.close()
         if self._opened is not None:
             self._opened.close()
 

@@ -1,6 +1,6 @@
 """`/api/v1/reports`.
 
-Reports wait for each other, in threads of their own number: however many are asked for, a rollback finds its thread.
+Reports wait for each other, in threads of their own: however many are asked for, a rollback finds its thread.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-import anyio.to_thread
 from litestar import get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
@@ -71,7 +70,7 @@ async def compare_arms(
 ) -> Comparison | list[Comparison]:
     """Compare the two arms of a rollout, by default the only one; with `by` a list, one for each part."""
     compare = reports.compare if asked.by is None else partial(reports.compare_by, asked.by)
-    return await anyio.to_thread.run_sync(partial(compare, asked, as_treated=as_treated), limiter=reports.turns)
+    return await reports.threads.run(partial(compare, asked, as_treated=as_treated))
 
 
 @get("/reports/satisfaction", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
@@ -80,22 +79,22 @@ async def satisfaction(
 ) -> Satisfaction | list[Satisfaction]:
     """Tell what users say of both arms' answers; with `by` a list, one for each part."""
     answer = reports.satisfaction if asked.by is None else partial(reports.satisfaction_by, asked.by)
-    return await anyio.to_thread.run_sync(partial(answer, asked), limiter=reports.turns)
+    return await reports.threads.run(partial(answer, asked))
 
 
 @get("/reports/cost", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
 async def report_cost(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> CostReport:
     """Tell what requests cost, and what a month of one arm alone would; without a rollout of all traffic."""
-    return await anyio.to_thread.run_sync(partial(reports.cost, asked), limiter=reports.turns)
+    return await reports.threads.run(partial(reports.cost, asked))
 
 
 @get("/reports/errors", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
 async def report_errors(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> FailureReport:
     """Tell what failed, in groups of what is alike; without a rollout of all traffic."""
-    return await anyio.to_thread.run_sync(partial(reports.errors, asked), limiter=reports.turns)
+    return await reports.threads.run(partial(reports.errors, asked))
 
 
 @get("/reports/traffic", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
 async def report_traffic(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> TrafficReport:
     """Tell how a rollout's users and requests were split, by default those of the only one."""
-    return await anyio.to_thread.run_sync(partial(reports.traffic, asked), limiter=reports.turns)
+    return await reports.threads.run(partial(reports.traffic, asked))
