@@ -41,7 +41,7 @@ real-models: .venv/.ready-real-models  ## play a rollout between two real models
 test: check clients  ## all checks, all tests but the slow ones, and what they must cover
 	@echo "Running the tests (a few minutes) ..."
 	@$(BIN)/coverage erase
-	@$(TESTED) -n 3 --dist loadfile --no-loadscope-reorder $(ARGS) || { \
+	@$(TESTED) -n 3 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS) || { \
 	  echo "Running what failed once more, alone: a test that passes now is unsteady, and wants mending ..."; \
 	  $(TESTED) --last-failed --last-failed-no-failures none -n 0; }
 	@echo "Adding up the coverage ..."

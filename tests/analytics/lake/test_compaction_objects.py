@@ -89,6 +89,7 @@ def plain(bucket: Bucket) -> list[int]:
         return list(connection.execute(f"SELECT count(*), count(DISTINCT request_id) FROM '{pattern}'").fetchall()[0])
 
 
+@pytest.mark.slow
 def test_objects_become_few_and_are_removed_after_hours(bucket: Bucket, tmp_path: Path) -> None:
     assert compact(bucket, tmp_path / "c").files == 2
     assert summed(bucket) == [4, 2]
