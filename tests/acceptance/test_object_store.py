@@ -106,6 +106,7 @@ def let_go(both: Sequence[Installation], proxy: SpoilingProxy, requests: int) ->
     )
 
 
+@pytest.mark.slow
 def test_a_host_writes_and_reads_a_lake_in_a_bucket_and_shows_nobody_what_opens_it(tmp_path: Path, bucket: Bucket):
     with ExitStack() as running:
         [one] = hosts(tmp_path, bucket, running, ["one"])

@@ -68,7 +68,11 @@ def assert_replays_are_recorded(lab: Laboratory, summaries: Sequence[dict]) -> i
 
 
 @pytest.mark.parametrize(
-    ("requests", "kills"), [(1_000, 3), pytest.param(10_000, 30, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    ("requests", "kills"),
+    [
+        pytest.param(1_000, 3, marks=pytest.mark.slow),
+        pytest.param(10_000, 30, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
 )
 def test_killed_workers_lose_no_record_of_a_delivered_answer(
     requests: int, kills: int, fault_seed: int, tmp_path: Path
@@ -95,7 +99,11 @@ def test_killed_workers_lose_no_record_of_a_delivered_answer(
 
 
 @pytest.mark.parametrize(
-    ("requests", "kills"), [(1_000, 5), pytest.param(10_000, 50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    ("requests", "kills"),
+    [
+        pytest.param(1_000, 5, marks=pytest.mark.slow),
+        pytest.param(10_000, 50, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
 )
 def test_a_killed_shipper_loses_and_doubles_nothing(requests: int, kills: int, fault_seed: int, tmp_path: Path):
     draw = Random(fault_seed)

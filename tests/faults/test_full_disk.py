@@ -129,6 +129,7 @@ def test_a_stop_while_there_is_no_room_loses_exactly_what_is_counted(journal: Pa
     assert (found.duplicate_request_ids, found.duplicate_seqs, found.quarantined) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_workers_that_start_while_there_is_no_room_serve_and_lose_nothing(journal: Path, run: Path, tmp_path: Path):
     numbers = count()
     with installed(tmp_path) as one:

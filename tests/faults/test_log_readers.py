@@ -87,7 +87,7 @@ def refusing(way: str) -> int:
     return writing
 
 
-@pytest.mark.parametrize("way", ["full", "without a reader"])
+@pytest.mark.parametrize("way", ["full", pytest.param("without a reader", marks=pytest.mark.slow)])
 def test_a_standard_error_that_refuses_every_write_ends_no_process(way: str, tmp_path: Path, client: httpx.Client):
     errors = refusing(way)
     with installed(tmp_path, config=TALKATIVE, errors=errors) as one:
