@@ -111,8 +111,9 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     `crossed_rows`: served by the other arm without a `fallback_reason`. `crossed_users`: seen in both arms.
     `lost_rows`: gaps in (`worker`, `seq`) and counted losses, of `due_rows`. `unclosed_*`: never closed.
     `heartbeat_age_s`: age of the newest heartbeat of the live worker that is heard of least; None without a live
-    worker. `quiet_*_s`: since the arm's last gate row, or the step's start. `recent_*_rows`: within the silence window (2 h). `mixed_rows`: with
-    another percent than the step's, of `settled_rows`, both from 5 minutes after the step's start on.
+    worker. `quiet_*_s`: since the arm's last gate row, or the step's start. `recent_*_rows`: within the silence window
+    (2 h). `mixed_rows`: with another percent than the step's, of `settled_rows`, both from 5 minutes after the step's
+    start on.
     """
 
     base_users: int = 0
