@@ -121,13 +121,14 @@ def ln_evidence(z: float, clock: float, optimum: float, level: float) -> float:
     """
     if clock <= 0 or optimum <= 0:
         return 0.0
-    rho = optimum / kappa(level)
-    weight = clock / (clock + rho)
-    reach = math.sqrt(weight) * z
+    beyond = clock * (kappa(level) / optimum)
+    if math.isinf(beyond):
+        return -math.inf
+    reach = math.sqrt(beyond / (1 + beyond)) * z
     if reach < _LEAST:
         return -math.inf
     tail = math.log(math.erfc(-reach / math.sqrt(2)) / 2)
-    return math.log(2) + math.log(rho / (clock + rho)) / 2 + reach * reach / 2 + tail
+    return math.log(2) - math.log1p(beyond) / 2 + reach * reach / 2 + tail
 
 
 def ln_threshold(alpha: float) -> float:
@@ -182,9 +183,11 @@ def safe_multiplier(clock: float, optimum: float) -> float | None:
     """Return by what to multiply the standard error for an interval of the difference that is safe to read at any time.
 
     It holds the true difference at all ticks at once in 95 of 100 steps: the two-sided normal mixture of Howard et al.,
-    narrowest at the clock `optimum`. None where nothing varies.
+    narrowest at the clock `optimum`. None where nothing varies, or nothing did when the optimum was frozen.
     """
     if clock <= 0 or optimum <= 0:
         return None
-    rho = optimum / kappa(SAFE_CHANCE / 2)
-    return math.sqrt((clock + rho) / clock * (math.log1p(clock / rho) + 2 * math.log(1 / SAFE_CHANCE)))
+    beyond = clock * (kappa(SAFE_CHANCE / 2) / optimum)
+    if not 0 < beyond < math.inf:
+        return None
+    return math.sqrt((1 + 1 / beyond) * (math.log1p(beyond) + 2 * math.log(1 / SAFE_CHANCE)))

@@ -117,8 +117,12 @@ def test_more_standard_errors_are_never_less_evidence(z: float, more: float, clo
 
 @pytest.mark.parametrize("clock", [1e-300, 1e-3, 1.0, 1e14, 1e300])
 @pytest.mark.parametrize("z", [-1e300, -1e9, -40.0, 0.0, 40.0, 1e9, 1e300])
-def test_evidence_is_never_without_a_value(z: float, clock: float):
-    assert not math.isnan(ln_evidence(z, clock, 1.0, 0.005))
+@pytest.mark.parametrize("best", [5e-324, 1.0, 1e300])
+def test_evidence_is_never_without_a_value(z: float, clock: float, best: float):
+    multiplier = safe_multiplier(clock, best)
+
+    assert not math.isnan(ln_evidence(z, clock, best, 0.005))
+    assert multiplier is None or math.isfinite(multiplier)
 
 
 def test_no_variance_is_no_evidence():
