@@ -74,4 +74,3 @@ class FrozenStep(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """The sha256, in hex, of the step's canonical JSON."""
         return hashlib.sha256(canonical(msgspec.to_builtins(self))).hexdigest()
-
