@@ -1,4 +1,4 @@
-"""The controller: what one tick makes of a rollout's progress and the gate's word. Pure; moves are looked up in a table.
+"""The controller: what one tick makes of a rollout's progress and the gate's word. Pure; moves stand in a table.
 
 The law: it reads nothing but what the ledger holds and what this tick was told, so a tick that was cut off is done
 again with the same end. Nothing is promoted while the gate holds, while evidence is missing, or in a freeze window;
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from rollout.gate import GateReport, Verdict, Watch
 from rollout.phase import FrozenStep, Plan
-from rollout.plans import next_row
+from rollout.places import next_row
 from rollout.progress import WATCHED, Progress, Standing
 
 Move = Literal["stay", "start", "promote", "await_approval", "await_thaw", "ask", "renew", "roll_back"]
@@ -32,7 +32,7 @@ LEAST_TICKS_S = 5.0
 
 
 def ticked(progress: Progress, report: GateReport, watch: Watch, *, elapsed_s: float) -> Progress:
-    """Return the progress after a tick: its clocks further by `elapsed_s` (monotonic), its watch and report replaced."""
+    """Return the progress after a tick: its clocks further by `elapsed_s` (monotonic), with its new watch and report."""
     counted = clocked(progress, elapsed_s)
     held_s = progress.held_s + elapsed_s if report.verdict == progress.verdict == "hold" else 0.0
     return replace(counted, held_s=held_s, watch=watch, report=report, ticks=progress.ticks + 1)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from rollout.change import Change, ChangeError, Held, State, moment, seen
 from rollout.gate import GateReport
 from rollout.phase import FrozenStep
-from rollout.plans import first_row, next_row, row_of
+from rollout.places import first_row, next_row, row_of
 from rollout.progress import OVERRIDES_KEPT, WATCHED, Awaited, Override, Progress, Standing, begun
 from rollout.stepping import Ahead, Wanted, entered, moved_on, over, told
 
@@ -143,9 +143,9 @@ def roll_back(
     if not held.flag.percent and held.progress.standing in {"idle", "rolled_back"}:
         return []
     note = report.summary if report is not None else f"rolled back by {wanted.actor}"
-    over = over(progress or held.progress, "rolled_back", wanted.at, note)
+    ended = over(progress or held.progress, "rolled_back", wanted.at, note)
     flag = moved_on(held.flag, percent=0.0, phase=None)
-    return [told("roll_back", held, flag, over, report=report or held.progress.report)]
+    return [told("roll_back", held, flag, ended, report=report or held.progress.report)]
 
 
 def promote(state: State, wanted: Wanted, ahead: Ahead, progress: Progress) -> list[Change]:

@@ -12,10 +12,10 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from analytics.evidence import LATENCY, Check, StepWindow
+from analytics.evidence import Check
 from rollout.flag import Flag
 from rollout.gate import GateReport, Look, Verdict, Watch
-from rollout.phase import DAY_S, FrozenStep
+from rollout.phase import FrozenStep, pace
 
 Standing = Literal[
     "idle", "scheduled", "running", "paused", "awaiting", "inconclusive", "rolled_back", "at_ga", "by_hand"
@@ -31,12 +31,6 @@ CLOCKED: frozenset[Standing] = frozenset({"running", "by_hand", "at_ga"})
 WATCHED: frozenset[Standing] = CLOCKED | {"paused", "awaiting", "inconclusive"}
 """Where the gate is asked, and rolls back; a pause stops the clock, never the fire brigade."""
 
-HOUR_S = 3600.0
-SILENCE_S = 7200.0
-LEAST_SILENCE_S = 30.0
-"""Records take seconds to reach the lake; a demonstration's arm is not silent for that."""
-GA_WINDOW_S = 28 * DAY_S
-"""statistics.md, section 8: FAIL with a holdback runs in windows of 28 days."""
 OVERRIDES_KEPT = 20
 _PUT_BACK = "an older copy of the ledger was put back"
 
@@ -56,8 +50,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     `step` stays after a rollback, as the last one. `running_s`: seconds that its clock ran; `held_s` that the gate held
     without interruption. `references`: Q0 in milliseconds that the step took of itself. `report`: the gate's last word,
-    `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC): when it came to stand as it does; `resumes`: how it stood before a pause. `start_at`:
-    when a scheduled start is due. `note`: why it stands so, in one sentence.
+    `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC): when it came to stand as it
+    does; `resumes`: how it stood before a pause. `start_at`: when a scheduled start is due. `note`: why it stands so.
     """
 
     standing: Standing = "idle"
@@ -84,18 +78,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dwell_s(self) -> float:
-        """Return D in seconds of running time; 28 days where the row has no end."""
-        return dwell_of(self.step) if self.step is not None else GA_WINDOW_S
+        """Return D in seconds of running time; 28 days where the row has no end; 0 without a step."""
+        return pace(self.step.row).dwell_s if self.step is not None else 0.0
 
     @property
     def is_clock_running(self) -> bool:
         """Tell whether time that passes now is running time."""
         return self.standing in CLOCKED and self.verdict != "hold"
-
-
-def dwell_of(step: FrozenStep) -> float:
-    """Return a step's D in seconds; 28 days where its row has no end."""
-    return GA_WINDOW_S if step.row.dwell_s is None else step.row.dwell_s
 
 
 def begun(progress: Progress, step: FrozenStep, standing: Standing, *, note: str = "") -> Progress:
@@ -156,30 +145,6 @@ def next_look_s(progress: Progress) -> float | None:
     if progress.standing != "running" or progress.watch.looks > 1:
         return None
     return max(0.0, (progress.watch.looks + 1) * progress.dwell_s - progress.running_s)
-
-
-def window_of(progress: Progress, step: FrozenStep) -> StepWindow:
-    """Return which rows the step's evidence is made of; "hour" and "day" of a short step are parts of its D."""
-    known = {check: q0 for check, q0 in {**step.references, **progress.references}.items() if q0 is not None}
-    thresholds = {
-        check: (q0, q0 * step.margins[check].ratio)
-        for check, q0 in known.items()
-        if check in LATENCY and check in step.margins
-    }
-    dwell_s = dwell_of(step)
-    hour_s = min(HOUR_S, dwell_s / 48)
-    return StepWindow(
-        rollout=step.rollout,
-        generation=step.generation,
-        step=step.step,
-        percent=step.row.percent,
-        started_at=step.started_at,
-        thresholds=thresholds,
-        rating=step.rating,
-        hour_s=hour_s,
-        day_s=min(DAY_S, dwell_s / 4),
-        silence_s=min(SILENCE_S, max(LEAST_SILENCE_S, 2 * hour_s)),
-    )
 
 
 def unknown_references(progress: Progress) -> tuple[Check, ...]:

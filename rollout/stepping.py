@@ -16,8 +16,7 @@ from analytics.evidence import Check
 from rollout.change import Action, Change, Held
 from rollout.flag import Flag
 from rollout.gate import GateReport
-from rollout.phase import Plan
-from rollout.plans import freeze_step
+from rollout.phase import Plan, freeze_step
 from rollout.progress import Progress, Standing, begun
 
 
@@ -43,7 +42,7 @@ class Ahead(msgspec.Struct, frozen=True, kw_only=True):
     thaws_at: int | None = None
 
 
-def entered(  # noqa: PLR0913 - one for each thing that the audit is told
+def entered(
     action: Action,
     held: Held,
     place: int,
