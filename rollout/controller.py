@@ -32,7 +32,7 @@ LEAST_TICKS_S = 5.0
 
 
 def ticked(progress: Progress, report: GateReport, watch: Watch, *, elapsed_s: float) -> Progress:
-    """Return the progress after a tick: its clocks further by `elapsed_s` (monotonic), with its new watch and report."""
+    """Return the progress after a tick: its clocks further by `elapsed_s` (monotonic), with its watch and report."""
     counted = clocked(progress, elapsed_s)
     held_s = progress.held_s + elapsed_s if report.verdict == progress.verdict == "hold" else 0.0
     return replace(counted, held_s=held_s, watch=watch, report=report, ticks=progress.ticks + 1)
