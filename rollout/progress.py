@@ -28,7 +28,7 @@ Awaited = Literal["approval", "thaw"]
 
 CLOCKED: frozenset[Standing] = frozenset({"running", "by_hand", "at_ga"})
 """Where running time runs, unless the gate holds."""
-WATCHED: frozenset[Standing] = CLOCKED | {"paused", "awaiting", "inconclusive"}
+WATCHED: frozenset[Standing] = CLOCKED | frozenset[Standing]({"paused", "awaiting", "inconclusive"})
 """Where the gate is asked, and rolls back; a pause stops the clock, never the fire brigade."""
 
 OVERRIDES_KEPT = 20

@@ -16,7 +16,7 @@ from analytics.evidence import Check
 from rollout.change import Action, Change, Held
 from rollout.flag import Flag
 from rollout.gate import GateReport
-from rollout.phase import Plan, freeze_step
+from rollout.phase import Plan, StepStart, freeze_step
 from rollout.progress import Progress, Standing, begun
 
 
@@ -55,9 +55,7 @@ def entered(
 ) -> Change:
     """Return the change that begins a row of the plan."""
     flag, row = held.flag, ahead.plan.rows[place]
-    step = freeze_step(
-        ahead.plan,
-        place,
+    began = StepStart(
         rollout=flag.rollout,
         generation=flag.generation,
         step=flag.step + 1,
@@ -65,6 +63,7 @@ def entered(
         references=ahead.references,
         rating=ahead.rating,
     )
+    step = freeze_step(ahead.plan, place, began)
     standing: Standing = "at_ga" if row.gate == "ga" else "running"
     moved = moved_on(flag, percent=row.percent, phase=row.phase)
     progress = begun(held.progress, step, standing, note=note)

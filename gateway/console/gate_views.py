@@ -1,4 +1,4 @@
-"""What the console shows of plans and gates: the shapes of its JSON, and how they come from the ledger. Times are µs."""
+"""What the console shows of plans and gates: shapes of its JSON, and how the ledger gives them. Times are µs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from rollout.change import Held
 from rollout.gate import GateReport, Verdict
-from rollout.phase import Approval, Phase, Plan, Row
+from rollout.phase import Phase, Plan, Row
 from rollout.places import next_row
 from rollout.progress import Awaited, Override, Progress, Standing, next_look_s
 
@@ -41,7 +41,7 @@ class ControllerView(_View, frozen=True):
 
 
 class GateView(_View, frozen=True):
-    """A rollout's gate: where the plan stands, what comes next, the gate's last report and earlier ones, newest first."""
+    """A rollout's gate: where the plan stands, what comes next, the last report and earlier ones, newest first."""
 
     rollout: str
     generation: int

@@ -1,4 +1,4 @@
-"""What the controller measures a rollout by: the port to folded evidence. Whatever it cannot tell, it says in a sentence.
+"""What the controller measures a rollout by: the port to folded evidence. What it cannot tell it says in a sentence.
 
 The law: evidence that is lost is no evidence. Nobody is promoted on it.
 """
@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from analytics.evidence import Check, StepEvidence, StepWindow
+from analytics.evidence import LATENCY, Check, StepEvidence, StepWindow
 
 
 class EvidenceLostError(Exception):
@@ -23,12 +23,14 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
     `rating`: which feedback base had more of.
     """
 
-    latencies: Mapping[Check, float | None] = {"p50": None, "p99": None, "ttft": None}
+    latencies: Mapping[Check, float | None] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(sorted(LATENCY), None)
+    )
     rating: Literal["thumb", "rating"] = "thumb"
 
 
 class Measuring(Protocol):
-    """Where evidence comes from; every method may raise `EvidenceLostError`, and is called from one thread at a time."""
+    """Where evidence comes from; every method may raise `EvidenceLostError`, and is called by one thread at a time."""
 
     def fold(self) -> None:
         """Take in what the lake has that was not taken in yet."""
