@@ -71,7 +71,7 @@ def move(progress: Progress, plan: Plan, *, at: int, thaws_at: int | None) -> Mo
     if found != "stay":
         return found
     if progress.standing == "awaiting" and progress.awaits == "thaw" and thaws_at is None and verdict != "hold":
-        return "promote"
+        return _promotion(progress, plan, None)
     is_over = progress.standing == "at_ga" and progress.running_s >= progress.dwell_s
     return "renew" if is_over and verdict != "hold" else "stay"
 

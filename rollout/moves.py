@@ -163,7 +163,14 @@ def wait(state: State, wanted: Wanted, progress: Progress, awaits: Awaited) -> l
     """Keep the percent after a pass, until a person approves or the freeze window is over."""
     held = seen(state, wanted.rollout, wanted.version)
     note = "passed; it waits for a person's approval" if awaits == "approval" else "passed; a freeze window is open"
-    waiting = replace(progress, standing="awaiting", awaits=awaits, passed=progress.report, since=wanted.at, note=note)
+    waiting = replace(
+        progress,
+        standing="awaiting",
+        awaits=awaits,
+        passed=progress.passed or progress.report,
+        since=wanted.at,
+        note=note,
+    )
     return [told("await", held, held.flag, waiting, report=progress.report)]
 
 

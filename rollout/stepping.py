@@ -90,9 +90,15 @@ def told(
     after = {**_shown(raised, progress), **said}
     if report is not None:
         after["evidence"] = evidence(report)
-    before = _shown(held.flag, held.progress)
+    is_news = report not in (held.progress.report, held.progress.passed)
     return Change(
-        action=action, rollout=flag.rollout, before=before, after=after, flag=raised, progress=progress, report=report
+        action=action,
+        rollout=flag.rollout,
+        before=_shown(held.flag, held.progress),
+        after=after,
+        flag=raised,
+        progress=progress,
+        report=report if is_news else None,
     )
 
 

@@ -69,7 +69,7 @@ class HttpConsole:
 
     def gate(self, name: str, reports: int) -> GateView:
         """Return what a rollout's gate says."""
-        return self._ask("GET", f"gates/{_segment(name)}", GateView, query={"reports": str(reports)})
+        return self._ask("GET", f"gates/{_segment(name)}", GateView, query={"limit": str(reports)})
 
     def plan(self, name: str) -> PlanView:
         """Return a rollout's plan."""

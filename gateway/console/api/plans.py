@@ -15,8 +15,8 @@ from gateway.console.gate_views import GateView, PlanView
 from gateway.console.views import RolloutView
 from rollout.moves import Wish
 
-Reports = Annotated[int, QueryParameter(ge=0, le=500)]
-"""How many earlier reports at most."""
+Earlier = Annotated[int, QueryParameter(ge=0, le=500)]
+"""How many of its reports at most."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,9 +87,9 @@ def show_plan(control: NamedDependency[Control], name: FromPath[str]) -> PlanVie
 
 
 @get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
-def show_gate(control: NamedDependency[Control], name: FromPath[str], *, reports: Reports = 0) -> GateView:
-    """Show where a rollout stands and what its gate says, with so many of its earlier reports."""
-    return control.steering.gate(name, reports=reports)
+def show_gate(control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0) -> GateView:
+    """Show where a rollout stands and what its gate says, with at most so many of its reports so far."""
+    return control.steering.gate(name, reports=limit)
 
 
 def _told(
