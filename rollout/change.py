@@ -20,9 +20,9 @@ from msgspec.structs import replace
 
 from analytics.record import Arm
 from rollout.flag import Flag
-from rollout.gate import GateReport
 from rollout.keys import Key
 from rollout.progress import Progress, left_behind, put_back
+from rollout.verdict import GateReport
 
 Action = Literal[
     "create_ledger",

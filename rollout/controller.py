@@ -12,10 +12,10 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from rollout.gate import GateReport, Verdict, Watch
 from rollout.phase import FrozenStep, Plan
 from rollout.places import next_row
 from rollout.progress import WATCHED, Progress, Standing
+from rollout.verdict import GateReport, Verdict, Watch
 
 Move = Literal["stay", "start", "promote", "await_approval", "await_thaw", "ask", "renew", "roll_back"]
 """`ask`: the row is inconclusive, and a person is asked. `renew`: a window at GA is over, the next one begins."""

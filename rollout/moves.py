@@ -13,11 +13,11 @@ from typing import Literal
 from msgspec.structs import replace
 
 from rollout.change import Change, ChangeError, Held, State, moment, seen
-from rollout.gate import GateReport
 from rollout.phase import FrozenStep
 from rollout.places import first_row, next_row, row_of
 from rollout.progress import OVERRIDES_KEPT, WATCHED, Awaited, Override, Progress, Standing, begun
 from rollout.stepping import Ahead, Wanted, entered, moved_on, over, told
+from rollout.verdict import GateReport
 
 Wish = Literal["start", "advance", "restart", "pause", "resume", "rollback"]
 WISHES: Mapping[Wish, frozenset[Standing]] = {
@@ -46,9 +46,15 @@ def start(state: State, wanted: Wanted, ahead: Ahead, *, start_at: int | None = 
     """Begin the plan's first row that gives the candidate users, now or at `start_at` (µs since 1970 UTC).
 
     Raises:
-        ChangeError: it runs already, a freeze window is open, or the plan gives the candidate nobody.
+        ChangeError: it runs already, a certificate is required, a freeze window is open, or no row has a percent.
     """
     held = _may(state, wanted, "start")
+    if ahead.plan.certified == "required":
+        message = (
+            f"rollout {wanted.rollout} requires a certificate before its first user, and there is none; bring one, or "
+            'write evidence = "advised"'
+        )
+        raise ChangeError(message)
     place = first_row(ahead.plan)
     if place is None:
         message = f"the plan of rollout {wanted.rollout} has no row with a percent; give it one"
@@ -58,7 +64,9 @@ def start(state: State, wanted: Wanted, ahead: Ahead, *, start_at: int | None = 
         waiting = replace(over(held.progress, "scheduled", wanted.at, note), start_at=start_at)
         return [told("schedule", held, held.flag, waiting, start_at=start_at)]
     _require_thaw(ahead, wanted.rollout)
-    return [entered("start", held, place, ahead, wanted, note=f"started by {wanted.actor}")]
+    bare = ahead.plan.certified == "advised"
+    note = f"started by {wanted.actor}" + (", without a certificate" if bare else "")
+    return [entered("start", held, place, ahead, wanted, note=note, certificate=None)]
 
 
 def advance(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from analytics.evidence import Check
 from rollout.flag import Flag
-from rollout.gate import GateReport, Look, Verdict, Watch
+from rollout.gate import look_due
 from rollout.phase import FrozenStep, pace
+from rollout.verdict import GateReport, Look, Verdict, Watch
 
 Standing = Literal[
     "idle", "scheduled", "running", "paused", "awaiting", "inconclusive", "rolled_back", "at_ga", "by_hand"
@@ -132,12 +133,10 @@ def put_back(progress: Progress, at: int) -> Progress:
 
 
 def due_look(progress: Progress) -> Look:
-    """Return which scheduled look is due: the first tick at or after D, and at or after 2D, and only while running."""
-    if progress.standing != "running":
+    """Return which scheduled look is due at this tick; none but while the plan runs."""
+    if progress.standing != "running" or progress.step is None:
         return 0
-    if progress.watch.looks == 0:
-        return 1 if progress.running_s >= progress.dwell_s else 0
-    return 2 if progress.watch.looks == 1 and progress.running_s >= 2 * progress.dwell_s else 0
+    return look_due(progress.step, progress.watch, progress.running_s)
 
 
 def next_look_s(progress: Progress) -> float | None:

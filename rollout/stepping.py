@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from analytics.evidence import Check
 from rollout.change import Action, Change, Held
 from rollout.flag import Flag
-from rollout.gate import GateReport
 from rollout.phase import Plan, StepStart, freeze_step
 from rollout.progress import Progress, Standing, begun
+from rollout.verdict import GateReport
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

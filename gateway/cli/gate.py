@@ -12,8 +12,8 @@ from gateway.cli.console import Console
 from gateway.cli.table import write_json, write_table
 from gateway.console.gate_views import GateView
 from rollout.change import moment
-from rollout.gate import Verdict
 from rollout.moves import WORDS
+from rollout.verdict import Verdict
 
 EXITS: Mapping[Verdict, int] = {"pass": 0, "fail": 1, "collecting": 3, "inconclusive": 3, "hold": 4}
 Action = Callable[[Console, argparse.Namespace], int]

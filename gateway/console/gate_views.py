@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from rollout.change import Held
-from rollout.gate import GateReport, Verdict
 from rollout.phase import Phase, Plan, Row
 from rollout.places import next_row
 from rollout.progress import Awaited, Override, Progress, Standing, next_look_s
+from rollout.verdict import GateReport, Verdict
 
 
 class _View(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from gateway.console.measuring import EvidenceLostError, Measuring, References, 
 from gateway.console.publication import Publication
 from gateway.console.words import plain_words
 from gateway.errors import BadRequestError
-from gateway.settings.schema import Configuration
+from gateway.settings.plans import plan_of
 from rollout.change import Change, State, live
 from rollout.moves import Wish, advance, pause, restart, resume, roll_back, start
 from rollout.phase import Plan
@@ -32,12 +32,6 @@ NEED_A_PLAN: frozenset[Wish] = frozenset({"start", "advance", "restart", "resume
 _log = logging.getLogger("turnout.console")
 
 
-def plan_of(definitions: Configuration, rollout: str) -> Plan:
-    """Return a rollout's plan as the configuration has it now."""
-    del definitions, rollout
-    return DEFAULT_PLAN
-
-
 class Steering:
     """The plans of one installation's rollouts; may be called from any thread.
 
@@ -49,8 +43,9 @@ class Steering:
         self.measuring: Measuring = Unmeasured()
 
     def plan(self, rollout: str) -> Plan:
-        """Return the plan in force."""
-        return plan_of(self._publication.definitions, rollout)
+        """Return the plan in force; one that the configuration has no more has the default one."""
+        definition = self._publication.definitions.rollouts.get(rollout)
+        return plan_of(definition) if definition is not None else DEFAULT_PLAN
 
     def tell(
         self, name: str, wish: Wish, seen_version: int, *, actor: str, reason: str = "", start_at: str | None = None

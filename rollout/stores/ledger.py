@@ -20,8 +20,8 @@ from typing import Protocol
 
 from rollout.audit import Entry
 from rollout.change import Change, State
-from rollout.gate import GateReport
 from rollout.progress import Progress
+from rollout.verdict import GateReport
 
 LEDGER_FILE = "ledger.sqlite"
 LOCK_FILE = "ledger.lock"

@@ -10,8 +10,8 @@ import msgspec
 
 from rollout.audit import Entry, Head, canonical
 from rollout.change import Change, Held, State
-from rollout.gate import GateReport
 from rollout.keys import Key
+from rollout.verdict import GateReport
 
 REPORTS_KEPT = 500
 """Of each rollout."""

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from rollout.audit import Entry, Head, chained, fault
 from rollout.change import Change, State, applied
-from rollout.gate import GateReport
 from rollout.progress import Progress
 from rollout.stores import files, rows
 from rollout.stores.ledger import LEDGER_FILE, LOCK_FILE, Compile, Edit, LedgerLockedError
 from rollout.stores.lock import WriterLock, holder
+from rollout.verdict import GateReport
 
 Clock = Callable[[], int]
 """Microseconds since 1970 UTC."""

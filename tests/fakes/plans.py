@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from rollout.change import Change, Held, State, applied
 from rollout.flag import Flag
-from rollout.gate import GateReport, Look, Verdict
 from rollout.moves import start
 from rollout.phase import FrozenStep, Plan, Row
 from rollout.plan import CERTIFICATE, DEFAULT_MARGINS
 from rollout.progress import Progress, Standing
 from rollout.stepping import Ahead, Wanted
+from rollout.verdict import GateReport, Look, Verdict
 
 SALES = "sales-companion"
 AT = 1_800_000_000_000_000

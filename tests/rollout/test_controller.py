@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rollout.controller import MOVES, bounded, clocked, fast_tick_s, move, tick_s, ticked, without_evidence
-from rollout.gate import Verdict, Watch
 from rollout.phase import Plan
 from rollout.progress import WATCHED, Progress, Standing
+from rollout.verdict import Verdict, Watch
 from tests.fakes.plans import AT, AUTO_PLAN, SHORT_PLAN, held, said, standing, started, step_of
 
 RUNNING = held(started()).progress

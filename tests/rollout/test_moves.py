@@ -4,7 +4,6 @@ import pytest
 from msgspec.structs import replace
 
 from rollout.change import ChangeError, ConflictError, set_percent
-from rollout.gate import Watch
 from rollout.moves import (
     WISHES,
     WORDS,
@@ -21,6 +20,7 @@ from rollout.moves import (
 )
 from rollout.plan import CERTIFICATE
 from rollout.progress import Progress, Standing
+from rollout.verdict import Watch
 from tests.fakes.plans import (
     AHEAD,
     AT,
@@ -66,6 +66,18 @@ def test_a_plan_without_a_percent_is_not_started():
     state = holding()
     with pytest.raises(ChangeError, match="no row with a percent"):
         start(state, wanted(state), replace(AHEAD, plan=replace(SHORT_PLAN, rows=(CERTIFICATE,))))
+
+
+def test_without_a_certificate_a_start_is_refused_noted_or_fine_as_the_plan_wants_it():
+    state = holding()
+    required, off = (replace(AHEAD, plan=replace(SHORT_PLAN, certified=one)) for one in ("required", "off"))
+
+    with pytest.raises(ChangeError, match="requires a certificate"):
+        start(state, wanted(state), required)
+    assert (
+        held(after(state, start(state, wanted(state), AHEAD))).progress.note == "started by ops, without a certificate"
+    )
+    assert held(after(state, start(state, wanted(state), off))).progress.note == "started by ops"
 
 
 def test_nothing_starts_or_advances_in_a_freeze_window_and_everything_goes_back():

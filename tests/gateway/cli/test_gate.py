@@ -7,8 +7,8 @@ import pytest
 from gateway.cli import gate
 from gateway.cli.gate import EXITS, exit_code
 from gateway.console.gate_views import gate_view
-from rollout.gate import Verdict
 from rollout.progress import Standing
+from rollout.verdict import Verdict
 from tests.fakes.plans import SHORT_PLAN, held, said, standing
 
 

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.cli import Abort, gate, rollout
-from rollout.gate import Verdict
 from rollout.stores.sqlite import SqliteLedger
+from rollout.verdict import Verdict
 from tests.fakes.console import SALES, opened_with_ledger, serving
 from tests.fakes.plans import said
 
