@@ -11,20 +11,22 @@ from msgspec.structs import replace
 
 from analytics.record import Arm
 from gateway.console.errors import answered
+from gateway.console.gate_views import controller_view
 from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.removals import Removals
+from gateway.console.steering import Steering
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
+from gateway.console.whois import whois_view
 from gateway.console.words import plain_number, plain_words, user_hash_bytes, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
 from gateway.settings.snapshot import Snapshot
-from rollout.assignment import assign
 from rollout.audit import Entry
-from rollout.change import Held, State, force, live, set_percent
+from rollout.change import State, force, live, set_percent
 from rollout.flag import Flag, parse_percent, user_hash
 from rollout.stores.ledger import Ledger
 
@@ -64,6 +66,7 @@ class Control:
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
+        self.steering = Steering(self._publication, ledger, self._resolved)
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
     def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:
@@ -143,7 +146,7 @@ class Control:
         state = self._state()
         names = _live_names(state, self._publication) if name is None else [self._resolved(state, name)]
         key, hashed, killed = user_key_bytes(user), bytes.fromhex(self._hash(user)), self._killed()
-        return [_whois(live(state, rollout), key, hashed, killed=killed) for rollout in names]
+        return [whois_view(live(state, rollout), key, hashed, killed=killed) for rollout in names]
 
     def flag(self, name: str | None = None) -> Flag:
         """Return a rollout's flag; without a name that of the only rollout there is."""
@@ -254,6 +257,7 @@ class Control:
             version=flag.version,
             generation=flag.generation,
             step=flag.step,
+            controller=controller_view(held.progress),
             forced=dict(flag.forced),
             salt=flag.salt if with_salt else None,
             changed_at=held.changed_at,
@@ -271,24 +275,6 @@ def _live_names(state: State, publication: Publication) -> list[str]:
 
 def _order(state: State) -> str:
     return f"{state.epoch}.{state.version}"
-
-
-def _whois(held: Held, key: bytes, hashed: bytes, *, killed: bool) -> WhoisView:
-    flag = held.flag
-    decided = assign(flag, key, hashed, fresh=True, killed=killed)
-    return WhoisView(
-        rollout=flag.rollout,
-        flag=flag.flag,
-        arm=decided.arm,
-        model=flag.candidate if decided.arm == "candidate" else flag.base,
-        reason=decided.reason,
-        bucket=decided.bucket,
-        percent_bucket=decided.bucket // 100 if decided.bucket is not None else None,
-        percent=flag.percent,
-        version=flag.version,
-        generation=flag.generation,
-        user_hash=hashed.hex(),
-    )
 
 
 def _entry(entry: Entry) -> EntryView:
