@@ -42,7 +42,7 @@ class Control:
 
     `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base. `refused`
     is what was wrong with the configuration file at the last look, as long as an older one is in force; `hosts` knows
-    the workers of a fleet's gateways.
+    the workers of a fleet's gateways; those `beside` have warnings of their own.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Control:
         self._killed = killed
         self.refused: Sequence[str] = ()
         self.hosts: OtherHosts = Alone()
+        self.beside: list[Callable[[], Sequence[str]]] = []
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
@@ -82,6 +83,11 @@ class Control:
     def follow(self, barred: Reason, undistributed: Reason) -> None:
         """Take no caller's change as long as `barred` returns a reason; say `undistributed` beside those taken."""
         self._publication.barred, self._undistributed = barred, undistributed
+
+    @property
+    def definitions(self) -> Configuration:
+        """Return the definitions in force."""
+        return self._publication.definitions
 
     def barred(self) -> str | None:
         """Return why no change is taken now; None if they are."""
@@ -154,8 +160,7 @@ class Control:
                 message = f"name a rollout; the configured ones: {', '.join(names) or 'none'}"
                 raise BadRequestError(message, code="ambiguous_rollout", param="rollout")
             name = names[0]
-        rollout = name if name in state.rollouts else self._resolved(state, name)
-        return state.rollouts[rollout].flag
+        return state.rollouts[name if name in state.rollouts else self._resolved(state, name)].flag
 
     def history(self, name: str, *, verify: bool = False, limit: int | None = None) -> HistoryView:
         """Return a rollout's audit entries, newest first; a retired rollout keeps its history."""
@@ -196,7 +201,7 @@ class Control:
             silent=self.hosts.silent(),
             compiled_at=compiled.compiled_at if compiled is not None else None,
         )
-        return tuple(said)
+        return (*said, *(warning for warnings in self.beside for warning in warnings()))
 
     def _fleet(self) -> list[str]:
         waits = f"changes do not reach the gateways, and wait until this is over: {self._undistributed()}"

@@ -14,6 +14,7 @@ from msgspec import Meta
 from analytics.logline import LogLevel
 from analytics.pricing import Price
 from analytics.record import Purpose
+from rollout.notice import WHATS, What
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -133,6 +134,23 @@ class Sql(_Section, frozen=True, kw_only=True):
     """Whether nothing is answered on a kernel that cannot forbid a process all files."""
 
 
+class Webhook(_Section, frozen=True, kw_only=True):
+    """Where people are told of rollouts: exactly one of `url` and `url_from`; generic JSON is signed with `secret`."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    url_from: SecretRef | None = None
+    """For addresses that are secrets themselves, as Slack's are."""
+    format: Literal["json", "slack"] = "json"
+    secret: SecretRef | None = None
+    events: tuple[What, ...] = WHATS
+
+    def secret_refs(self) -> Iterator[tuple[str, SecretRef]]:
+        """Return every reference to a secret, with its key."""
+        for name, ref in (("url_from", self.url_from), ("secret", self.secret)):
+            if ref is not None:
+                yield name, ref
+
+
 class Upstream(_Section, frozen=True, kw_only=True):
     """Where requests go. `models = "*"` lets model names that the file does not list through to this upstream."""
 
@@ -223,6 +241,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     prices: Prices = Prices()
     rollouts: dict[str, RolloutDefinition] = {}
     applications: dict[str, Application] = {}
+    webhooks: dict[str, Webhook] = {}
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""
@@ -238,3 +257,6 @@ class Configuration(_Section, frozen=True, kw_only=True):
         for name, application in self.applications.items():
             for at, ref in enumerate(application.accept):
                 yield ("applications", name, "accept", at), ref
+        for name, webhook in self.webhooks.items():
+            for key, ref in webhook.secret_refs():
+                yield ("webhooks", name, key), ref

@@ -149,7 +149,12 @@ def open_outbox(state_dir: Path, *, kept: int = KEPT) -> Outbox:
             raise OutboxError(message) from error
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def passing_outbox() -> Outbox:
+    """Return an outbox that lasts as long as this process: for an installation whose own cannot be opened."""
+    return Outbox(_opened(":memory:"))
+
+
+def _opened(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
     )

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from rollout.notice import Notice
-from rollout.stores.outbox import OUTBOX_FILE, Outbox, OutboxError, delivery_id, open_outbox
+from rollout.stores.outbox import OUTBOX_FILE, Outbox, OutboxError, delivery_id, open_outbox, passing_outbox
 
 HELD = Notice(what="hold_for_24_h", words="nothing is concluded", at=5, rollout="sales", generation=1, step=2)
 
@@ -101,6 +101,12 @@ def test_a_damaged_outbox_that_cannot_be_put_aside_is_an_error(tmp_path: Path):
 def test_an_outbox_that_cannot_be_opened_is_an_error(tmp_path: Path):
     with pytest.raises(OutboxError, match="cannot be opened"):
         open_outbox(tmp_path / "missing")
+
+
+def test_an_outbox_in_memory_stands_in_for_one_that_cannot_be_opened():
+    with closing(passing_outbox()) as outbox:
+        assert outbox.keep(HELD, ["ops"])
+        assert outbox.webhooks() == {"ops": 1}
 
 
 def test_what_cannot_be_kept_is_an_error(tmp_path: Path, outbox: Outbox):
