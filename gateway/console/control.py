@@ -11,20 +11,21 @@ from msgspec.structs import replace
 
 from analytics.record import Arm
 from gateway.console.errors import answered
+from gateway.console.foreign import ForeignPercents
 from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.removals import Removals
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
+from gateway.console.whois import whois_view
 from gateway.console.words import plain_number, plain_words, user_hash_bytes, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
 from gateway.settings.snapshot import Snapshot
-from rollout.assignment import assign
 from rollout.audit import Entry
-from rollout.change import Held, State, force, live, set_percent
+from rollout.change import State, force, live, set_percent
 from rollout.flag import Flag, parse_percent, user_hash
 from rollout.stores.ledger import Ledger
 
@@ -61,9 +62,10 @@ class Control:
         self._killed = killed
         self.refused: Sequence[str] = ()
         self.hosts: OtherHosts = Alone()
-        self.beside: list[Callable[[], Sequence[str]]] = []
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
+        self.foreign = ForeignPercents(self._publication)
+        self.beside: list[Callable[[], Sequence[str]]] = [self.foreign.warnings]
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
@@ -125,6 +127,7 @@ class Control:
         with answered():
             number = parse_percent(percent if isinstance(percent, str) else plain_number(percent))
         rollout = self._resolved(self._state(), name)
+        self.foreign.refuse(rollout)
         state = self._publication.change(
             lambda state, _: set_percent(state, rollout, number, seen_version),
             actor=actor,
@@ -149,7 +152,7 @@ class Control:
         state = self._state()
         names = _live_names(state, self._publication) if name is None else [self._resolved(state, name)]
         key, hashed, killed = user_key_bytes(user), bytes.fromhex(self._hash(user)), self._killed()
-        return [_whois(live(state, rollout), key, hashed, killed=killed) for rollout in names]
+        return [whois_view(live(state, rollout), key, hashed, killed=killed) for rollout in names]
 
     def flag(self, name: str | None = None) -> Flag:
         """Return a rollout's flag; without a name that of the only rollout there is."""
@@ -265,6 +268,7 @@ class Control:
             changed_by=held.changed_by,
             snapshot=_order(state),
             undistributed=self._undistributed(),
+            percent_from=self.foreign.source(name),
         )
 
 
@@ -276,24 +280,6 @@ def _live_names(state: State, publication: Publication) -> list[str]:
 
 def _order(state: State) -> str:
     return f"{state.epoch}.{state.version}"
-
-
-def _whois(held: Held, key: bytes, hashed: bytes, *, killed: bool) -> WhoisView:
-    flag = held.flag
-    decided = assign(flag, key, hashed, fresh=True, killed=killed)
-    return WhoisView(
-        rollout=flag.rollout,
-        flag=flag.flag,
-        arm=decided.arm,
-        model=flag.candidate if decided.arm == "candidate" else flag.base,
-        reason=decided.reason,
-        bucket=decided.bucket,
-        percent_bucket=decided.bucket // 100 if decided.bucket is not None else None,
-        percent=flag.percent,
-        version=flag.version,
-        generation=flag.generation,
-        user_hash=hashed.hex(),
-    )
 
 
 def _entry(entry: Entry) -> EntryView:

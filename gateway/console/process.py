@@ -71,7 +71,8 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         _start(installation, is_known=definitions is not None)
         notices = Notices(installation, state_dir, environment, is_known=definitions is not None)
         beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
-        app = create_app(installation.control, reports, queries, lifespan=[*beside, notices.running])
+        foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
+        app = create_app(installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign])
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])

@@ -39,7 +39,8 @@ class WorkerView(_View, frozen=True):
 class RolloutView(_View, frozen=True):
     """One rollout: definition and state. `salt` is None for those who may not see it; `forced` is by user hash.
 
-    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over.
+    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over. `percent_from`
+    names the foreign flag that rules the percent, if one does.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RolloutView(_View, frozen=True):
     changed_by: str
     snapshot: str
     undistributed: str | None = None
+    percent_from: str | None = None
     workers: tuple[WorkerView, ...] = ()
     warnings: tuple[str, ...] = ()
 

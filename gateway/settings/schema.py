@@ -6,7 +6,7 @@ Each struct refuses unknown keys. A key's meaning stands in `docs/configuration.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,7 @@ Header = Annotated[
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
 Usd = Annotated[float, Meta(gt=0, le=100_000_000)]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
+PERCENT_FROM = "percent_from"
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
 
@@ -188,6 +189,18 @@ class Prices(_Section, frozen=True, kw_only=True):
     table: dict[str, Price] = {}
 
 
+class PercentFrom(_Section, frozen=True, kw_only=True):
+    """A flag of somebody else's that rules a rollout's percent, by any OpenFeature provider."""
+
+    provider: Annotated[str, Meta(max_length=256)]
+    """`module:attribute`: a provider, or what makes one of `options` and `secrets`, called with them by their names."""
+    flag: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    """None: the rollout's own `flag`."""
+    options: dict[str, Any] = {}
+    secrets: dict[str, SecretRef] = {}
+    refresh_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+
+
 class RolloutDefinition(_Section, frozen=True, kw_only=True):
     """One split: the public name is the table's name; `also_for` are further names that applications already send."""
 
@@ -200,6 +213,8 @@ class RolloutDefinition(_Section, frozen=True, kw_only=True):
     evidence: Literal["required", "advised", "off"] = "advised"
     fallback: bool = True
     """Whether base answers for a candidate that fails."""
+    percent_from: PercentFrom | None = None
+    """None: operators and the plan rule the percent."""
 
 
 class Application(_Section, frozen=True, kw_only=True):
@@ -257,6 +272,13 @@ class Configuration(_Section, frozen=True, kw_only=True):
         for name, application in self.applications.items():
             for at, ref in enumerate(application.accept):
                 yield ("applications", name, "accept", at), ref
+        yield from self._foreign_refs()
+
+    def _foreign_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
+        for name, rollout in self.rollouts.items():
+            source = rollout.percent_from
+            for key, ref in source.secrets.items() if source is not None else ():
+                yield ("rollouts", name, PERCENT_FROM, "secrets", key), ref
         for name, webhook in self.webhooks.items():
             for key, ref in webhook.secret_refs():
                 yield ("webhooks", name, key), ref
