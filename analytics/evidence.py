@@ -5,7 +5,8 @@ Every metric is a badness: higher is worse. The unit is the user, the arm the as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -18,6 +19,9 @@ Check = Literal["errors", "p50", "p99", "ttft", "satisfaction"]
 CHECKS: tuple[Check, ...] = get_args(Check)
 LATENCY: frozenset[Check] = frozenset({"p50", "p99", "ttft"})
 """Checks whose x is 1{L > Q0} and y 1{L > r·Q0}."""
+
+CAP_SHARE = 0.95
+"""The cap is this quantile of base users' requests: one user in twenty counts for less than they asked."""
 
 Kind = Literal["failure", "client_error"]
 """What fast kill counts users of."""
@@ -64,6 +68,33 @@ class CheckSums(msgspec.Struct, frozen=True, kw_only=True):
     cap: float
     base: ArmSums
     candidate: ArmSums
+
+
+def cap_of(requests: Sequence[float]) -> float:
+    """Return the cap from the requests (n > 0) of each base user: their 95 % quantile, interpolated, at least 1."""
+    if not requests:
+        return 1.0
+    ordered = sorted(requests)
+    place = CAP_SHARE * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return max(1.0, ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+
+def capped_sums(users: Iterable[tuple[float, float]], cap: float) -> ClusterSums:
+    """Return the sums of users' (n, x), each user's n cut down to the `cap` and x in proportion.
+
+    Users with n = 0 fall out. What the warehouse adds up in SQL, in plain Python: for tests and simulations.
+    """
+    kept = [(min(n, cap), x * min(1.0, cap / n)) for n, x in users if n > 0]
+    return ClusterSums(
+        users=len(kept),
+        n=math.fsum(n for n, _ in kept),
+        x=math.fsum(x for _, x in kept),
+        xx=math.fsum(x * x for _, x in kept),
+        xn=math.fsum(x * n for n, x in kept),
+        nn=math.fsum(n * n for n, _ in kept),
+    )
 
 
 class FailingUsers(msgspec.Struct, frozen=True, kw_only=True):
