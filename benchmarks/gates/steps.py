@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from analytics.evidence import Check, CheckSums, FailingUsers, Quality, StepEvidence
 from rollout.gate import GateReport, Look, Watch, judge
 from rollout.phase import FrozenStep, Margin, Row
+from rollout.plan import DEFAULT_MARGINS
 
 HOUR_S = 3600.0
 _BEGAN_US = 1_760_000_000_000_000
@@ -37,7 +38,7 @@ class End:
 
 def step(percent: float, dwell_h: float, margins: Mapping[Check, Margin], *, fast_kill_alpha: float = 0.005) -> FrozenStep:
     """Return a step that asks for proof of these checks alone."""
-    row = Row(phase="canary", percent=percent, dwell_s=dwell_h * HOUR_S, gate="canary")
+    row = Row(phase="canary", percent=percent, dwell_s=dwell_h * HOUR_S, gate="canary", checks=tuple(margins))
     return FrozenStep(
         rollout="simulated",
         generation=1,
@@ -45,28 +46,29 @@ def step(percent: float, dwell_h: float, margins: Mapping[Check, Margin], *, fas
         row_number=0,
         row=row,
         is_proof=True,
-        margins=margins,
+        margins={**DEFAULT_MARGINS, **margins},
         fast_kill_alpha=fast_kill_alpha,
         references={check: 1.0 for check in margins if check in {"p50", "p99", "ttft"}},
         started_at=_BEGAN_US,
     )
 
 
-def follow(frozen: FrozenStep, ticks: Sequence[Tick]) -> End:
+def follow(frozen: FrozenStep, ticks: Iterable[Tick]) -> End:
     """Judge a step tick by tick, as the controller would, until it fails, passes or there is no more traffic."""
     watch, dwell_h = Watch(), (frozen.row.dwell_s or 0.0) / HOUR_S
-    report = None
+    report, hour = None, 0.0
     for tick in ticks:
+        hour = tick.hour
         look = _look(watch, tick.hour, dwell_h)
         report, watch = seen(frozen, watch, tick, look)
         if report.verdict == "fail":
-            return End(report=report, hour=tick.hour, passed=0, failed=True)
+            return End(report=report, hour=hour, passed=0, failed=True)
         if report.verdict == "pass":
-            return End(report=report, hour=tick.hour, passed=look, failed=False)
+            return End(report=report, hour=hour, passed=look, failed=False)
     if report is None:
         message = "a step without ticks has no end: give it traffic"
         raise ValueError(message)
-    return End(report=report, hour=ticks[-1].hour, passed=0, failed=False)
+    return End(report=report, hour=hour, passed=0, failed=False)
 
 
 def seen(frozen: FrozenStep, watch: Watch, tick: Tick, look: Look) -> tuple[GateReport, Watch]:

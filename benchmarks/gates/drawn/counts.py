@@ -78,18 +78,19 @@ def presence(rng: np.random.Generator, scenario: Scenario) -> Floats:
 
 def propensities(rng: np.random.Generator, scenario: Scenario, base: int) -> Floats:
     """Draw each user's chance (0-1) of an event, the candidate's users after base's."""
-    chance = _beta(rng, scenario.rate, scenario.icc, scenario.users)
+    chance = beta(rng, scenario.rate, scenario.icc, scenario.users)
     mean = scenario.rate * scenario.effect
     if scenario.harm == "scaled":
         chance[base:] *= scenario.effect
     elif scenario.harm == "added":
         chance[base:] += (mean - scenario.rate) / (1.0 - scenario.rate) * (1.0 - chance[base:])
     else:
-        chance[base:] = _beta(rng, mean, scenario.icc, scenario.users - base)
+        chance[base:] = beta(rng, mean, scenario.icc, scenario.users - base)
     return chance
 
 
-def _beta(rng: np.random.Generator, mean: float, icc: float, users: int) -> Floats:
+def beta(rng: np.random.Generator, mean: float, icc: float, users: int) -> Floats:
+    """Draw chances (0-1) about a mean, of whose events a share `icc` of the variance lies between users."""
     if not icc:
         return np.full(users, mean)
     size = 1.0 / icc - 1.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.gates.drawn.counts import Counts, Floats
 
-_NORMAL_TAIL = np.frompyfunc(lambda z: math.erfc(z / math.sqrt(2)) / 2, 1, 1)
+_TAIL = np.frompyfunc(lambda z: math.erfc(z / math.sqrt(2)) / 2, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,4 +69,9 @@ def reference(rng: np.random.Generator, effects: Floats, latencies: Latencies) -
 
 def tail(threshold: float, centre: Floats, latencies: Latencies) -> Floats:
     """Return each user's chance that a request takes longer than a threshold, given as a logarithm."""
-    return _NORMAL_TAIL((threshold - centre) / latencies.request_sd).astype(np.float64)
+    return normal_tail((threshold - centre) / latencies.request_sd)
+
+
+def normal_tail(z: Floats) -> Floats:
+    """Return the chance (0-1) of a standard normal deviate above z."""
+    return _TAIL(z).astype(np.float64)
