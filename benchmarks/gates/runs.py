@@ -81,7 +81,7 @@ def _row(table: Table, case: Case, results: Sequence[Outcome]) -> dict[str, Any]
     for name, sort in table.figures.items():
         values = [result[name] for result in results if name in result]
         if values:
-            figures[name] = judged(summarised(values, sort), case.aims.get(name, Aim()))
+            figures[name] = judged(summarised(values, sort), case.aims.get(name, Aim()), runs=len(values), sort=sort)
     print(f"{table.name}: {case.name}: {spoken(figures)}", flush=True)
     return {"case": case.name, "runs": len(results), "figures": figures}
 
@@ -124,34 +124,29 @@ def _median_error(ordered: Sequence[float]) -> float | None:
     return None if math.isinf(high) else (high - low) / 2
 
 
-def judged(figure: dict[str, float | None], aim: Aim) -> dict[str, Any]:
+def judged(figure: dict[str, float | None], aim: Aim, *, runs: int, sort: Sort) -> dict[str, Any]:
     """Return a figure with its aim, whether that is met, and whether it strays from the reference."""
-    value, error = figure["value"], figure["error"]
-    slack = TOLERATED_ERRORS * (error or 0.0)
-    is_met = _is_met(value, slack, aim)
-    differs = value is not None and aim.reference is not None and abs(value - aim.reference) > _stray(slack, aim)
+    value, error = figure["value"], figure["error"] or 0.0
+
+    def slack(target: float | None) -> float:
+        expected = math.sqrt(target * (1 - target) / runs) if sort == "share" and target is not None else 0.0
+        return TOLERATED_ERRORS * max(error, expected)
+
     return {
         **figure,
         "at_most": aim.at_most,
         "at_least": aim.at_least,
         "reference": aim.reference,
-        "is_met": is_met,
-        "differs": differs,
+        "is_met": (aim.at_most is None or (value is not None and value <= aim.at_most + slack(aim.at_most)))
+        and (aim.at_least is None or (value is not None and value >= aim.at_least - slack(aim.at_least))),
+        "differs": aim.reference is not None
+        and (value is None or abs(value - aim.reference) > slack(aim.reference) + _rounding(aim.reference)),
     }
 
 
-def _is_met(value: float | None, slack: float, aim: Aim) -> bool:
-    if value is None:
-        return aim.at_most is None and aim.at_least is None
-    return (aim.at_most is None or value <= aim.at_most + slack) and (
-        aim.at_least is None or value >= aim.at_least - slack
-    )
-
-
-def _stray(slack: float, aim: Aim) -> float:
-    """Return how far from the reference a figure may lie; the reference is printed to so many digits."""
-    rounding = 0.0005 if (aim.reference or 0.0) < 1.001 else 0.5
-    return slack + rounding
+def _rounding(reference: float) -> float:
+    """Return by how much a reference may be off because it was printed to so many digits."""
+    return 0.0005 if reference < 1.001 else 0.5
 
 
 def missed(tables: Iterable[Mapping[str, Any]]) -> list[str]:
