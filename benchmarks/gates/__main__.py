@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.gates import false_rollback, kill, latency, margin, protocol, ratio
-from benchmarks.gates.page import kept_tables, keep, publish
+from benchmarks.gates import false_rollback, kill, latency, margin, monitoring, protocol, ratio, whole
+from benchmarks.gates.page import keep, publish
 from benchmarks.gates.runs import Table, missed, played
 
 SEED = 20_260_701
@@ -20,12 +20,14 @@ def tables() -> list[Table]:
     return [
         protocol.table(),
         false_rollback.table(),
+        whole.table(),
         margin.two_looks(),
         margin.one_look(),
         margin.below_minima(),
         latency.table(),
         kill.table(),
         ratio.table(),
+        monitoring.table(),
     ]
 
 
@@ -52,7 +54,7 @@ def main() -> int:
         keep(results)
         publish(every.values())
     failures = missed(results)
-    print("\n".join(["", *(f"missed: {line}" for line in failures)] or ["", "Every aim is met."]))
+    print("\n".join(f"missed: {line}" for line in failures) or "Every aim is met.")
     return int(bool(failures))
 
 

@@ -32,7 +32,11 @@ def play(scenario: Scenario, seed: int, run: int) -> Outcome:
     followed = ticks(counts, scenario, check_sums(counts))
     frozen = step(scenario.share * 100, scenario.dwell_h, {"errors": MARGIN})
     end = follow(frozen, followed)
-    return {"rolled back": float(end.failed), "passed": float(end.passed > 0), "held": float(end.report.verdict == "hold")}
+    return {
+        "rolled back": float(end.failed),
+        "passed": float(end.passed > 0),
+        "held": float(end.report.verdict == "hold"),
+    }
 
 
 def table() -> Table:
@@ -42,8 +46,8 @@ def table() -> Table:
         name="false-rollback",
         title="Rolled back without being worse",
         words=(
-            "Equal arms under the protocol's traffic, changed in time as the row says, one check at α = .05, watched every"
-            " 6 hours until the second look after 14 days. At most α may be rolled back."
+            "Equal arms under the protocol's traffic, changed in time as the row says, one check at α = .05, "
+            "watched every 6 hours until the second look after 14 days. At most α may be rolled back."
         ),
         runs=1_000,
         figures={"rolled back": "share", "passed": "share", "held": "share"},

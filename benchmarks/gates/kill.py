@@ -43,8 +43,8 @@ def table() -> Table:
         name="fast-kill",
         title="A total outage",
         words=(
-            "The protocol's users, 2 % errors, ICC .01; from its begin on every request of a candidate user fails. Median of the"
-            " candidate's requests until fast kill, a share of .005 for a step of 7 days."
+            "The protocol's users, 2 % errors, ICC .01; from its begin on every request of a candidate user "
+            "fails. Median of the candidate's requests until fast kill, a share of .005 for a step of 7 days."
         ),
         runs=2_000,
         figures={"requests": "median"},

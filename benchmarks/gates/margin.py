@@ -1,4 +1,4 @@
-"""How often a candidate passes that is exactly as bad as the margin just does not tolerate, and with too little seen."""
+"""How often a candidate passes that is exactly as bad as the margin, or of which too little was seen."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def two_looks() -> Table:
         name="margin-two-looks",
         title="Passed although at the margin, at either of two looks",
         words=(
-            "The protocol's traffic for 14 days; the candidate's error rate is the margin's, 2.7 % against 2 %. At most .05"
-            " may pass."
+            "The protocol's traffic for 14 days; the candidate's error rate is the margin's, 2.7 % against 2 %. "
+            "At most .05 may pass."
         ),
         runs=10_000,
         figures={"PASS": "share", "PASS below minima": "share"},
@@ -87,8 +87,8 @@ def one_look() -> Table:
         name="margin-one-look",
         title="Passed although at the margin, at one look, with few users",
         words=(
-            "100 to 400 candidate users of ten times as many, one look after 7 days, the candidate's rate at the margin: base's"
-            " rates multiplied, raised, or drawn anew. Nominal is .025, at most .05 may pass."
+            "100 to 400 candidate users of ten times as many, one look after 7 days, the candidate's rate at "
+            "the margin: base's rates multiplied, raised, or drawn anew. Nominal is .025, at most .05 may pass."
         ),
         runs=5_000,
         figures={"PASS": "share", "PASS below minima": "share"},
@@ -111,7 +111,10 @@ def below_minima() -> Table:
     return Table(
         name="below-minima",
         title="Passed with less than the minima",
-        words="Candidates that are equal or better, looked at once, with fewer than 100 users or 1,000 requests: none passes.",
+        words=(
+            "Candidates that are equal or better, looked at once, with fewer than 100 users or 1,000 requests: "
+            "none passes."
+        ),
         runs=2_000,
         figures={"PASS below minima": "share"},
         cases=cases,

@@ -29,7 +29,10 @@ def table() -> Table:
     return Table(
         name="monitor",
         title="General availability against a frozen reference",
-        words="Independent hourly scores. Hours until the alarm: their mean where nothing is wrong, their median otherwise.",
+        words=(
+            "Independent hourly scores. Hours until the alarm: their mean where nothing is wrong, their median "
+            "otherwise."
+        ),
         runs=1_000,
         figures={"hours on average": "mean", "hours": "median"},
         cases=[

@@ -57,7 +57,9 @@ def _section(table: Table, result: Mapping[str, Any]) -> str:
     shown = [name for name in table.figures if any(name in row["figures"] for row in rows)]
     head = f"| | {' | '.join(shown)} |\n|---|{'---|' * len(shown)}"
     lines = [f"| {row['case']} | {' | '.join(cell(row['figures'].get(name)) for name in shown)} |" for row in rows]
-    played = f"{result['runs']:,} runs a row, seed {result['seed']}, {result['seconds'] / 60:.1f} minutes in {result['jobs']} process{'es' if result['jobs'] > 1 else ''}."
+    processes = "one process" if result["jobs"] == 1 else f"{result['jobs']} processes"
+    took = f"{result['seconds'] / 60:.1f} minutes in {processes}"
+    played = f"{result['runs']:,} runs a row, seed {result['seed']}, {took}."
     return "\n".join([f"### {table.title}", "", f"{table.words} {played}", "", head, *lines, ""])
 
 

@@ -72,14 +72,15 @@ def table() -> Table:
         Case(name=_named(scenario), play=partial(play, scenario), aims=_aims(scenario, shares, passes, hours))
         for scenario, shares, passes, hours in REFERENCES
     ]
-    figures = {name: "share" for name in (*RULES, "PASS")} | {f"{name} h": "median" for name in RULES}
+    figures = dict.fromkeys((*RULES, "PASS"), "share") | {f"{name} h": "median" for name in RULES}
     return Table(
         name="protocol",
         title="One check for a week, beside other rules",
         words=(
-            "4,000 users with 2.1 requests per 6 hours on average (lognormal, σ 1.2), 2 % errors, half of the users there"
-            " from the start; a tick every 6 hours for 7 days; α = .05, one-sided. Share of runs in which each rule calls"
-            " the candidate worse, and the median hour of those; PASS is at the look after 7 days."
+            "4,000 users with 2.1 requests per 6 hours on average (lognormal, σ 1.2), 2 % errors, half of the "
+            "users there from the start; a tick every 6 hours for 7 days; α = .05, one-sided. Share of runs in "
+            "which each rule calls the candidate worse, and the median hour of those; PASS is at the look after "
+            "7 days."
         ),
         runs=10_000,
         figures=figures,  # pyright: ignore[reportArgumentType] - the values are all of `Sort`

@@ -39,12 +39,19 @@ def table() -> Table:
             play=partial(play, due, real, 300_000),
             aims={"users": Aim(reference=reference)},
         )
-        for due, real, reference in ((0.05, 0.055, 30_600), (0.05, 0.06, 7_900), (0.05, 0.075, 1_900), (0.5, 0.52, 10_200))
+        for due, real, reference in (
+            (0.05, 0.055, 30_600),
+            (0.05, 0.06, 7_900),
+            (0.05, 0.075, 1_900),
+            (0.5, 0.52, 10_200),
+        )
     ]
     return Table(
         name="sample-ratio",
         title="Users dealt out wrongly",
-        words="Looked at after every hundred new users. Share of runs with an alarm, and the median of users until then.",
+        words=(
+            "Looked at after every hundred new users. Share of runs with an alarm, and the median of users until then."
+        ),
         runs=2_000,
         figures={"alarm": "share", "users": "median"},
         cases=[*right, *wrong],

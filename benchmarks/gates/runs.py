@@ -128,19 +128,24 @@ def judged(figure: dict[str, float | None], aim: Aim, *, runs: int, sort: Sort) 
     """Return a figure with its aim, whether that is met, and whether it strays from the reference."""
     value, error = figure["value"], figure["error"] or 0.0
 
-    def slack(target: float | None) -> float:
-        expected = math.sqrt(target * (1 - target) / runs) if sort == "share" and target is not None else 0.0
-        return TOLERATED_ERRORS * max(error, expected)
+    def chance_error(target: float) -> float:
+        return math.sqrt(target * (1 - target) / runs) if sort == "share" else error
 
+    def is_beyond(limit: float | None, sign: int) -> bool:
+        return limit is not None and (value is None or sign * (value - limit) > TOLERATED_ERRORS * chance_error(limit))
+
+    reference = aim.reference
     return {
         **figure,
         "at_most": aim.at_most,
         "at_least": aim.at_least,
-        "reference": aim.reference,
-        "is_met": (aim.at_most is None or (value is not None and value <= aim.at_most + slack(aim.at_most)))
-        and (aim.at_least is None or (value is not None and value >= aim.at_least - slack(aim.at_least))),
-        "differs": aim.reference is not None
-        and (value is None or abs(value - aim.reference) > slack(aim.reference) + _rounding(aim.reference)),
+        "reference": reference,
+        "is_met": not is_beyond(aim.at_most, 1) and not is_beyond(aim.at_least, -1),
+        "differs": reference is not None
+        and (
+            value is None
+            or abs(value - reference) > TOLERATED_ERRORS * max(error, chance_error(reference)) + _rounding(reference)
+        ),
     }
 
 

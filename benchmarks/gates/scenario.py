@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Pattern = Literal[
-    "stationary", "diurnal", "growth", "churn", "bursts then learning", "alternating", "hourly incidents", "second half x7"
+    "stationary",
+    "diurnal",
+    "growth",
+    "churn",
+    "bursts then learning",
+    "alternating",
+    "hourly incidents",
+    "second half x7",
 ]
 """How traffic and errors change in time, for both arms alike: none of them makes the candidate worse than base."""
 
 Harm = Literal["scaled", "added", "redrawn"]
-"""How a candidate is worse: each user's rate multiplied, raised by the same chance, or drawn anew about another mean."""
+"""How a candidate is worse: each user's rate multiplied, raised by one chance, or drawn anew about another mean."""
 
 DAY_H = 24.0
 
@@ -21,7 +28,7 @@ class Scenario:
     """Traffic of one metric that is counted (errors, dissatisfied raters). Hours, shares and rates (0-1).
 
     `requests` of a user in 6 hours: their mean over users, who differ by a lognormal of standard deviation `skew`.
-    `rate`: base's mean over users; `icc`: the share of the errors' variance that lies between users (Beta propensities).
+    `rate`: base's mean over users; `icc`: the share of the errors' variance between users (Beta propensities).
     `effect`: the candidate's mean over base's. `present`: the share of users who are there from the start. `is_exact`:
     the candidate has exactly its share of the users.
     """

@@ -36,7 +36,9 @@ class End:
     failed: bool
 
 
-def step(percent: float, dwell_h: float, margins: Mapping[Check, Margin], *, fast_kill_alpha: float = 0.005) -> FrozenStep:
+def step(
+    percent: float, dwell_h: float, margins: Mapping[Check, Margin], *, fast_kill_alpha: float = 0.005
+) -> FrozenStep:
     """Return a step that asks for proof of these checks alone."""
     row = Row(phase="canary", percent=percent, dwell_s=dwell_h * HOUR_S, gate="canary", checks=tuple(margins))
     return FrozenStep(
@@ -89,7 +91,7 @@ def seen(frozen: FrozenStep, watch: Watch, tick: Tick, look: Look) -> tuple[Gate
 
 
 def quality(tick: Tick) -> Quality:
-    """Return a record in which nothing is lost: simulated traffic does not test the hold conditions but by its users."""
+    """Return a record in which nothing is lost: of the hold conditions only the sample ratio is at work."""
     sums = next(iter(tick.checks.values()), None)
     if sums is None:
         return Quality(heartbeat_age_s=1.0)

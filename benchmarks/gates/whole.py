@@ -64,9 +64,9 @@ def table() -> Table:
         name="whole-gate",
         title="Whole rollouts of an equal candidate on the default plan",
         words=(
-            "All four gated steps with all checks and fast kill, twelve ticks to each look. Where proof is missing after both"
-            " looks a person advances, so that every phase is watched; reached GA counts rollouts that needed nobody. At most"
-            " .05 of them may be rolled back in a phase."
+            "All four gated steps with all checks and fast kill, twelve ticks to each look. Where proof is "
+            "missing after both looks a person advances, so that every phase is watched; reached GA counts "
+            "rollouts that needed nobody. At most .05 of them may be rolled back in a phase."
         ),
         runs=1_000,
         figures={"canary rolled back": "share", "beta rolled back": "share", "reached GA": "share", "days": "median"},

@@ -64,7 +64,9 @@ def requests(rng: np.random.Generator, scenario: Scenario) -> Floats:
 def presence(rng: np.random.Generator, scenario: Scenario) -> Floats:
     """Draw which share (0-1) of each tick each user is there for: ticks by users."""
     users, end = scenario.users, scenario.horizon_h
-    if scenario.pattern == "churn":
+    if scenario.pattern == "bursts then learning":
+        comes, goes = np.zeros(users), np.full(users, np.inf)
+    elif scenario.pattern == "churn":
         stay_h = 2 * DAY_H
         comes = rng.uniform(-3 * stay_h, end, users)
         goes = comes + rng.exponential(stay_h, users)
@@ -100,25 +102,26 @@ def beta(rng: np.random.Generator, mean: float, icc: float, users: int) -> Float
 def _pattern(rng: np.random.Generator, scenario: Scenario) -> tuple[Floats, Floats]:
     """Return by how much a scenario's pattern multiplies requests and chances: ticks by users, or by one."""
     middle_h = ((np.arange(scenario.ticks) + 0.5) * scenario.tick_h)[:, None]
-    one = np.ones((1, 1))
+    more = worse = np.ones((1, 1))
     match scenario.pattern:
         case "diurnal":
             wave = np.sin(2 * math.pi * middle_h / DAY_H)
-            return 1.0 + 0.8 * wave, 1.0 - 0.5 * wave
+            more, worse = 1.0 + 0.8 * wave, 1.0 - 0.5 * wave
         case "growth":
-            return 1.0 + 4.0 * middle_h / scenario.horizon_h, one
+            more = 1.0 + 4.0 * middle_h / scenario.horizon_h
         case "bursts then learning":
-            comes = np.where(rng.random(scenario.users) < 0.5, 0.0, rng.uniform(0.0, scenario.horizon_h, scenario.users))
-            is_new = middle_h - comes < DAY_H
-            return np.where(middle_h < comes, 0.0, np.where(is_new, 8.0, 0.5)), np.where(is_new, 3.0, 0.3)
+            later = rng.uniform(0.0, scenario.horizon_h, scenario.users)
+            since_h = middle_h - np.where(rng.random(scenario.users) < scenario.present, 0.0, later)
+            is_new = since_h < DAY_H
+            more, worse = np.where(since_h < 0, 0.0, np.where(is_new, 8.0, 0.5)), np.where(is_new, 3.0, 0.3)
         case "alternating":
             is_odd = (middle_h // DAY_H + rng.integers(0, 2, scenario.users)) % 2 == 1
-            return one, np.where(is_odd, 1.9, 0.1)
+            worse = np.where(is_odd, 1.9, 0.1)
         case "hourly incidents":
             hours = max(1, round(scenario.tick_h))
-            hit = rng.binomial(hours, 1 / 48, (scenario.ticks, 1)) / hours
-            return one, 1.0 + hit * (0.3 / scenario.rate)
+            worse = 1.0 + rng.binomial(hours, 1 / 48, (scenario.ticks, 1)) / hours * (0.3 / scenario.rate)
         case "second half x7":
-            return one, np.where(middle_h >= scenario.dwell_h / 2, 7.0, 1.0)
+            worse = np.where(middle_h >= scenario.dwell_h / 2, 7.0, 1.0)
         case _:
-            return one, one
+            pass
+    return more, worse

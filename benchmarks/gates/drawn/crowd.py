@@ -1,6 +1,6 @@
 """A crowd that stays the same people from step to step, and what each gate's check counts of them, tick by tick.
 
-Each check's requests are drawn on their own: checks of one user go together by who asks how much, not request by request.
+Each check's requests are drawn on their own: a user's checks go together by how much is asked, not request by request.
 """
 
 from __future__ import annotations

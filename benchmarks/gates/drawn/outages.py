@@ -40,7 +40,13 @@ def outage(rng: np.random.Generator, scenario: Scenario, *, hour: float, most: i
         if is_candidate or rng.random() < chance[user]:
             has_failed[user] = has_failed_now[user] = True
         if is_candidate:
-            counts = [int(each) for flags in (has_failed, has_failed_now) for each in (flags[:base].sum(), flags[base:].sum())]
+            counts = [
+                int(each) for flags in (has_failed, has_failed_now) for each in (flags[:base].sum(), flags[base:].sum())
+            ]
             yield Failed(
-                base=counts[0], candidate=counts[1], hour_base=counts[2], hour_candidate=counts[3], candidate_requests=asked
+                base=counts[0],
+                candidate=counts[1],
+                hour_base=counts[2],
+                hour_candidate=counts[3],
+                candidate_requests=asked,
             )

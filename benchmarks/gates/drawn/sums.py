@@ -32,8 +32,7 @@ def check_sums(counts: Counts) -> list[CheckSums]:
     cap = caps(counts)
     base, candidate = (_arm(counts, part, cap) for part in _parts(counts))
     return [
-        CheckSums(cap=float(c), base=one, candidate=other)
-        for c, one, other in zip(cap, base, candidate, strict=True)
+        CheckSums(cap=float(c), base=one, candidate=other) for c, one, other in zip(cap, base, candidate, strict=True)
     ]
 
 
@@ -94,8 +93,9 @@ def _clusters(n: Floats, x: Floats) -> list[ClusterSums]:
     pairs = ((x, x), (x, n), (n, n))
     columns = (n.sum(axis=1), x.sum(axis=1), *(np.einsum("tu,tu->t", one, other) for one, other in pairs))
     return [
-        ClusterSums(users=int(users[tick]), **{
-            name: float(column[tick]) for name, column in zip(("n", "x", "xx", "xn", "nn"), columns, strict=True)
-        })
+        ClusterSums(
+            users=int(users[tick]),
+            **{name: float(column[tick]) for name, column in zip(("n", "x", "xx", "xn", "nn"), columns, strict=True)},
+        )
         for tick in range(len(n))
     ]
