@@ -110,11 +110,12 @@ class FailingUsers(msgspec.Struct, frozen=True, kw_only=True):
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """What the hold conditions read. Rows are gate rows of the step; users count once, at their first request.
 
-    `crossed_rows`: served by the other arm without a `fallback_reason`. `crossed_users`: seen in both arms. `lost_rows`:
-    gaps in (`worker`, `seq`) and counted losses, of `due_rows`. `unclosed_*`: never closed. `heartbeat_age_s`: age of
-    the newest heartbeat of the live worker that is heard of least; None without a live worker. `quiet_*_s`: since the
-    arm's last gate row, or the step's start. `recent_*_rows`: within the silence window (2 h). `mixed_rows`: with
-    another percent than the step's, of `settled_rows`, both from `settle_s` after the step's start on.
+    `crossed_rows`: served by the other arm without a `fallback_reason`. `crossed_users`: seen in both arms.
+    `lost_rows`: gaps in (`worker`, `seq`) and counted losses, of `due_rows`. `unclosed_*`: never closed.
+    `heartbeat_age_s`: age of the newest heartbeat of the live worker that is heard of least; None without a live
+    worker. `quiet_*_s`: since the arm's last gate row, or the step's start. `recent_*_rows`: within the silence window
+    (2 h). `mixed_rows`: with another percent than the step's, of `settled_rows`, both from `settle_s` after the
+    step's start on.
     """
 
     base_users: int = 0

@@ -146,7 +146,7 @@ class FrozenStep(msgspec.Struct, frozen=True, kw_only=True):
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """The stretches of time, in seconds, by which a step of `dwell_s` is watched.
 
-    `hour_s` is fast kill's clock hour, `day_s` the drift monitor's day. The step is held after `silence_s` without a row
+    `hour_s` is fast kill's clock hour, `day_s` the drift monitor's day. A step is held after `silence_s` without a row
     in one arm, `quiet_s` without any row, `heartbeat_s` without a heartbeat; rows of another percent count from
     `settle_s` on.
     """

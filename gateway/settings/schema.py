@@ -14,6 +14,7 @@ from msgspec import Meta
 from analytics.logline import LogLevel
 from analytics.pricing import Price
 from analytics.record import Purpose
+from gateway.settings.plan_schema import PlanDefinition
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -182,6 +183,7 @@ class RolloutDefinition(_Section, frozen=True, kw_only=True):
     evidence: Literal["required", "advised", "off"] = "advised"
     fallback: bool = True
     """Whether base answers for a candidate that fails."""
+    plan: PlanDefinition = PlanDefinition()
 
 
 class Application(_Section, frozen=True, kw_only=True):
