@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import numpy as np
@@ -45,6 +45,11 @@ class Crowd:
     rated: float = 0.1
     unhappy: float = 0.2
     unhappy_icc: float = 0.2
+
+
+def with_icc(crowd: Crowd, icc: float) -> Crowd:
+    """Return the same crowd with another correlation of a user's errors."""
+    return replace(crowd, icc=icc)
 
 
 class People:
