@@ -22,7 +22,7 @@ PASS_Z = Z_95
 GREATEST_TARGET = 0.999
 """An R* above it proves nothing, for hardly any candidate could be worse: the margin is a configuration error."""
 
-_FEW = 3.0
+FEW_EFFECT = 3.0
 """Design effect that is assumed where base has too few events to show one."""
 
 
@@ -90,7 +90,7 @@ def proof(sums: CheckSums, *, relative: float = 0.0, absolute: float = 0.0) -> P
     growth = 1.0 if sums.candidate.y is not None else inflation(r_b, target)
     v_0 = variance_at_margin(base, candidate, growth=growth) or 0.0
     if sums.base.events < MIN_EVENTS or not v_0:
-        v_0 = max(v_0, _FEW * target * (1 - target) / candidate.n)
+        v_0 = max(v_0, FEW_EFFECT * target * (1 - target) / candidate.n)
     of_target = (1 + relative) * (1 + relative) * v_b
     error = math.sqrt(max(v_c, v_0) + of_target)
     return Proof(
