@@ -145,6 +145,8 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     among ok requests; `cost`: USD over requests with a known cost, of `costed_share_*` (0-1) of the arm's.
     `drift`: per check the monitor's ρ at its worst midnight, None before there is a past one. `fallback_share`: of the
     candidate's gate rows, 0-1. `net_*`: mean score over all ok requests (+1, -1, 0 without feedback).
+    `inapplicable`: checks of which the step's own rows told that they do not apply (`ttft`: too little streaming).
+    `ratios`: value, low and high of a latency's ratio, where raw rows were asked for it (at looks).
     """
 
     rollout: str
@@ -162,3 +164,5 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality = Quality()
     drift: Mapping[Check, float | None] = {}
     fallback_share: float = 0.0
+    inapplicable: tuple[Check, ...] = ()
+    ratios: Mapping[Check, tuple[float, float, float]] = {}
