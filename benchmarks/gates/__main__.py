@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.gates import false_rollback, kill, latency, margin, monitoring, protocol, ratio, whole
+from benchmarks.gates import false_rollback, kill, latency, margin, monitoring, protocol, ratio, suggested, whole
 from benchmarks.gates.page import keep, publish
 from benchmarks.gates.runs import Table, missed, played
 
@@ -21,6 +21,7 @@ def tables() -> list[Table]:
         protocol.table(),
         false_rollback.table(),
         whole.table(),
+        suggested.table(),
         margin.two_looks(),
         margin.one_look(),
         margin.below_minima(),

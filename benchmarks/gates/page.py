@@ -60,7 +60,10 @@ def _section(table: Table, result: Mapping[str, Any]) -> str:
     processes = "one process" if result["jobs"] == 1 else f"{result['jobs']} processes"
     took = f"{result['seconds'] / 60:.1f} minutes in {processes}"
     played = f"{result['runs']:,} runs a row, seed {result['seed']}, {took}."
-    return "\n".join([f"### {table.title}", "", f"{table.words} {played}", "", head, *lines, ""])
+    notes = [f"- {row['case']}: {row['note']}" for row in rows if "note" in row]
+    return "\n".join(
+        [f"### {table.title}", "", f"{table.words} {played}", "", head, *lines, "", *notes, *[""][: len(notes)]]
+    )
 
 
 def cell(figure: Mapping[str, Any] | None) -> str:

@@ -35,11 +35,15 @@ class Aim:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One row of a table: what is played with a seed and a run's number, and what each figure aims at."""
+    """One row of a table: what is played with a seed and a run's number, and what each figure aims at.
+
+    `note`: what else people should know of the row, given the seed.
+    """
 
     name: str
     play: Callable[[int, int], Outcome]
     aims: Mapping[str, Aim] = field(default_factory=dict[str, Aim])
+    note: Callable[[int], str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,7 @@ class Table:
 def played(table: Table, *, runs: int, seed: int, jobs: int) -> dict[str, Any]:
     """Play all cases of a table and return its figures, ready for JSON."""
     started = time.monotonic()
-    rows = [_row(table, case, outcomes(case, runs=runs, seed=seed, jobs=jobs)) for case in table.cases]
+    rows = [_row(table, case, outcomes(case, runs=runs, seed=seed, jobs=jobs), seed) for case in table.cases]
     seconds = round(time.monotonic() - started, 1)
     return {"name": table.name, "runs": runs, "seed": seed, "seconds": seconds, "jobs": jobs, "rows": rows}
 
@@ -76,14 +80,15 @@ def outcomes(case: Case, *, runs: int, seed: int, jobs: int) -> list[Outcome]:
         return pool.map(play, range(runs), chunksize=max(1, runs // (jobs * 8)))
 
 
-def _row(table: Table, case: Case, results: Sequence[Outcome]) -> dict[str, Any]:
+def _row(table: Table, case: Case, results: Sequence[Outcome], seed: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, sort in table.figures.items():
         values = [result[name] for result in results if name in result]
         if values:
             figures[name] = judged(summarised(values, sort), case.aims.get(name, Aim()), runs=len(values), sort=sort)
     print(f"{table.name}: {case.name}: {spoken(figures)}", flush=True)
-    return {"case": case.name, "runs": len(results), "figures": figures}
+    note = {"note": case.note(seed)} if case.note else {}
+    return {"case": case.name, "runs": len(results), "figures": figures, **note}
 
 
 def spoken(figures: Mapping[str, Mapping[str, Any]]) -> str:
