@@ -95,7 +95,7 @@ def quality(tick: Tick) -> Quality:
     sums = next(iter(tick.checks.values()), None)
     if sums is None:
         return Quality(heartbeat_age_s=1.0)
-    base, candidate = tick.users or (0, 0)
+    base, candidate = tick.users or (sums.base.x.users, sums.candidate.x.users)
     return Quality(
         base_users=base,
         candidate_users=candidate,
