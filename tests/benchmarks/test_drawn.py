@@ -8,12 +8,10 @@ import pytest
 
 from analytics.drift import UserSoFar, drift_of_users
 from analytics.evidence import cap_of, capped_sums
-from benchmarks.gates.runs import played
 from benchmarks.gates.scenario import Scenario
 
 pytest.importorskip("numpy", reason="not exercised: numpy is not installed; `make clients` does it")
 
-from benchmarks.gates.__main__ import tables
 from benchmarks.gates.drawn.counts import drawn as draw
 from benchmarks.gates.drawn.counts import generator
 from benchmarks.gates.drawn.sums import caps, check_sums, drift, uncapped
@@ -95,10 +93,3 @@ def test_a_harmed_candidate_has_the_mean_that_its_scenario_says(harm: Any):
 
     assert base == pytest.approx(0.02, rel=0.05)
     assert candidate == pytest.approx(0.03, rel=0.05)
-
-
-def test_every_table_plays():
-    for table in tables():
-        found = played(table.only(table.cases[-1].name), runs=1, seed=SEED, jobs=1)
-
-        assert found["rows"][0]["figures"], table.name
