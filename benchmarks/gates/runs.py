@@ -63,21 +63,17 @@ class Table:
 
 
 def played(table: Table, *, runs: int, seed: int, jobs: int) -> dict[str, Any]:
-    """Play all cases of a table and return its figures, ready for JSON."""
+    """Play all cases of a table in so many processes, and return its figures, ready for JSON."""
     started = time.monotonic()
-    rows = [_row(table, case, outcomes(case, runs=runs, seed=seed, jobs=jobs), seed) for case in table.cases]
+    with ExitStack() as running:
+        pool = running.enter_context(get_context("spawn").Pool(jobs)) if jobs > 1 else None
+        rows: list[dict[str, Any]] = []
+        for case in table.cases:
+            play, numbers = partial(case.play, seed), range(runs)
+            results = pool.map(play, numbers, max(1, runs // (jobs * 8))) if pool else [play(run) for run in numbers]
+            rows.append(_row(table, case, results, seed))
     seconds = round(time.monotonic() - started, 1)
     return {"name": table.name, "runs": runs, "seed": seed, "seconds": seconds, "jobs": jobs, "rows": rows}
-
-
-def outcomes(case: Case, *, runs: int, seed: int, jobs: int) -> list[Outcome]:
-    """Play one case so often."""
-    play = partial(case.play, seed)
-    with ExitStack() as running:
-        if jobs <= 1:
-            return [play(run) for run in range(runs)]
-        pool = running.enter_context(get_context("spawn").Pool(jobs))
-        return pool.map(play, range(runs), chunksize=max(1, runs // (jobs * 8)))
 
 
 def _row(table: Table, case: Case, results: Sequence[Outcome], seed: int) -> dict[str, Any]:
