@@ -32,7 +32,8 @@ class StepWindow(msgspec.Struct, frozen=True, kw_only=True):
 
     `percent` 0-100; `started_at` µs since 1970 UTC. `thresholds`: Q0 and r·Q0 in milliseconds for each latency check
     that applies. `rating`: which feedback counts. `hour_s`: fast kill's hour, `day_s` the monitor's day, `silence_s`
-    how far back the recent rows of `Quality` reach; short steps (a demonstration's) have shorter ones.
+    how far back the recent rows of `Quality` reach, `settle_s` from when on rows of another percent count; short steps
+    (a demonstration's) have shorter ones.
     """
 
     rollout: str
@@ -45,6 +46,7 @@ class StepWindow(msgspec.Struct, frozen=True, kw_only=True):
     hour_s: float = 3600.0
     day_s: float = 86_400.0
     silence_s: float = 7200.0
+    settle_s: float = 300.0
 
 
 class ArmSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +114,8 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     `lost_rows`: gaps in (`worker`, `seq`) and counted losses, of `due_rows`. `unclosed_*`: never closed.
     `heartbeat_age_s`: age of the newest heartbeat of the live worker that is heard of least; None without a live
     worker. `quiet_*_s`: since the arm's last gate row, or the step's start. `recent_*_rows`: within the silence window
-    (2 h). `mixed_rows`: with another percent than the step's, of `settled_rows`, both from 5 minutes after the step's
-    start on.
+    (2 h). `mixed_rows`: with another percent than the step's, of `settled_rows`, both from `settle_s` after the
+    step's start on.
     """
 
     base_users: int = 0
@@ -143,6 +145,8 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     among ok requests; `cost`: USD over requests with a known cost, of `costed_share_*` (0-1) of the arm's.
     `drift`: per check the monitor's ρ at its worst midnight, None before there is a past one. `fallback_share`: of the
     candidate's gate rows, 0-1. `net_*`: mean score over all ok requests (+1, -1, 0 without feedback).
+    `inapplicable`: checks of which the step's own rows told that they do not apply (`ttft`: too little streaming).
+    `ratios`: value, low and high of a latency's ratio, where raw rows were asked for it (at looks).
     """
 
     rollout: str
@@ -160,3 +164,5 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality = Quality()
     drift: Mapping[Check, float | None] = {}
     fallback_share: float = 0.0
+    inapplicable: tuple[Check, ...] = ()
+    ratios: Mapping[Check, tuple[float, float, float]] = {}
