@@ -21,7 +21,7 @@ def step(number: int, **given: Any) -> FrozenStep:
 
 
 def arm(users: int, requests: int, events: float, *, beyond: float | None = None, every: int = 1) -> ArmSums:
-    """Return an arm of users with so many requests each, of which on average `events` are bad: all of every nth user's."""
+    """Return an arm of users with so many requests each, `events` of them bad on average: those of every nth user."""
     bad = _spread(users, requests, events, every)
     return ArmSums(
         requests=users * requests,
