@@ -80,6 +80,11 @@ def _of_kind(failing: FailingUsers, rho: float, alpha: float, hours: float) -> t
     return step, hour
 
 
+def hours_watched(dwell_s: float, hour_s: float = 3600.0) -> float:
+    """Return H, the number of hours of `hour_s` seconds up to a step's second look: 48·D with D in days."""
+    return 2 * dwell_s / hour_s
+
+
 def allowed_share(share: float, relative: float) -> float:
     """Return ρ0 (0-1): the greatest chance that a newly failing user is a candidate, if it is no worse than the margin.
 

@@ -8,12 +8,13 @@ careful, for good luck in one goes with good luck in others.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import NormalDist
 
 import msgspec
 
+from analytics.evidence import ArmSums
 from analytics.proof import FEW_EFFECT, GREATEST_TARGET, PASS_Z, inflation
 from analytics.sequential import MIN_EVENTS, look_threshold, tolerated
 
@@ -112,6 +113,29 @@ class Ahead(msgspec.Struct, frozen=True, kw_only=True):
             return self.week.rate - share_slower(self.week.slower, self.tolerance.ratio)
         tolerance = self.tolerance
         return tolerated(self.week.rate, relative=tolerance.relative, absolute=tolerance.absolute) - self.week.rate
+
+
+def week_of(
+    whole: ArmSums, each_day: Sequence[ArmSums], *, base_share: float, slower: Mapping[float, float] | None = None
+) -> Week | None:
+    """Return the week that base's sums over its last days tell of, and over each of them; users count once in each.
+
+    `base_share`: which share of all users (above 0, to 1) was in base then. None without users enough for a variance.
+    """
+    days = [day for day in each_day if day.x.variance is not None]
+    rate, variance = whole.x.ratio, whole.x.variance
+    if rate is None or variance is None or not days:
+        return None
+    return Week(
+        rate=rate,
+        requests_per_day=whole.requests / len(each_day) / base_share,
+        users_day=math.fsum(day.x.users for day in each_day) / len(each_day) / base_share,
+        users=whole.x.users / base_share,
+        variance_day=math.fsum(day.x.variance or 0.0 for day in days) / len(days) * base_share,
+        variance=variance * base_share,
+        days=float(len(each_day)),
+        slower=slower or {},
+    )
 
 
 def share_slower(slower: Mapping[float, float], ratio: float) -> float:

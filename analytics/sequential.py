@@ -20,7 +20,7 @@ from analytics.evidence import CheckSums
 from analytics.figures import ClusterSums
 
 MIN_USERS = 30
-"""Candidate users without whom nothing fails: the variance between users is too uncertain."""
+"""Users of an arm without whom nothing fails: the variance between users is too uncertain."""
 
 MIN_EVENTS = 25
 """Events of both arms together without which nothing fails, and of base without which its variance is not trusted."""
@@ -37,8 +37,8 @@ _NORMAL = NormalDist()
 class Contrast(msgspec.Struct, frozen=True, kw_only=True):
     """Candidate against base: their rates of x (0-1), the `difference` candidate - base and its standard `error`.
 
-    `z` is difference / error, 0 where nothing varies. `clock` is V = (ΣN_c)²·(v_c + v_b), the time by which evidence
-    grows: the variance of the candidate's excess of events.
+    `z` is difference / error, 0 where neither varies nor differs. `clock` is V = error²·(ΣN_c)², the time by which
+    evidence grows: the variance of the candidate's excess of events.
     """
 
     base: float
@@ -55,7 +55,9 @@ def contrast(sums: CheckSums) -> Contrast | None:
     r_b, r_c, v_b, v_c = base.ratio, candidate.ratio, base.variance, candidate.variance
     if r_b is None or r_c is None or v_b is None or v_c is None:
         return None
-    difference, variance = r_c - r_b, v_c + v_b
+    difference, variance = r_c - r_b, v_c + _of_base(sums, v_c, v_b)
+    if not variance and difference:
+        variance = _of_two_constants(base, candidate)
     error = math.sqrt(variance)
     return Contrast(
         base=r_b,
@@ -67,9 +69,28 @@ def contrast(sums: CheckSums) -> Contrast | None:
     )
 
 
+def _of_base(sums: CheckSums, v_c: float, v_b: float) -> float:
+    """Return v_b, or what it would be if base's users were like the candidate's, where these are more and tell more.
+
+    A small holdback without an event shows no variance at all; that is no proof that its rate is 0.
+    """
+    base, candidate = sums.base.x, sums.candidate.x
+    if base.users >= candidate.users or sums.base.events >= MIN_EVENTS:
+        return v_b
+    means = (candidate.n / candidate.users) / (base.n / base.users)
+    return max(v_b, v_c * (candidate.users / base.users) * means * means)
+
+
+def _of_two_constants(base: ClusterSums, candidate: ClusterSums) -> float:
+    """Return the variance of a difference between arms whose users are all alike: pooled, each user as one draw."""
+    pooled = (base.x + candidate.x) / (base.n + candidate.n)
+    return max(0.0, pooled * (1 - pooled)) * (1 / base.users + 1 / candidate.users)
+
+
 def may_fail(sums: CheckSums) -> bool:
     """Tell whether the minima of FAIL are met, in raw counts."""
-    return sums.candidate.x.users >= MIN_USERS and sums.base.events + sums.candidate.events >= MIN_EVENTS
+    users = min(sums.base.x.users, sums.candidate.x.users)
+    return users >= MIN_USERS and sums.base.events + sums.candidate.events >= MIN_EVENTS
 
 
 def kappa(level: float) -> float:
@@ -100,13 +121,14 @@ def ln_evidence(z: float, clock: float, optimum: float, level: float) -> float:
     """
     if clock <= 0 or optimum <= 0:
         return 0.0
-    rho = optimum / kappa(level)
-    weight = clock / (clock + rho)
-    reach = math.sqrt(weight) * z
+    beyond = clock * (kappa(level) / optimum)
+    if math.isinf(beyond):
+        return -math.inf
+    reach = math.sqrt(beyond / (1 + beyond)) * z
     if reach < _LEAST:
         return -math.inf
     tail = math.log(math.erfc(-reach / math.sqrt(2)) / 2)
-    return math.log(2) + math.log(rho / (clock + rho)) / 2 + reach * reach / 2 + tail
+    return math.log(2) - math.log1p(beyond) / 2 + reach * reach / 2 + tail
 
 
 def ln_threshold(alpha: float) -> float:
@@ -161,9 +183,11 @@ def safe_multiplier(clock: float, optimum: float) -> float | None:
     """Return by what to multiply the standard error for an interval of the difference that is safe to read at any time.
 
     It holds the true difference at all ticks at once in 95 of 100 steps: the two-sided normal mixture of Howard et al.,
-    narrowest at the clock `optimum`. None where nothing varies.
+    narrowest at the clock `optimum`. None where nothing varies, or nothing did when the optimum was frozen.
     """
     if clock <= 0 or optimum <= 0:
         return None
-    rho = optimum / kappa(SAFE_CHANCE / 2)
-    return math.sqrt((clock + rho) / clock * (math.log1p(clock / rho) + 2 * math.log(1 / SAFE_CHANCE)))
+    beyond = clock * (kappa(SAFE_CHANCE / 2) / optimum)
+    if not 0 < beyond < math.inf:
+        return None
+    return math.sqrt((1 + 1 / beyond) * (math.log1p(beyond) + 2 * math.log(1 / SAFE_CHANCE)))

@@ -41,7 +41,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one check at a tick.
+    """What is known of one check at a tick, once both arms have two users. `proof` None: the margin cannot be proven.
 
     `optimum`: the frozen V_opt, `is_deaf` whether E is ignored. `is_comparable`: whether both arms' requests get
     feedback alike, as far as that matters here.
@@ -50,7 +50,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     check: Check
     margin: Margin
     sums: CheckSums
-    found: Contrast | None
+    found: Contrast
     proof: Proof | None
     optimum: float | None = None
     is_deaf: bool = False
@@ -90,9 +90,10 @@ def watched(step: FrozenStep, watch: Watch, evidence: StepEvidence, running_s: f
 
 
 def read(check: Check, step: FrozenStep, watch: Watch, evidence: StepEvidence, tick: Tick) -> Reading | None:
-    """Return what is known of a check, with the watch that `watched` returned; None without any evidence of it."""
+    """Return what is known of a check, with the watch of `watched`; None with fewer than two users in an arm."""
     sums, margin = evidence.checks.get(check), step.margins[check]
-    if sums is None:
+    found = contrast(sums) if sums is not None else None
+    if sums is None or found is None:
         return None
     tolerance = {} if check in LATENCY else {"relative": margin.relative, "absolute": margin.absolute}
     is_deaf = check in watch.deaf
@@ -102,7 +103,7 @@ def read(check: Check, step: FrozenStep, watch: Watch, evidence: StepEvidence, t
         check=check,
         margin=margin,
         sums=sums,
-        found=contrast(sums),
+        found=found,
         proof=proof(sums, **tolerance),
         optimum=frozen,
         is_deaf=is_deaf,

@@ -50,6 +50,12 @@ def conclude(
     if failing:
         others = f" And {listed([check.check for check in failing[1:]])} too" if failing[1:] else ""
         return Outcome(verdict="fail", summary=f"{failing[0].words}.{others}".removesuffix("."))
+    return _looked_at(step, evidence, tick, checks)
+
+
+def _looked_at(step: FrozenStep, evidence: StepEvidence, tick: Tick, checks: Sequence[CheckReport]) -> Outcome:
+    if step.row.gate == "certificate":
+        return Outcome(verdict="inconclusive", summary="Nobody is served by the candidate: its certificate is judged")
     if step.row.gate == "ga":
         return Outcome(verdict="collecting", summary=_watched(step))
     blocks = tuple(_blocks(step, evidence, checks)) if tick.look else ()

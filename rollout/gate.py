@@ -13,9 +13,9 @@ from rollout.checks import LOOKS, Tick, applies, read, verdict_of, watched
 from rollout.conclusion import Outcome, conclude
 from rollout.holds import holds, newly_latched
 from rollout.killing import alarming, killed
-from rollout.lines import NOT_APPLICABLE, held_line, line_of
+from rollout.lines import NOT_APPLICABLE, held_line, line_of, unread_line
 from rollout.notes import notes
-from rollout.numbers import figures_of
+from rollout.numbers import counts_of, figures_of
 from rollout.phase import FrozenStep, pace
 from rollout.verdict import CheckReport, GateReport, Look, Verdict, Watch
 
@@ -27,8 +27,9 @@ def judge(
 ) -> tuple[GateReport, Watch]:
     """Return what this tick concludes, and what the next one needs to know.
 
-    `evidence` is of this step; `at`: µs since 1970 UTC; `look`: the scheduled look that is due (`look_due`). A look in a
-    hold is not over: it is due again at the next tick.
+    `evidence` is of this step; `at`: µs since 1970 UTC; `look`: the scheduled look that is due (`look_due`). A look
+    within a hold is not over: it is due again at the next tick. The certificate's row is judged by
+    `judge_certificate`; here it is inconclusive.
     """
     holding = holds(step, evidence.quality, watch.latched)
     looks = watch.looks if holding else max(watch.looks, look)
@@ -66,14 +67,14 @@ def _asked(step: FrozenStep) -> tuple[Check, ...]:
 def _checked(check: Check, step: FrozenStep, watch: Watch, evidence: StepEvidence, tick: Tick) -> CheckReport:
     if not applies(check, step, evidence):
         return CheckReport(check=check, verdict="inconclusive", words=NOT_APPLICABLE, applies=False)
-    reading = read(check, step, watch, evidence, tick)
+    sums, reading = evidence.checks.get(check), read(check, step, watch, evidence, tick)
     verdict = verdict_of(reading, check, step, watch, tick)
-    return CheckReport(
-        check=check,
-        verdict=verdict,
-        words=line_of(check, reading, step.margins[check], verdict, tick),
-        figures=figures_of(reading) if reading is not None else {},
-    )
+    if reading is None:
+        words = unread_line(check, sums, step.margins[check], verdict, tick)
+        return CheckReport(
+            check=check, verdict=verdict, words=words, figures=counts_of(sums) if sums is not None else {}
+        )
+    return CheckReport(check=check, verdict=verdict, words=line_of(reading, verdict, tick), figures=figures_of(reading))
 
 
 def _held(check: CheckReport) -> CheckReport:

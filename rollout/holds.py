@@ -128,7 +128,9 @@ def _silent(quality: Quality, stretches: Pace, share: float) -> Iterator[Hold]:
         implied = other * odds_of_arm
         if seconds > stretches.silence_s and implied >= LEAST_IMPLIED:
             expected = counted(round(implied), "request")
-            yield Hold(condition="silent", words=f"No request of {arm} for {spoken(seconds)}, where {expected} were due")
+            yield Hold(
+                condition="silent", words=f"No request of {arm} for {spoken(seconds)}, where {expected} were due"
+            )
 
 
 def _of(part: int, whole: int, one: str = "request") -> str:

@@ -20,7 +20,8 @@ def _cost(evidence: StepEvidence) -> Iterator[str]:
     shares = evidence.costed_share_base, evidence.costed_share_candidate
     if not is_cost_comparable(*shares):
         base, candidate = rates(*(share or 0.0 for share in shares))
-        yield f"cost: not comparable. It is known of {candidate} of candidate's requests and of {base} of base's, 95 % needed"
+        known = f"{candidate} of candidate's requests and {base} of base's"
+        yield f"cost: not comparable. It is known of {known}, 95 % needed"
         return
     found = cost_ratio(evidence.cost)
     if found is not None:

@@ -1,6 +1,7 @@
 """The numbers behind a check's verdict, by name, for whoever computes them again. Pure.
 
-Rates are 0-1. `raw_*` are of all requests, `weighted_*` are those under the cap, from which gates compute.
+Requests and events (x of at least one half) are raw counts; `weighted_*` are the rates (0-1) under the cap, from which
+gates compute.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from rollout.verdict import Figures
 
 def figures_of(reading: Reading) -> Figures:
     """Return every number behind a check; what cannot be told is None."""
-    return {**_counts(reading.sums), **_margin(reading), **_against(reading), **_proven(reading)}
+    return {**counts_of(reading.sums), **_margin(reading), **_against(reading), **_proven(reading)}
 
 
 def ln_odds(reading: Reading) -> float | None:
     """Return ln E, None before V_opt is frozen and where E is 0."""
     found = reading.found
-    if found is None or reading.optimum is None:
+    if reading.optimum is None:
         return None
     value = ln_evidence(found.z, found.clock, reading.optimum, reading.margin.alpha / 2)
     return value if math.isfinite(value) else None
 
 
-def _counts(sums: CheckSums) -> Figures:
+def counts_of(sums: CheckSums) -> Figures:
+    """Return what was counted in both arms."""
     base, candidate = sums.base, sums.candidate
     return {
         "cap": sums.cap,
@@ -38,8 +40,6 @@ def _counts(sums: CheckSums) -> Figures:
         "requests_candidate": candidate.requests,
         "events_base": base.events,
         "events_candidate": candidate.events,
-        "raw_base": base.events / base.requests if base.requests else None,
-        "raw_candidate": candidate.events / candidate.requests if candidate.requests else None,
         "weighted_base": base.x.ratio,
         "weighted_candidate": candidate.x.ratio,
         "weighted_candidate_beyond_ratio": candidate.y.ratio if candidate.y is not None else None,
@@ -60,11 +60,11 @@ def _margin(reading: Reading) -> Figures:
 def _against(reading: Reading) -> Figures:
     found = reading.found
     return {
-        "difference": found.difference if found is not None else None,
-        "standard_error": found.error if found is not None else None,
-        "z": found.z if found is not None else None,
+        "difference": found.difference,
+        "standard_error": found.error,
+        "z": found.z,
         "z_needed_at_look": look_threshold(reading.margin.alpha),
-        "clock": found.clock if found is not None else None,
+        "clock": found.clock,
         "clock_optimal": reading.optimum,
         "ln_odds": ln_odds(reading),
         "ln_odds_needed": ln_threshold(reading.margin.alpha),

@@ -36,6 +36,11 @@ def scores(*values: float) -> list[str]:
     return written
 
 
+def levels(*values: float) -> list[str]:
+    """Return scores (0-1), told apart as rates are."""
+    return [written.removeprefix("+") for written in scores(*values)]
+
+
 def odds(ln_odds: float) -> str:
     """Return `1,240 to 1` from a natural logarithm; what is beyond a thousand million is called so."""
     if ln_odds > math.log(_MOST_ODDS):
@@ -47,13 +52,6 @@ def odds(ln_odds: float) -> str:
 def needed_odds(ln_needed: float) -> str:
     """Return the number that odds are compared with: `500`."""
     return f"{math.exp(ln_needed):,.0f}"
-
-
-def ratio(value: float) -> str:
-    """Return how many times base's a latency is; what is off the grid of factors is `below 0.5` or `above 2`."""
-    if value <= 0.5:
-        return "below 0.5"
-    return "above 2" if value >= 2 else f"{value:.2f}"
 
 
 def listed(words: list[str]) -> str:

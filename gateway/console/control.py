@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from analytics.record import Arm
 from gateway.console.errors import answered
+from gateway.console.foreign import ForeignPercents
 from gateway.console.gate_views import controller_view
 from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
@@ -44,7 +45,7 @@ class Control:
 
     `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base. `refused`
     is what was wrong with the configuration file at the last look, as long as an older one is in force; `hosts` knows
-    the workers of a fleet's gateways.
+    the workers of a fleet's gateways; those `beside` have warnings of their own.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class Control:
         self.hosts: OtherHosts = Alone()
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
+        self.foreign = ForeignPercents(self._publication)
+        self.beside: list[Callable[[], Sequence[str]]] = [self.foreign.warnings]
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
         self.steering = Steering(self._publication, ledger, self._resolved)
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
@@ -85,6 +88,11 @@ class Control:
     def follow(self, barred: Reason, undistributed: Reason) -> None:
         """Take no caller's change as long as `barred` returns a reason; say `undistributed` beside those taken."""
         self._publication.barred, self._undistributed = barred, undistributed
+
+    @property
+    def definitions(self) -> Configuration:
+        """Return the definitions in force."""
+        return self._publication.definitions
 
     def barred(self) -> str | None:
         """Return why no change is taken now; None if they are."""
@@ -122,6 +130,7 @@ class Control:
         with answered():
             number = parse_percent(percent if isinstance(percent, str) else plain_number(percent))
         rollout = self._resolved(self._state(), name)
+        self.foreign.refuse(rollout)
         state = self._publication.change(
             lambda state, _: set_percent(state, rollout, number, seen_version),
             actor=actor,
@@ -157,8 +166,7 @@ class Control:
                 message = f"name a rollout; the configured ones: {', '.join(names) or 'none'}"
                 raise BadRequestError(message, code="ambiguous_rollout", param="rollout")
             name = names[0]
-        rollout = name if name in state.rollouts else self._resolved(state, name)
-        return state.rollouts[rollout].flag
+        return state.rollouts[name if name in state.rollouts else self._resolved(state, name)].flag
 
     def history(self, name: str, *, verify: bool = False, limit: int | None = None) -> HistoryView:
         """Return a rollout's audit entries, newest first; a retired rollout keeps its history."""
@@ -199,7 +207,7 @@ class Control:
             silent=self.hosts.silent(),
             compiled_at=compiled.compiled_at if compiled is not None else None,
         )
-        return tuple(said)
+        return (*said, *(warning for warnings in self.beside for warning in warnings()))
 
     def _fleet(self) -> list[str]:
         waits = f"changes do not reach the gateways, and wait until this is over: {self._undistributed()}"
@@ -264,6 +272,7 @@ class Control:
             changed_by=held.changed_by,
             snapshot=_order(state),
             undistributed=self._undistributed(),
+            percent_from=self.foreign.source(name),
         )
 
 

@@ -41,8 +41,8 @@ class RolloutView(_View, frozen=True):
     """One rollout: definition and state. `salt` is None for those who may not see it; `forced` is by user hash.
 
     `controller` is where it stands in its plan.
-
-    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over.
+    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over. `percent_from`
+    names the foreign flag that rules the percent, if one does.
     """
 
     name: str
@@ -61,6 +61,7 @@ class RolloutView(_View, frozen=True):
     snapshot: str
     controller: ControllerView = ControllerView(standing="idle")
     undistributed: str | None = None
+    percent_from: str | None = None
     workers: tuple[WorkerView, ...] = ()
     warnings: tuple[str, ...] = ()
 

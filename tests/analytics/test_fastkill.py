@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.evidence import FailingUsers
-from analytics.fastkill import Counter, allowed_share, counters, ln_odds
+from analytics.fastkill import Counter, allowed_share, counters, hours_watched, ln_odds
 
 counts = st.integers(0, 10_000)
 shares = st.floats(1e-4, 0.999)
@@ -111,6 +111,10 @@ def test_a_moment_is_watched_as_one_hour():
     found = counters([FailingUsers(kind="failure")], percent=5.0, relative=0.0, alpha=0.005, hours=0.1)
 
     assert all(isinstance(each, Counter) and each.ln_needed == pytest.approx(math.log(500)) for each in found)
+
+
+def test_a_step_of_two_days_is_watched_for_ninety_six_hours():
+    assert hours_watched(2 * 86_400.0) == hours_watched(96.0, hour_s=2.0) == 96.0
 
 
 def test_the_allowance_is_the_share_of_users_who_fail_a_margin_more_often():

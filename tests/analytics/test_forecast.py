@@ -23,6 +23,7 @@ from analytics.forecast import (
     pass_reach,
     requests_needed,
     share_slower,
+    week_of,
 )
 from analytics.proof import PASS_Z, proof
 
@@ -229,6 +230,23 @@ def test_waiting_never_makes_a_pass_less_likely(
     ahead = Ahead(week=week(rate, per_day, effect=effect), tolerance=ERRORS)
 
     assert pass_reach(ahead, share, days * longer) >= pass_reach(ahead, share, days) - 1e-9
+
+
+def test_a_week_is_what_bases_days_were_as_of_all_users():
+    """Three days with the same 50 users of one request each, while 80 % of users were in base."""
+    day = ArmSums(requests=60, events=5, x=ClusterSums(users=50, n=50, x=5, xx=5, xn=5, nn=50))
+    quiet = ArmSums(requests=0, events=0, x=ClusterSums(users=1, n=1, x=0, xx=0, xn=0, nn=1))
+    whole = ArmSums(requests=120, events=10, x=ClusterSums(users=50, n=100, x=10, xx=20, xn=20, nn=200))
+    found = week_of(whole, [day, day, quiet], base_share=0.8, slower={1.0: 0.1})
+
+    assert found is not None
+    assert (found.rate, found.days, found.slower) == (0.1, 3.0, {1.0: 0.1})
+    assert found.requests_per_day == pytest.approx(40 / 0.8)
+    assert (found.users_day, found.users) == (pytest.approx(101 / 3 / 0.8), pytest.approx(62.5))
+    assert found.variance == pytest.approx(0.8 * (whole.x.variance or 0))
+    assert found.variance_day == pytest.approx(0.8 * (day.x.variance or 0))
+    assert week_of(whole, [quiet], base_share=1.0) is None
+    assert week_of(quiet, [day], base_share=1.0) is None
 
 
 def test_the_share_slower_is_read_between_known_ratios():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,8 +117,12 @@ def test_more_standard_errors_are_never_less_evidence(z: float, more: float, clo
 
 @pytest.mark.parametrize("clock", [1e-300, 1e-3, 1.0, 1e14, 1e300])
 @pytest.mark.parametrize("z", [-1e300, -1e9, -40.0, 0.0, 40.0, 1e9, 1e300])
-def test_evidence_is_never_without_a_value(z: float, clock: float):
-    assert not math.isnan(ln_evidence(z, clock, 1.0, 0.005))
+@pytest.mark.parametrize("best", [5e-324, 1.0, 1e300])
+def test_evidence_is_never_without_a_value(z: float, clock: float, best: float):
+    multiplier = safe_multiplier(clock, best)
+
+    assert not math.isnan(ln_evidence(z, clock, best, 0.005))
+    assert multiplier is None or math.isfinite(multiplier)
 
 
 def test_no_variance_is_no_evidence():
@@ -155,20 +160,49 @@ def test_two_users_of_an_arm_are_the_least_that_compare():
         assert not is_failed(sums, alpha=0.01, optimum=1.0, is_look=True)
 
 
-def test_arms_that_do_not_vary_differ_by_nothing_that_can_be_proven():
-    sums = CheckSums(cap=1.0, base=arm([(1, 0)] * 50), candidate=arm([(1, 1)] * 50))
+def test_arms_that_neither_vary_nor_differ_say_nothing():
+    found = contrast(CheckSums(cap=1.0, base=arm([(1, 0)] * 50), candidate=arm([(1, 0)] * 50)))
+
+    assert found is not None
+    assert (found.difference, found.z, found.clock) == (0.0, 0.0, 0.0)
+
+
+def test_a_candidate_that_always_fails_beside_a_base_that_never_does_is_worse():
+    """Within neither arm anything varies; users stand for themselves, as draws of one pooled rate."""
+    sums = CheckSums(cap=9.0, base=arm([(9, 0)] * 50), candidate=arm([(9, 9)] * 30))
     found = contrast(sums)
 
     assert found is not None
-    assert (found.difference, found.z, found.clock) == (1.0, 0.0, 0.0)
+    assert found.error == pytest.approx(math.sqrt(0.375 * 0.625 * (1 / 50 + 1 / 30)))
+    assert is_failed(sums, alpha=0.01, relative=0.25, absolute=0.002, optimum=found.clock, is_look=False)
 
 
-def test_a_failure_needs_thirty_users_and_twenty_five_events():
+def test_a_small_holdback_without_errors_is_no_proof_that_base_has_none():
+    """98 % of users: 0.3 % of 30,000 requests fail, and none of the 600 that base serves, as one in six times."""
+    many = arm([(10, 1)] * 90 + [(10, 0)] * 2910)
+    sums = CheckSums(cap=10.0, base=arm([(10, 0)] * 60), candidate=many)
+    found = contrast(sums)
+
+    assert found is not None
+    assert found.z < 1.5
+    assert not is_failed(sums, alpha=0.004, relative=0.25, absolute=0.002, optimum=found.clock, is_look=True)
+
+
+def test_a_small_holdback_with_events_enough_shows_its_own_variance():
+    base, many = arm([(10, 1)] * 25 + [(10, 0)] * 35), arm([(10, 1)] * 1200 + [(10, 0)] * 1800)
+    found = contrast(CheckSums(cap=10.0, base=base, candidate=many))
+
+    assert found is not None
+    assert found.error**2 == pytest.approx((base.x.variance or 0) + (many.x.variance or 0))
+
+
+def test_a_failure_needs_thirty_users_of_each_arm_and_twenty_five_events():
     many, few = [(1, 1)] * 20 + [(1, 0)] * 10, [(1, 1)] * 4 + [(1, 0)] * 96
 
     assert not may_fail(CheckSums(cap=1.0, base=arm(few), candidate=arm(many[:-1])))
     assert not may_fail(CheckSums(cap=1.0, base=arm(few), candidate=arm(many)))
     assert may_fail(CheckSums(cap=1.0, base=arm([*few, (1, 1)]), candidate=arm(many)))
+    assert not may_fail(CheckSums(cap=1.0, base=arm([(1, 1)] * 29), candidate=arm(many)))
 
 
 def worse_by(events: int) -> CheckSums:
@@ -237,8 +271,11 @@ def test_nothing_fails_and_passes_at_once(
 
 @given(arm_of_users, arm_of_users)
 def test_arms_that_change_places_change_the_sign(base: list[tuple[int, int]], candidate: list[tuple[int, int]]):
-    there = contrast(CheckSums(cap=1e9, base=arm(base), candidate=arm(candidate)))
-    back = contrast(CheckSums(cap=1e9, base=arm(candidate), candidate=arm(base)))
+    """Where both have events enough to show their own variance."""
+    one = msgspec.structs.replace(arm(base), events=25)
+    other = msgspec.structs.replace(arm(candidate), events=25)
+    there = contrast(CheckSums(cap=1e9, base=one, candidate=other))
+    back = contrast(CheckSums(cap=1e9, base=other, candidate=one))
 
     assert there is not None
     assert back is not None
