@@ -80,6 +80,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return self.report.verdict if self.report is not None else None
 
     @property
+    def is_planned(self) -> bool:
+        """Tell whether the plan rules the percent, also by having taken it back."""
+        return self.standing not in {"idle", "by_hand"}
+
+    @property
     def dwell_s(self) -> float:
         """Return D in seconds of running time; 28 days where the row has no end; 0 without a step."""
         return pace(self.step.row).dwell_s if self.step is not None else 0.0

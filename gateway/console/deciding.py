@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from analytics.evidence import Check, StepEvidence
 from gateway.console.measuring import EvidenceLostError, Measuring, References
-from gateway.console.publication import Publication
 from gateway.console.steering import Steering
 from gateway.errors import ApiError
 from rollout.change import Change, Held, State, moment
@@ -67,14 +66,13 @@ class Deciding:
     def __init__(
         self,
         steering: Steering,
-        publication: Publication,
         ledger: Ledger,
         announce: Announce,
         *,
         monotonic_s: Callable[[], float],
         wall_us: Callable[[], int],
     ) -> None:
-        self._steering, self._publication, self._ledger = steering, publication, ledger
+        self._steering, self._ledger = steering, ledger
         self._announce = announce
         self._monotonic_s, self._wall_us = monotonic_s, wall_us
         self._beats: dict[str, Beat] = {}
@@ -212,7 +210,7 @@ class Deciding:
             ahead = self._steering.ahead(name, references, now_us)
             return followed(state, what, held, counted, wanted, ahead)
 
-        self._publication.change(edit, actor=TURNOUT, reason=reason)
+        self._steering.change(edit, actor=TURNOUT, reason=reason)
         _log.info("the controller moved a rollout", extra={"rollout": name, "action": what, "reason": reason})
 
     def _page(self, held: Held, counted: Progress) -> None:
