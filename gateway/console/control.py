@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from analytics.record import Arm
 from gateway.console.errors import answered
 from gateway.console.foreign import ForeignPercents
+from gateway.console.gate_views import controller_view
 from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.removals import Removals
+from gateway.console.steering import Steering
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
 from gateway.console.whois import whois_view
@@ -67,6 +69,7 @@ class Control:
         self.foreign = ForeignPercents(self._publication)
         self.beside: list[Callable[[], Sequence[str]]] = [self.foreign.warnings]
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
+        self.steering = Steering(self._publication, ledger, self._resolved)
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
     def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:
@@ -262,6 +265,7 @@ class Control:
             version=flag.version,
             generation=flag.generation,
             step=flag.step,
+            controller=controller_view(held.progress),
             forced=dict(flag.forced),
             salt=flag.salt if with_salt else None,
             changed_at=held.changed_at,

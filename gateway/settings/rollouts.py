@@ -1,4 +1,4 @@
-"""Judge rollouts: their arms, the public names that lead to them, their salts. Pure.
+"""Judge rollouts: their arms, the public names that lead to them, their salts, their plans. Pure.
 
 A public name leads to at most one rollout. A rollout's own name is never a model's, so that a report's reader can tell
 them apart; `also_for` may name models, and then live requests for that model go to the rollout.
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from gateway.settings.plans import plan_problems
 from gateway.settings.problem import Problem, dotted, error_at, nearest, quoted, shown, warning_at
 from gateway.settings.schema import PERCENT_FROM, Configuration, PercentFrom, RolloutDefinition
 
@@ -29,6 +30,7 @@ def rollout_problems(configuration: Configuration) -> Iterator[Problem]:
         if not _FLAG.fullmatch(rollout.flag):
             message = f"{shown(rollout.flag)} is no flag's name; use 1 to 128 of A-Z a-z 0-9 . _ -"
             yield error_at(("rollouts", name, "flag"), message)
+        yield from plan_problems(name, rollout)
     yield from _claimed_twice(configuration)
     yield from _shared_salts(configuration)
 

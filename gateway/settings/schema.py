@@ -14,6 +14,7 @@ from msgspec import Meta
 from analytics.logline import LogLevel
 from analytics.pricing import Price
 from analytics.record import Purpose
+from gateway.settings.plan_schema import PlanDefinition
 from rollout.notice import WHATS, What
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -213,6 +214,7 @@ class RolloutDefinition(_Section, frozen=True, kw_only=True):
     evidence: Literal["required", "advised", "off"] = "advised"
     fallback: bool = True
     """Whether base answers for a candidate that fails."""
+    plan: PlanDefinition = PlanDefinition()
     percent_from: PercentFrom | None = None
     """None: operators and the plan rule the percent."""
 
