@@ -110,6 +110,8 @@ def test_a_route_of_the_console_is_documented(route: str):
         "/v1/feedback",
         "/v1/models",
         "/v1/models/{id}",
+        "/ofrep/v1/evaluate/flags",
+        "/ofrep/v1/evaluate/flags/{key}",
         "/healthz",
         "/readyz",
         "/api/v1/openapi.json",

@@ -1,0 +1,148 @@
+"""The evidence of steps: sums over users, gathered from the lake as it grows. Owns `evidence.duckdb`.
+
+The law: a row of the lake is in the sums once, from the transaction on that also notes it; whatever dies, the next fold
+goes on from there. What is in this file can be made again from the lake, and is, where it cannot be read.
+
+One process has it open, and one thread at a time may call. A step is followed from the first look at it on; one whose
+window has changed is added up anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from analytics.evidence import FailingUsers, Quality, StepEvidence, StepWindow
+from analytics.lake.layout import FEEDBACK
+from analytics.lake.store import Store
+from analytics.warehouse.evidence_tables import opened, told
+from analytics.warehouse.folded_files import FoldedFiles
+from analytics.warehouse.folding import Folding
+from analytics.warehouse.followed import Followed
+from analytics.warehouse.looking import Looking
+from analytics.warehouse.verdicts import LOOK_S
+
+_US = 1_000_000
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+class Folded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fold brought: files that were not known by name, and of their rows those that were new."""
+
+    files: int = 0
+    requests: int = 0
+    feedback: int = 0
+
+
+class Evidence:
+    """The evidence in the file `path`, of the lake `store`; `clock` gives microseconds since 1970 UTC. Close it.
+
+    Raises:
+        EvidenceHeldError: another process has it open.
+        EvidenceError: the disk refuses.
+    """
+
+    def __init__(self, path: Path, store: Store, *, clock: Callable[[], int] = _now) -> None:
+        self._store, self._clock = store, clock
+        self.connection = opened(path, store)
+        self._files = FoldedFiles(self.connection, store)
+        self._folding = Folding(self.connection, store, self._files)
+        self._followed = Followed(self.connection)
+        self._looking = Looking(self.connection)
+        self._looked_at: int | None = None
+
+    @property
+    def steps(self) -> list[tuple[str, int, int]]:
+        """Return the steps that are followed: rollout, generation and step of each."""
+        with told(self._store):
+            return self._followed.all()
+
+    def fold(self) -> Folded:
+        """Add up what is new in the lake, and return how much that was; nothing new costs a listing.
+
+        Raises:
+            OSError: the lake or the disk refuses; what was folded before that is.
+        """
+        done = Folded()
+        heaps = self._files.news()
+        for heap in heaps:
+            with self._transaction():
+                rows = self._folding.fold(heap, now=self._clock())
+            is_feedback = heap.folder == FEEDBACK
+            done = Folded(
+                files=done.files + len(heap.names),
+                requests=done.requests + rows * (not is_feedback),
+                feedback=done.feedback + rows * is_feedback,
+            )
+        if heaps:
+            with self._transaction():
+                self._files.forget_gone()
+        self._look_for_requests()
+        return done
+
+    def look(self, window: StepWindow) -> StepEvidence:
+        """Return what is known of a step now, by this window; fold before.
+
+        Raises:
+            OSError: the lake or the disk refuses.
+        """
+        step_id = self._step(window)
+        now = self._clock()
+        with told(self._store):
+            return self._looking.look(window, step_id, now=now, as_of=now, quality=Quality())
+
+    def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
+        """Return what fast kill reads of a step, which costs less than a look."""
+        step_id = self._step(window)
+        with told(self._store):
+            return self._looking.failing(window, step_id, now=self._clock())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def _look_for_requests(self) -> None:
+        """Look in the lake, once a minute, for requests of which verdicts came late."""
+        now = self._clock()
+        if self._looked_at is not None and now - self._looked_at < LOOK_S * _US:
+            return
+        self._looked_at = now
+        if self._folding.verdicts.is_looking:
+            with self._transaction():
+                self._folding.verdicts.meet_lake(now=now)
+
+    def _step(self, window: StepWindow) -> int:
+        """Return the number of a step that is followed by this window, from now on if it was not before."""
+        with told(self._store):
+            known = self._followed.find(window)
+        if known is not None:
+            return known
+        self.fold()
+        with self._transaction():
+            step_id = self._followed.follow(window)
+            self._folding.fold_whole(step_id)
+        return step_id
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        """Keep all that happens inside, or nothing."""
+        with told(self._store):
+            self.connection.execute("BEGIN")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        with told(self._store):
+            self.connection.execute("ROLLBACK")
+            self._files.forget_memory()

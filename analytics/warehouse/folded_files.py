@@ -1,0 +1,127 @@
+"""Which files of the lake are in the evidence already, and which are not. Owns the notes of that.
+
+The law: a row is known by its number, (worker, boot, seq), wherever compaction carries it, and a file by its name.
+Names save reading; numbers decide. So a file is left out when its name is noted, or when each of its numbers is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import msgspec
+
+from analytics.lake.contents import Contents, contents
+from analytics.lake.layout import FEEDBACK, INCOMING, MERGED
+from analytics.lake.once import KINDS, rows_of
+from analytics.lake.store import Store
+from analytics.warehouse.views import text_of
+
+_PARQUET = ".parquet"
+_MANIFEST = "manifest-"
+_AT_ONCE = 256
+"""Loose files that are folded in one transaction."""
+_EXTENT = "SELECT min(request_id)::VARCHAR, max(request_id)::VARCHAR FROM {rows}"
+_SEEN_OVER = """
+DELETE FROM evidence_seen WHERE kind = $kind AND (worker, boot) IN (SELECT (worker, boot) FROM {rows})
+"""
+
+
+class Heap(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of one kind of rows that are folded together; `is_part`: it is one compacted file."""
+
+    folder: str
+    names: Sequence[str]
+    is_part: bool = False
+
+
+class FoldedFiles:
+    """The notes in the evidence of `connection`, of one lake's files."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+        self._connection, self._store = connection, store
+        self._manifest: str | None = None
+        self._contents: Mapping[str, Contents] = {}
+        self._noted: dict[str, set[str]] = {}
+        self.forget_memory()
+
+    @property
+    def contents(self) -> Mapping[str, Contents]:
+        """Return what the lake had at the last look, by the folder where rows come in."""
+        return self._contents
+
+    def forget_memory(self) -> None:
+        """Take what is noted from the tables again, after a transaction that came to nothing."""
+        rows = self._connection.execute("SELECT kind, name FROM evidence_file").fetchall()
+        self._noted = {folder: {name for kind, name in rows if kind == folder} for folder in KINDS}
+
+    def news(self) -> list[Heap]:
+        """Look at the lake; return what was not folded, compacted files first. Nothing new costs a listing.
+
+        Raises:
+            OSError: the lake cannot be read.
+        """
+        loose = {folder: self._names(folder) for folder in KINDS}
+        manifest = max((name for name in self._listed(MERGED) if name.startswith(_MANIFEST)), default="")
+        if manifest == self._manifest and all(names <= self._noted[folder] for folder, names in loose.items()):
+            return []
+        self._contents = contents(self._store)
+        self._manifest = manifest
+        return [heap for folder in (INCOMING, FEEDBACK) for heap in self._heaps(folder)]
+
+    def has_news(self, heap: Heap) -> bool:
+        """Tell whether a compacted file has rows that were not folded."""
+        rows = rows_of(self._store.address, KINDS[heap.folder], heap.names)
+        answer = self._connection.execute(text_of("evidence_unseen").format(rows=rows), {"kind": heap.folder})
+        return answer.fetchall() != [(False,)]
+
+    def note(self, heap: Heap, *, fresh: str | None) -> None:
+        """Note that a heap is folded; `fresh` is the table of the rows that were new, None where there are none."""
+        if fresh is not None:
+            self._note_numbers(heap.folder, fresh)
+        first_id, last_id = self._extent(heap, fresh)
+        rows = [(heap.folder, name, first_id, last_id) for name in heap.names]
+        self._connection.executemany("INSERT INTO evidence_file VALUES (?, ?, ?, ?)", rows)
+        self._noted[heap.folder].update(heap.names)
+
+    def forget_gone(self) -> None:
+        """Forget the names of files that are in the lake no more."""
+        for folder, found in self._contents.items():
+            gone = self._noted[folder] - set(found.files) - self._names(folder)
+            for name in gone:
+                self._connection.execute("DELETE FROM evidence_file WHERE kind = ? AND name = ?", [folder, name])
+            self._noted[folder] -= gone
+
+    def _extent(self, heap: Heap, fresh: str | None) -> tuple[str | None, str | None]:
+        """Return between which ids the rows of a heap are: of requests, since of feedback nobody asks."""
+        if heap.folder != INCOMING:
+            return None, None
+        if heap.is_part:
+            part = next(part for part in self._contents[heap.folder].parts if part.name in heap.names)
+            return part.first_id, part.last_id
+        return self._connection.execute(_EXTENT.format(rows=fresh)).fetchall()[0]
+
+    def _note_numbers(self, kind: str, fresh: str) -> None:
+        statement = text_of("evidence_seen").format(rows=fresh)
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE runs AS {statement}", {"kind": kind})
+        self._connection.execute(_SEEN_OVER.format(rows=fresh), {"kind": kind})
+        self._connection.execute("INSERT INTO evidence_seen SELECT $kind, * FROM runs", {"kind": kind})
+
+    def _heaps(self, folder: str) -> list[Heap]:
+        found, noted = self._contents[folder], self._noted[folder]
+        parts = [part.name for part in found.parts if part.name not in noted]
+        loose = sorted(name for name in found.loose if name not in noted)
+        heaps = [Heap(folder=folder, names=[name], is_part=True) for name in parts]
+        return [
+            *heaps,
+            *(Heap(folder=folder, names=loose[at : at + _AT_ONCE]) for at in range(0, len(loose), _AT_ONCE)),
+        ]
+
+    def _names(self, folder: str) -> set[str]:
+        return {f"{folder}/{name}" for name in self._listed(folder) if name.endswith(_PARQUET)}
+
+    def _listed(self, folder: str) -> Sequence[str]:
+        try:
+            return self._store.names(folder)
+        except FileNotFoundError:
+            return ()

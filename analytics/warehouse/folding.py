@@ -1,0 +1,164 @@
+"""Rows of the lake to sums over users. Owns how the tables of the evidence change; `evidence.py` says when.
+
+Every call is one transaction of the caller's: what is added up and the note of it are there together, or neither is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import duckdb
+
+from analytics.lake.layout import FEEDBACK, INCOMING
+from analytics.lake.once import KINDS, rows_of, view_once
+from analytics.lake.store import Store
+from analytics.warehouse.adding import add_gained, put
+from analytics.warehouse.evidence_tables import NEEDED_OF, ROW_MEASURES
+from analytics.warehouse.folded_files import FoldedFiles, Heap
+from analytics.warehouse.verdicts import Verdicts
+from analytics.warehouse.views import text_of
+
+_FRESH, _COUNTED, _AGAIN = "fresh", "counted", "counted_again"
+_TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
+_COUNT = "SELECT count(*) FROM {name}"
+_VIEW = "CREATE OR REPLACE TEMP VIEW {name} AS {gate} WHERE step_id = {step}"
+_FAILING = """
+CREATE OR REPLACE TEMP TABLE failing AS
+SELECT step_id, arm, kind, user_hash, max(ended_at) AS last_at
+FROM (
+    SELECT step_id, arm, 'failure' AS kind, user_hash, ended_at FROM {counted} WHERE errors_x
+    UNION ALL
+    SELECT step_id, arm, 'client_error', user_hash, ended_at FROM {counted} WHERE is_client_error
+)
+GROUP BY ALL
+"""
+_SLOTS = """
+CREATE OR REPLACE TEMP TABLE slots AS
+SELECT step_id, arm, slot, count(*) AS requests FROM {counted} GROUP BY ALL
+"""
+_SLOTS_OVER = """
+DELETE FROM evidence_slot
+USING (SELECT step_id, max(slot) AS newest FROM evidence_slot GROUP BY step_id) AS newest
+WHERE evidence_slot.step_id = newest.step_id AND slot < newest.newest - INTERVAL 3 DAY
+"""
+_MIXED = """
+CREATE OR REPLACE TEMP TABLE mixing AS
+SELECT
+    step.id AS step_id,
+    count(*) AS settled,
+    count(*) FILTER (WHERE fresh.percent IS DISTINCT FROM step.percent) AS mixed
+FROM {rows} AS fresh JOIN evidence_step AS step
+    ON fresh.rollout = step.rollout AND (fresh.generation, fresh.step) <= (step.generation, step.step)
+WHERE purpose = 'live' AND bucket IS NOT NULL AND reason IN ('split', 'stale')
+    AND fresh.started_at >= step.started_at + INTERVAL 5 MINUTE AND step.id IN ({steps})
+GROUP BY step.id
+"""
+_BOOTS = """
+CREATE OR REPLACE TEMP TABLE boots AS
+SELECT step_id, worker, boot, min(seq) AS first_seq, max(seq) AS last_seq
+FROM {counted}
+WHERE seq IS NOT NULL
+GROUP BY ALL
+"""
+_RECENT = """
+INSERT INTO evidence_recent
+SELECT request_id, response_id, application, started_at, step_id, arm, user_hash, day, is_ok FROM {counted}
+WHERE started_at > (SELECT max(started_at) FROM {counted}) - INTERVAL 1 HOUR
+"""
+_RECENT_OVER = """
+DELETE FROM evidence_recent WHERE started_at <= (SELECT max(started_at) FROM evidence_recent) - INTERVAL 1 HOUR
+"""
+
+
+class Folding:
+    """Adds rows of `store` up in the tables of `connection`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store, files: FoldedFiles) -> None:
+        self._connection, self._store, self._files = connection, store, files
+        self.verdicts = Verdicts(connection, store)
+
+    def fold(self, heap: Heap, *, now: int) -> int:
+        """Add up the rows of some files that were not yet, note that, and return how many these were."""
+        if heap.is_part and not self._files.has_news(heap):
+            self._files.note(heap, fresh=None)
+            return 0
+        kind = KINDS[heap.folder]
+        rows = rows_of(self._store.address, kind, heap.names)
+        if heap.folder == INCOMING:
+            rows = NEEDED_OF.format(rows=rows)
+        statement = text_of("evidence_fresh").format(rows=rows, key=kind.key, doubles=kind.doubles)
+        self._connection.execute(_TABLE.format(name=_FRESH, rows=statement), {"kind": heap.folder})
+        if heap.folder == FEEDBACK:
+            self.verdicts.take(_FRESH, now=now)
+        else:
+            self._add_fresh()
+        self._files.note(heap, fresh=_FRESH)
+        [(count,)] = self._connection.execute(_COUNT.format(name=_FRESH)).fetchall()
+        return count
+
+    def fold_whole(self, step_id: int) -> None:
+        """Add one step's rows up, of which there are none, from all files that were folded."""
+        for folder, found in self._files.contents.items():
+            view_once(
+                self._connection, self._store.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose)
+            )
+        gate = text_of("evidence_gate").format(rows=KINDS[INCOMING].name)
+        self._connection.execute(_VIEW.format(name=_AGAIN, gate=gate, step=step_id))
+        self._add(_AGAIN)
+        self._mix(KINDS[INCOMING].name, [step_id])
+        self.verdicts.take_all(_AGAIN)
+
+    def _add_fresh(self) -> None:
+        steps = [number for (number,) in self._connection.execute("SELECT id FROM evidence_step").fetchall()]
+        if not steps:
+            return
+        gate = text_of("evidence_gate").format(rows=_FRESH)
+        self._connection.execute(_TABLE.format(name=_COUNTED, rows=gate))
+        self._add(_COUNTED)
+        self._mix(_FRESH, steps)
+        self.verdicts.meet(_COUNTED)
+
+    def _add(self, counted: str) -> None:
+        """Add gate rows, as `evidence_gate.sql` gives them, to all tables but those of verdicts."""
+        ask = self._connection.execute
+        sums = [
+            *(f"count(*) FILTER (WHERE {name}) AS {name}" for name in ROW_MEASURES),
+            "coalesce(sum(cost_x), 0) AS cost_x",
+        ]
+        gained = text_of("evidence_gained").format(sums=", ".join(sums), rows=counted)
+        ask(_TABLE.format(name="gained_day", rows=gained))
+        add_gained(self._connection, (*ROW_MEASURES, "cost_x"), has_times=True)
+        ask(_FAILING.format(counted=counted))
+        put(
+            self._connection,
+            "failure",
+            "failing",
+            ("step_id", "arm", "kind", "user_hash"),
+            "last_at = greatest(known.last_at, gained.last_at)",
+        )
+        ask(_SLOTS.format(counted=counted))
+        put(
+            self._connection, "slot", "slots", ("step_id", "arm", "slot"), "requests = known.requests + gained.requests"
+        )
+        ask(_SLOTS_OVER)
+        ask(_BOOTS.format(counted=counted))
+        put(
+            self._connection,
+            "boot",
+            "boots",
+            ("step_id", "worker", "boot"),
+            "first_seq = least(known.first_seq, gained.first_seq), "
+            "last_seq = greatest(known.last_seq, gained.last_seq)",
+        )
+        ask(_RECENT.format(counted=counted))
+        ask(_RECENT_OVER)
+
+    def _mix(self, rows: str, steps: Collection[int]) -> None:
+        self._connection.execute(_MIXED.format(rows=rows, steps=", ".join(str(step) for step in steps)))
+        put(
+            self._connection,
+            "mixed",
+            "mixing",
+            ("step_id",),
+            "settled = known.settled + gained.settled, mixed = known.mixed + gained.mixed",
+        )
