@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from analytics.evidence import Check
 from analytics.forecast import Ahead, Tolerance, Week, pass_reach
-from analytics.prospect import PlanRow, both_below, plan_chances, row_chance
+from analytics.prospect import PlanRow, both_below, minima_chance, plan_chances, row_chance
 
 TOLERANCES: dict[Check, Tolerance] = {
     "errors": Tolerance(relative=0.25, absolute=0.002),
@@ -75,12 +75,21 @@ def test_looks_that_see_the_same_pass_together():
 
 
 def test_an_inner_row_needs_users_and_requests_by_its_second_look():
-    plenty, weeks = row(5, 2), errors_alone(0.01, 2600, users=7000)
+    assert row_chance(row(5, 2), errors_alone(0.01, 20_000, users=20_000), TOLERANCES) == pytest.approx(1.0, abs=1e-6)
+    assert row_chance(row(5, 2), errors_alone(0.01, 20_000, users=2000), TOLERANCES) < 0.001
+    assert row_chance(row(5, 2), errors_alone(0.01, 500, users=20_000), TOLERANCES) < 0.001
+    silent = msgspec.structs.replace(week(0.01, 500), requests_per_day=0.0, users=0.0, users_day=0.0)
+    assert row_chance(row(5, 2), {"errors": silent}, TOLERANCES) == 0.0
 
-    assert row_chance(plenty, weeks, TOLERANCES) == 1.0
-    assert row_chance(row(5, 1.9), weeks, TOLERANCES) == 0.0
-    assert row_chance(plenty, errors_alone(0.01, 2600, users=3400), TOLERANCES) == 0.0
-    assert row_chance(plenty, errors_alone(0.01, 2400, users=7000), TOLERANCES) == 0.0
+
+def test_as_many_users_as_are_needed_come_every_other_time():
+    """Dice: who of 2,000 users falls into the five percent."""
+    rng = random.Random(2)
+    enough = sum(sum(rng.random() < 0.05 for _ in range(2000)) >= 100 for _ in range(300)) / 300
+    found = minima_chance(week(0.01, 1e6, users=2000), 0.05, 7, users=100, requests=1)
+
+    assert found == pytest.approx(enough, abs=0.08)
+    assert minima_chance(week(0.01, 1e6, users=2400), 0.05, 7, users=100, requests=1) > 0.95
 
 
 def test_one_check_passes_at_either_look():
