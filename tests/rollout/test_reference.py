@@ -78,7 +78,7 @@ def test_days_are_watched_where_hours_are_thin():
         alarms += found
 
     assert alarms[0].words.startswith(
-        "p99 against base as it was: 8.0 % of requests exceed 1.20 times base's p99, 1.0 % tolerated; 4,000 requests of "
+        "p99 against base as it was: 8.0 % of requests exceed 1.20 times base's p99, 1.0 % tolerated; 4,000 requests"
     )
 
 
