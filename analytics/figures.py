@@ -114,6 +114,19 @@ def ratio_difference(base: ClusterSums, candidate: ClusterSums) -> Difference:
     return msgspec.structs.replace(whole, ratio_low=plain.ratio / factor, ratio_high=plain.ratio * factor)
 
 
+def total_interval(sums: ClusterSums) -> tuple[float, float] | None:
+    """Return the 95 % interval of a total over users, as drawing as many users again and again would give it.
+
+    It is what a bootstrap over users tends to, in closed form: a total's variance is that of one user's sum, times as
+    many. None with fewer than `MIN_USERS` users, or where nothing varies.
+    """
+    spread = sums.xx - sums.x * sums.x / sums.users if sums.users >= MIN_USERS else 0.0
+    if spread <= _ROUNDING * sums.xx:
+        return None
+    half = Z_95 * math.sqrt(sums.users / (sums.users - 1) * spread)
+    return max(0.0, sums.x - half), sums.x + half
+
+
 def difference(base: float | None, candidate: float | None) -> Difference:
     """Return candidate minus base, and their ratio."""
     if base is None or candidate is None:

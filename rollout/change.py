@@ -5,7 +5,8 @@
     ├── UnknownRolloutError   no such rollout, or one that the configuration no longer has
     └── UnknownKeyError       no key with this id
 
-A `Change` carries what the audit says of it. Only percent, forced users and a new candidate raise a flag's version.
+A `Change` carries what the audit says of it. A flag's version is raised by its percent, forced users, a new candidate,
+and every move of its plan.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from msgspec.structs import replace
 from analytics.record import Arm
 from rollout.flag import Flag
 from rollout.keys import Key
+from rollout.progress import Progress, left_behind, put_back
+from rollout.verdict import GateReport
 
 Action = Literal[
     "create_ledger",
@@ -33,6 +36,17 @@ Action = Literal[
     "retire_rollout",
     "revive_rollout",
     "set_percent",
+    "start",
+    "schedule",
+    "advance",
+    "approve",
+    "override",
+    "restart",
+    "await",
+    "find_inconclusive",
+    "pause",
+    "resume",
+    "roll_back",
     "force_user",
     "unforce_user",
     "create_key",
@@ -60,9 +74,13 @@ class UnknownKeyError(ChangeError):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A flag as the ledger holds it. A retired one left the configuration; it keeps its state should it come back."""
+    """A flag as the ledger holds it, and how far it is in its plan.
+
+    A retired one left the configuration; it keeps its state should it come back.
+    """
 
     flag: Flag
+    progress: Progress = Progress()
     retired: bool = False
     changed_at: int = 0
     changed_by: str = ""
@@ -79,13 +97,19 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One step from a state to the next: the one thing that changes, and what the audit says of it."""
+    """One step from a state to the next: the one thing that changes, and what the audit says of it.
+
+    `progress` comes with the flag that it goes with; a flag without leaves it as `left_behind` says. `report` is the
+    gate's, where that was the reason.
+    """
 
     action: Action
     rollout: str | None = None
     before: Any = None
     after: Any = None
     flag: Flag | None = None
+    progress: Progress | None = None
+    report: GateReport | None = None
     retired: bool = False
     key: Key | None = None
     definitions: str | None = None
@@ -95,14 +119,20 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 def applied(state: State, change: Change, *, actor: str, at: int) -> State:
     """Return the state after one change; the snapshot's version is the ledger's to raise."""
     if change.flag is not None:
-        held = Held(flag=change.flag, retired=change.retired, changed_at=at, changed_by=actor)
+        held = Held(
+            flag=change.flag,
+            progress=_progress(state, change, actor, at),
+            retired=change.retired,
+            changed_at=at,
+            changed_by=actor,
+        )
         state = replace(state, rollouts={**state.rollouts, change.flag.rollout: held})
     if change.key is not None:
         state = replace(state, keys={**state.keys, change.key.id: change.key})
     if change.definitions is not None:
         state = replace(state, definitions=change.definitions)
     if change.epoch is not None:
-        state = replace(state, epoch=change.epoch, version=0)
+        state = replace(state, epoch=change.epoch, version=0, rollouts=_put_back(state, at))
     return state
 
 
@@ -121,15 +151,21 @@ def live(state: State, rollout: str) -> Held:
 
 
 def set_percent(state: State, rollout: str, percent: float, seen_version: int) -> list[Change]:
-    """Move the percent, which starts a new step; the present percent again is no change.
+    """Move the percent, which starts a new step; the present percent again is no change. A plan that runs is left.
 
     Raises:
         ConflictError, UnknownRolloutError: see the tree above.
     """
-    flag = _seen(state, rollout, seen_version)
+    held = seen(state, rollout, seen_version)
+    flag = held.flag
     if percent == flag.percent:
         return []
-    return [_moved(flag, replace(flag, percent=percent, version=flag.version + 1, step=flag.step + 1))]
+    change = _moved(flag, replace(flag, percent=percent, version=flag.version + 1, step=flag.step + 1))
+    if held.progress.standing == "idle" or change.flag is None:
+        return [change]
+    left = left_behind(held.progress, flag, change.flag, actor="", at=0).standing
+    before, after = {**change.before, "standing": held.progress.standing}, {**change.after, "standing": left}
+    return [replace(change, before=before, after=after)]
 
 
 def force(state: State, rollout: str, user_hash: str, arm: Arm | None, seen_version: int) -> list[Change]:
@@ -138,7 +174,7 @@ def force(state: State, rollout: str, user_hash: str, arm: Arm | None, seen_vers
     Raises:
         ConflictError, UnknownRolloutError: see the tree above.
     """
-    flag = _seen(state, rollout, seen_version)
+    flag = seen(state, rollout, seen_version).flag
     present = flag.forced.get(user_hash)
     if arm == present:
         return []
@@ -223,7 +259,12 @@ def moment(at: int) -> str:
     return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _seen(state: State, rollout: str, seen_version: int) -> Flag:
+def seen(state: State, rollout: str, seen_version: int) -> Held:
+    """Return a rollout that still is at the version that the caller saw.
+
+    Raises:
+        ConflictError, UnknownRolloutError: see the tree above.
+    """
     held = live(state, rollout)
     flag = held.flag
     if flag.version != seen_version:
@@ -232,7 +273,19 @@ def _seen(state: State, rollout: str, seen_version: int) -> Flag:
             f"{held.changed_by} at {moment(held.changed_at)}; you saw version {seen_version}. Look again, then repeat."
         )
         raise ConflictError(message)
-    return flag
+    return held
+
+
+def _put_back(state: State, at: int) -> Mapping[str, Held]:
+    """A raised epoch means an older copy: whatever its controllers counted may have happened, or not, since."""
+    return {name: replace(held, progress=put_back(held.progress, at)) for name, held in state.rollouts.items()}
+
+
+def _progress(state: State, change: Change, actor: str, at: int) -> Progress:
+    if change.progress is not None or change.flag is None:
+        return change.progress or Progress()
+    held = state.rollouts.get(change.flag.rollout)
+    return left_behind(held.progress, held.flag, change.flag, actor=actor, at=at) if held is not None else Progress()
 
 
 def _moved(old: Flag, new: Flag, *, retired: bool = False) -> Change:

@@ -32,7 +32,8 @@ FOREIGN_NAMES: dict[str, str] = {
 }
 """Names that somebody else gave, and who."""
 
-UNMIRRORED = {"acceptance", "bad_input", "contracts", "examples", "fakes", "faults", "helm", "transparency", "vectors"}
+UNMIRRORED = {"acceptance", "bad_input", "benchmarks", "contracts", "examples", "fakes", "faults", "helm"}
+UNMIRRORED |= {"transparency", "vectors"}
 """Folders of tests that follow a promise or a port instead of a source file."""
 
 TESTED_ELSEWHERE: dict[str, str] = {}
@@ -216,7 +217,7 @@ def test_every_gateway_module_that_calls_itself_pure_stands_in_a_contract():
     assert not claimed - listed
 
 
-@pytest.mark.parametrize("name", ["", "-dev", "-helm", "-langchain", "-moto", "-readers", "-s3"])
+@pytest.mark.parametrize("name", ["", "-dev", "-helm", "-langchain", "-moto", "-readers", "-s3", "-simulate"])
 def test_a_lock_has_hashes_and_names_no_place(name: str):
     lines = (ROOT / f"requirements{name}.lock").read_text().splitlines()
 

@@ -128,7 +128,7 @@ def test_a_python_that_is_too_old_is_named(clone: Path):
 def test_clients_that_cannot_be_fetched_are_named_and_stop_nothing(clone: Path):
     for folder in ("examples/node", "tests/helm"):
         (clone / folder).mkdir(parents=True)
-    locks = tuple(f"requirements-{name}.lock" for name in ("helm", "langchain", "moto", "readers"))
+    locks = tuple(f"requirements-{name}.lock" for name in ("helm", "langchain", "moto", "readers", "simulate"))
     for name in (*locks, "examples/node/package-lock.json", "examples/node/package.json", "tests/helm/unpack.py"):
         shutil.copy(ROOT / name, clone / name)
     make(clone, ".venv/.ready-dev")
@@ -137,7 +137,7 @@ def test_clients_that_cannot_be_fetched_are_named_and_stop_nothing(clone: Path):
     done = make(clone, "clients")
 
     assert done.returncode == 0
-    for client in ("node", "langchain", "moto", "readers", "helm"):
+    for client in ("node", "langchain", "moto", "readers", "helm", "simulate"):
         assert f"Tests that need .venv/{client} are not exercised." in done.stdout
         assert not (clone / f".venv/.ready-{client}").exists()
 

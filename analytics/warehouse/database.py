@@ -44,6 +44,8 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
     "max_temp_directory_size": "0KB",
+    # what a question had in memory goes back to the system when it is let go of, not into a pool for the next
+    "allocator_bulk_deallocation_flush_threshold": "16MB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "allow_community_extensions": False,

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from analytics.comparison import Arms, Comparison, LeftOut, arms
+from analytics.comparison import QUANTILES, Arms, Comparison, LeftOut, arms
+from analytics.inversion import MIDDLE, levels
 from analytics.narrowing import EVERYTHING, Narrowing, micros_of, sql_struct
 from analytics.satisfaction import Satisfaction
 from analytics.warehouse.database import Answers
@@ -21,6 +22,8 @@ Pair = tuple[Row, Row]
 """What a question tells of base and of candidate."""
 
 Table = TypeVar("Table", Comparison, Satisfaction)
+
+_MEDIAN, _TAIL = levels(0.5), levels(0.99)
 
 IN_ORDER = ("day", "hour", "step")
 """Parts of these stand in their own order, others the most requests first."""
@@ -41,8 +44,8 @@ def compare(
         WarehouseError: the lake gives no answer.
     """
     whole = msgspec.structs.replace(to, rollout=rollout, generation=generation)
-    [pair] = pairs(warehouse, "compare", whole).values()
-    treated = next(iter(pairs(warehouse, "compare", whole, as_treated=True).values())) if as_treated else None
+    [pair] = _compared(warehouse, asked(whole)).values()
+    treated = next(iter(_compared(warehouse, asked(whole, as_treated=True)).values())) if as_treated else None
     return _comparison(whole, pair, as_of=as_of, treated=treated)
 
 
@@ -63,8 +66,8 @@ def compare_by(
         BadNarrowingError: nothing is divided so.
     """
     whole = msgspec.structs.replace(to, rollout=rollout, generation=generation)
-    found = pairs(warehouse, "compare", whole, by)
-    treated = pairs(warehouse, "compare", whole, by, as_treated=True) if as_treated else None
+    found = _compared(warehouse, asked(whole, by))
+    treated = _compared(warehouse, asked(whole, by, as_treated=True)) if as_treated else None
     tables = [
         _comparison(
             whole,
@@ -88,16 +91,19 @@ def values(warehouse: Answers, what: str, to: Narrowing, *, first: str | None, m
         WarehouseError: the lake gives no answer.
     """
     question, by = ("tag_names", None) if what == "tag" else ("values", what)
-    asked = {"asked": sql_struct(to, by), "wanted": first, "most": most}
-    return [row["value"] for row in warehouse.ask(question, asked)]
+    parameters = {"asked": sql_struct(to, by), "wanted": first, "most": most}
+    return [row["value"] for row in warehouse.ask(question, parameters)]
 
 
-def pairs(
-    warehouse: Answers, question: str, to: Narrowing, by: str | None = None, *, as_treated: bool = False
-) -> dict[str | None, Pair]:
-    """Return both arms' rows of a question that reads the macro `arms`, by the part of a divided report."""
+def asked(to: Narrowing, by: str | None = None, *, as_treated: bool = False) -> dict[str, object]:
+    """Return the parameters of a question that reads the macro `arms`."""
+    return {"asked": {**sql_struct(to, by), "as_treated": as_treated}}
+
+
+def pairs(warehouse: Answers, question: str, parameters: Mapping[str, object]) -> dict[str | None, Pair]:
+    """Return both arms' rows of a question, by the part of a divided report."""
     found: dict[str | None, list[Row]] = {}
-    for row in warehouse.ask(question, {"asked": {**sql_struct(to, by), "as_treated": as_treated}}):
+    for row in warehouse.ask(question, parameters):
         found.setdefault(row["part"], []).append(row)
     return {part: (base, candidate) for part, (base, candidate) in found.items()}
 
@@ -109,6 +115,26 @@ def in_order(tables: Sequence[Table], by: str) -> list[Table]:
     if by in IN_ORDER:
         return sorted(tables, key=lambda one: one.part or "")
     return sorted(tables, key=lambda one: (-one.base.requests - one.candidate.requests, one.part or ""))
+
+
+def _compared(warehouse: Answers, parameters: Mapping[str, object]) -> dict[str | None, Pair]:
+    """Return both arms' rows of the head-to-head table, with the grids of their quantiles, by its part."""
+    answer = warehouse.ask("waits", {**parameters, "latency_levels": _MEDIAN + _TAIL, "ttft_levels": _MEDIAN})
+    grids = {row["arm"]: _grids(row) for row in answer}
+    waits = [{"arm": arm, **{name: one and one[MIDDLE] for name, one in each.items()}} for arm, each in grids.items()]
+    found = pairs(warehouse, "compare", {**parameters, "waits": waits})
+
+    def whole(row: Row) -> Row:
+        each = grids.get(row["arm_and_part"], {})
+        return {**row, **{f"{name}_grid": each.get(name) for name in QUANTILES}}
+
+    return {part: (whole(base), whole(candidate)) for part, (base, candidate) in found.items()}
+
+
+def _grids(row: Row) -> dict[str, Sequence[float] | None]:
+    latency, ttft = row["latency_ms"], row["ttft_ms"]
+    median, tail = (latency[: len(_MEDIAN)], latency[len(_MEDIAN) :]) if latency else (None, None)
+    return {"latency_p50_ms": median, "latency_p99_ms": tail, "ttft_p50_ms": ttft}
 
 
 def _nobody(pair: Pair) -> Pair:

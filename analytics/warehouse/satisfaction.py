@@ -5,7 +5,7 @@ from __future__ import annotations
 from analytics.narrowing import Narrowing, micros_of
 from analytics.satisfaction import Satisfaction, arm_satisfaction, differences
 from analytics.warehouse.database import Answers
-from analytics.warehouse.reports import Pair, in_order, pairs
+from analytics.warehouse.reports import Pair, asked, in_order, pairs
 
 
 def satisfaction(warehouse: Answers, to: Narrowing, *, as_of: int) -> Satisfaction:
@@ -14,7 +14,7 @@ def satisfaction(warehouse: Answers, to: Narrowing, *, as_of: int) -> Satisfacti
     Raises:
         WarehouseError: the lake gives no answer.
     """
-    [pair] = pairs(warehouse, "satisfaction", to).values()
+    [pair] = pairs(warehouse, "satisfaction", asked(to)).values()
     return _satisfaction(to, pair, as_of=as_of)
 
 
@@ -25,7 +25,7 @@ def satisfaction_by(warehouse: Answers, to: Narrowing, by: str, *, as_of: int) -
         WarehouseError: the lake gives no answer.
         BadNarrowingError: nothing is divided so.
     """
-    found = pairs(warehouse, "satisfaction", to, by)
+    found = pairs(warehouse, "satisfaction", asked(to, by))
     tables = [_satisfaction(to, pair, as_of=as_of, by=by, part=part) for part, pair in found.items()]
     return in_order([one for one in tables if one.base.requests or one.candidate.requests], by)
 

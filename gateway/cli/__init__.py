@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 COMMANDS = (
-    *("serve", "demo", "config", "simulate", "replay", "rollout", "report", "sql", "key", "feedback", "lake"),
+    *("serve", "demo", "config", "simulate", "replay", "rollout", "gate", "report", "sql", "key", "feedback", "lake"),
     *("backup", "restore"),
 )
 """In the order in which `turnout --help` lists them; each names a module of this package."""

@@ -26,8 +26,10 @@ from gateway.cli import Abort
 from gateway.cli.console import Console
 from gateway.cli.found import found_key, found_url
 from gateway.cli.narrowing import Wanted
+from gateway.console.gate_views import GateView, PlanView
 from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
+from rollout.moves import Wish
 
 _TIMEOUT_S = 10.0
 _REPORT_TIMEOUT_S = 60.0
@@ -57,6 +59,21 @@ class HttpConsole:
         """Move a percent."""
         body = {"percent": percent, "version": seen_version, "reason": reason}
         return self._ask("PUT", f"rollouts/{_segment(name)}/percent", RolloutView, body)
+
+    def tell(self, name: str, wish: Wish, seen_version: int, reason: str, start_at: str | None) -> RolloutView:
+        """Tell a rollout's plan something; its references may be computed first."""
+        body: dict[str, Any] = {"version": seen_version, "reason": reason}
+        if start_at is not None:
+            body["at"] = start_at
+        return self._ask("POST", f"rollouts/{_segment(name)}/{wish}", RolloutView, body, timeout_s=_REPORT_TIMEOUT_S)
+
+    def gate(self, name: str, reports: int) -> GateView:
+        """Return what a rollout's gate says."""
+        return self._ask("GET", f"gates/{_segment(name)}", GateView, query={"limit": str(reports)})
+
+    def plan(self, name: str) -> PlanView:
+        """Return a rollout's plan."""
+        return self._ask("GET", f"rollouts/{_segment(name)}/plan", PlanView)
 
     def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
         """Pin a user to an arm."""

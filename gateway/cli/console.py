@@ -9,6 +9,7 @@ from analytics.comparison import Comparison
 from analytics.record import Arm
 from analytics.satisfaction import Satisfaction
 from gateway.cli.narrowing import Wanted
+from gateway.console.gate_views import GateView, PlanView
 from gateway.console.views import (
     ErasureView,
     HistoryView,
@@ -18,6 +19,7 @@ from gateway.console.views import (
     SavedView,
     WhoisView,
 )
+from rollout.moves import Wish
 
 _View = TypeVar("_View")
 
@@ -35,6 +37,18 @@ class Console(Protocol):
 
     def set_percent(self, name: str, percent: str, seen_version: int, reason: str) -> RolloutView:
         """Move a percent."""
+        ...
+
+    def tell(self, name: str, wish: Wish, seen_version: int, reason: str, start_at: str | None) -> RolloutView:
+        """Tell a rollout's plan to start, advance and so on."""
+        ...
+
+    def gate(self, name: str, reports: int) -> GateView:
+        """Return what a rollout's gate says, with so many of its earlier reports."""
+        ...
+
+    def plan(self, name: str) -> PlanView:
+        """Return a rollout's plan."""
         ...
 
     def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:

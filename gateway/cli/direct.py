@@ -31,6 +31,7 @@ from gateway.cli import Abort
 from gateway.cli.lakes import find_journal, find_lake
 from gateway.cli.narrowing import Wanted
 from gateway.console.control import Control
+from gateway.console.gate_views import GateView, PlanView
 from gateway.console.narrowing import Asked
 from gateway.console.queries import COPIES, Asker, Queries, body, known_format
 from gateway.console.reports import Reports
@@ -41,6 +42,7 @@ from gateway.settings.compile import definitions_of
 from gateway.settings.schema import Sql
 from gateway.settings.secrets import SecretError, derived, load_master
 from gateway.settings.snapshot import BadSnapshotError, unseal
+from rollout.moves import Wish
 from rollout.stores.ledger import LOCK_FILE, LedgerError
 from rollout.stores.lock import holder
 from rollout.stores.sqlite import open_ledger
@@ -73,6 +75,19 @@ class DirectConsole:
     def set_percent(self, name: str, percent: str, seen_version: int, reason: str) -> RolloutView:
         """Move a percent."""
         return self._control.set_percent(name, percent, seen_version, actor=self._actor, reason=reason)
+
+    def tell(self, name: str, wish: Wish, seen_version: int, reason: str, start_at: str | None) -> RolloutView:
+        """Tell a rollout's plan something."""
+        self._control.steering.tell(name, wish, seen_version, actor=self._actor, reason=reason, start_at=start_at)
+        return self.show(name)
+
+    def gate(self, name: str, reports: int) -> GateView:
+        """Return what a rollout's gate said last."""
+        return self._control.steering.gate(name, reports=reports)
+
+    def plan(self, name: str) -> PlanView:
+        """Return a rollout's plan."""
+        return self._control.steering.shown_plan(name)
 
     def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
         """Pin a user to an arm."""

@@ -12,6 +12,7 @@ from analytics.record import Arm
 from gateway.cli import Abort
 from gateway.cli.client import add_reach_options, reach
 from gateway.cli.console import Console
+from gateway.cli.steering import add_actions, standing
 from gateway.cli.table import write_json, write_table
 from gateway.console.views import EntryView, RolloutView
 from rollout.change import moment
@@ -20,6 +21,8 @@ from rollout.flag import BadPercentError, parse_percent
 _ARMS = ("base", "candidate")
 _HALVES = re.compile("[\ud800-\udfff]")
 """What Python reads bytes of an argument as that are no UTF-8."""
+_UNLISTED = {"version", "step", "digest", "frozen", "evidence", "new_alpha", "certificate"}
+"""What `--json` alone shows of an entry."""
 Action = Callable[[Console, argparse.Namespace], int]
 
 
@@ -31,6 +34,7 @@ def add_parser(commands: Any) -> None:
     show = _add(actions, "show", "show one rollout, and the workers that decide by it", _show)
     show.add_argument("name", metavar="NAME", help="a rollout, or a flag that one rollout alone uses")
     _add_set(actions)
+    add_actions(actions, _add)
     history = _add(actions, "history", "show who changed a rollout, when and why", _history)
     history.add_argument(
         "name", metavar="NAME", nargs="?", help="a rollout, also a former one; without it: everything that was changed"
@@ -99,6 +103,8 @@ def _show(console: Console, arguments: argparse.Namespace) -> int:
         "version": one.version,
         "generation": one.generation,
         "step": one.step,
+        "plan": standing(one) if one.controller.standing != "idle" else None,
+        "because": one.controller.note or None,
         "base": one.base,
         "candidate": one.candidate,
         "salt": one.salt,
@@ -110,6 +116,8 @@ def _show(console: Console, arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"forced      {hash_digits} to {arm}\n")
     for worker in (worker for worker in one.workers if worker.ended_page is None):
         sys.stdout.write(f"worker      {worker.worker}: snapshot {worker.snapshot}, {worker.in_flight} in flight\n")
+    for override in one.controller.overrides:
+        sys.stdout.write(f"override    of step {override.step} by {override.actor}: {override.reason}\n")
     _write_warnings([one])
     return 0
 
@@ -200,7 +208,7 @@ def _require_sense(arguments: argparse.Namespace) -> None:
 def _difference(entry: EntryView) -> str:
     """Say in one line what an entry changed."""
     before, after = _fields(entry.before), _fields(entry.after)
-    changed = [name for name in after if before.get(name) != after[name] and name not in {"version", "step"}]
+    changed = [name for name in after if before.get(name) != after[name] and name not in _UNLISTED]
     moves = [f"{name} {_word(before.get(name))} > {_word(after[name])}" for name in changed]
     user = f"user {after['user_hash']}: " if "user_hash" in after else ""
     return user + ", ".join(moves)

@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from gateway.console.api import erasures, keys, reports, rollouts, sql, state
+from gateway.console.api import erasures, keys, plans, reports, rollouts, sql, state
 from gateway.console.auth import guard, permits
 from gateway.console.control import Control
 from gateway.console.queries import Queries
@@ -67,6 +67,14 @@ def _api() -> Router:
             rollouts.unforce_user,
             rollouts.rollout_history,
             rollouts.whois,
+            plans.start_rollout,
+            plans.advance_rollout,
+            plans.restart_rollout,
+            plans.pause_rollout,
+            plans.resume_rollout,
+            plans.roll_back_rollout,
+            plans.show_plan,
+            plans.show_gate,
             erasures.list_erasures,
             erasures.erase_user,
             keys.list_keys,

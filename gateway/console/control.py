@@ -11,20 +11,23 @@ from msgspec.structs import replace
 
 from analytics.record import Arm
 from gateway.console.errors import answered
+from gateway.console.foreign import ForeignPercents
+from gateway.console.gate_views import controller_view
 from gateway.console.hosts import Alone, OtherHosts
 from gateway.console.keyring import Keyring, Randomness
 from gateway.console.publication import Publication
 from gateway.console.removals import Removals
+from gateway.console.steering import Steering
 from gateway.console.views import EntryView, HistoryView, RolloutView, StatusView, WhoisView, WorkerView
 from gateway.console.warnings import warnings_for
+from gateway.console.whois import whois_view
 from gateway.console.words import plain_number, plain_words, user_hash_bytes, user_key_bytes
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import Derived
 from gateway.settings.snapshot import Snapshot
-from rollout.assignment import assign
 from rollout.audit import Entry
-from rollout.change import Held, State, force, live, set_percent
+from rollout.change import State, force, live, set_percent
 from rollout.flag import Flag, parse_percent, user_hash
 from rollout.stores.ledger import Ledger
 
@@ -42,7 +45,7 @@ class Control:
 
     `workers` reads the workers' status pages, `killed` tells whether an operator forces everybody to base. `refused`
     is what was wrong with the configuration file at the last look, as long as an older one is in force; `hosts` knows
-    the workers of a fleet's gateways.
+    the workers of a fleet's gateways; those `beside` have warnings of their own.
     """
 
     def __init__(
@@ -63,7 +66,10 @@ class Control:
         self.hosts: OtherHosts = Alone()
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
+        self.foreign = ForeignPercents(self._publication, lambda held: held.progress.is_planned)
+        self.beside: list[Callable[[], Sequence[str]]] = [self.foreign.warnings]
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
+        self.steering = Steering(self._publication, ledger, self._resolved, self.foreign.refuse)
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
     def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:
@@ -82,6 +88,11 @@ class Control:
     def follow(self, barred: Reason, undistributed: Reason) -> None:
         """Take no caller's change as long as `barred` returns a reason; say `undistributed` beside those taken."""
         self._publication.barred, self._undistributed = barred, undistributed
+
+    @property
+    def definitions(self) -> Configuration:
+        """Return the definitions in force."""
+        return self._publication.definitions
 
     def barred(self) -> str | None:
         """Return why no change is taken now; None if they are."""
@@ -119,6 +130,7 @@ class Control:
         with answered():
             number = parse_percent(percent if isinstance(percent, str) else plain_number(percent))
         rollout = self._resolved(self._state(), name)
+        self.foreign.refuse(rollout)
         state = self._publication.change(
             lambda state, _: set_percent(state, rollout, number, seen_version),
             actor=actor,
@@ -143,7 +155,7 @@ class Control:
         state = self._state()
         names = _live_names(state, self._publication) if name is None else [self._resolved(state, name)]
         key, hashed, killed = user_key_bytes(user), bytes.fromhex(self._hash(user)), self._killed()
-        return [_whois(live(state, rollout), key, hashed, killed=killed) for rollout in names]
+        return [whois_view(live(state, rollout), key, hashed, killed=killed) for rollout in names]
 
     def flag(self, name: str | None = None) -> Flag:
         """Return a rollout's flag; without a name that of the only rollout there is."""
@@ -154,8 +166,7 @@ class Control:
                 message = f"name a rollout; the configured ones: {', '.join(names) or 'none'}"
                 raise BadRequestError(message, code="ambiguous_rollout", param="rollout")
             name = names[0]
-        rollout = name if name in state.rollouts else self._resolved(state, name)
-        return state.rollouts[rollout].flag
+        return state.rollouts[name if name in state.rollouts else self._resolved(state, name)].flag
 
     def history(self, name: str, *, verify: bool = False, limit: int | None = None) -> HistoryView:
         """Return a rollout's audit entries, newest first; a retired rollout keeps its history."""
@@ -196,7 +207,7 @@ class Control:
             silent=self.hosts.silent(),
             compiled_at=compiled.compiled_at if compiled is not None else None,
         )
-        return tuple(said)
+        return (*said, *(warning for warnings in self.beside for warning in warnings()))
 
     def _fleet(self) -> list[str]:
         waits = f"changes do not reach the gateways, and wait until this is over: {self._undistributed()}"
@@ -254,12 +265,14 @@ class Control:
             version=flag.version,
             generation=flag.generation,
             step=flag.step,
+            controller=controller_view(held.progress),
             forced=dict(flag.forced),
             salt=flag.salt if with_salt else None,
             changed_at=held.changed_at,
             changed_by=held.changed_by,
             snapshot=_order(state),
             undistributed=self._undistributed(),
+            percent_from=self.foreign.source(name),
         )
 
 
@@ -271,24 +284,6 @@ def _live_names(state: State, publication: Publication) -> list[str]:
 
 def _order(state: State) -> str:
     return f"{state.epoch}.{state.version}"
-
-
-def _whois(held: Held, key: bytes, hashed: bytes, *, killed: bool) -> WhoisView:
-    flag = held.flag
-    decided = assign(flag, key, hashed, fresh=True, killed=killed)
-    return WhoisView(
-        rollout=flag.rollout,
-        flag=flag.flag,
-        arm=decided.arm,
-        model=flag.candidate if decided.arm == "candidate" else flag.base,
-        reason=decided.reason,
-        bucket=decided.bucket,
-        percent_bucket=decided.bucket // 100 if decided.bucket is not None else None,
-        percent=flag.percent,
-        version=flag.version,
-        generation=flag.generation,
-        user_hash=hashed.hex(),
-    )
 
 
 def _entry(entry: Entry) -> EntryView:

@@ -2,6 +2,7 @@
 
 ApiError
 ├── ConflictedError    409  version_conflict     look again, then repeat
+├── RuledElsewhereError 409 ruled_elsewhere      a foreign flag rules the percent; the sentence names it
 ├── ReadOnlyError      503  read_only_console    another console writes for this fleet; the sentence names it
 └── UnavailableError   503  ledger_unavailable   the ledger's own sentence names the remedy
 """
@@ -23,6 +24,14 @@ class ConflictedError(ApiError):
     status = 409
     type = "invalid_request_error"
     code = "version_conflict"
+
+
+class RuledElsewhereError(ApiError):
+    """The percent is somebody else's to move."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "ruled_elsewhere"
 
 
 class UnavailableError(ApiError):

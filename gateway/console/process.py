@@ -21,6 +21,7 @@ from gateway.console.compacting import Compacting
 from gateway.console.distribution import publishing
 from gateway.console.erasing import Erasing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
+from gateway.console.notifying import Notices
 from gateway.console.queries import COPIES, Queries, warn_of_missing_walls
 from gateway.console.reports import Reports
 from gateway.errors import ApiError
@@ -67,12 +68,11 @@ def run(  # noqa: PLR0913 - one for each setting of the process
     place = lake or Place(url=str(state_dir / "lake"))
     reports, queries = _reports(place, state_dir, installation), _queries(sql, place, state_dir, installation)
     try:
-        if installation.ledger.read_only:
-            _log.warning("another console is this ledger's writer; this one is read-only")
-        elif definitions is not None:
-            installation.control.start(installation.last_good)
+        _start(installation, is_known=definitions is not None)
+        notices = Notices(installation, state_dir, environment, is_known=definitions is not None)
         beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
-        app = create_app(installation.control, reports, queries, lifespan=beside)
+        foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
+        app = create_app(installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign])
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
@@ -80,6 +80,14 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         queries.close()
         reports.close()
         installation.close()
+
+
+def _start(installation: Installation, *, is_known: bool) -> None:
+    """Bring the ledger in line with the configuration file, if it was right."""
+    if installation.ledger.read_only:
+        _log.warning("another console is this ledger's writer; this one is read-only")
+    elif is_known:
+        installation.control.start(installation.last_good)
 
 
 def _beside(

@@ -9,6 +9,7 @@ import msgspec
 from analytics.freshness import Freshness
 from analytics.journal.writer import Trouble
 from analytics.record import Arm
+from gateway.console.gate_views import ControllerView
 from rollout.assignment import Reason
 from rollout.keys import Role
 
@@ -39,7 +40,9 @@ class WorkerView(_View, frozen=True):
 class RolloutView(_View, frozen=True):
     """One rollout: definition and state. `salt` is None for those who may not see it; `forced` is by user hash.
 
-    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over.
+    `controller` is where it stands in its plan.
+    `undistributed` is why changes do not reach a fleet's gateways now: they wait until that is over. `percent_from`
+    names the foreign flag that rules the percent, if one does.
     """
 
     name: str
@@ -56,7 +59,9 @@ class RolloutView(_View, frozen=True):
     changed_at: int
     changed_by: str
     snapshot: str
+    controller: ControllerView = ControllerView(standing="idle")
     undistributed: str | None = None
+    percent_from: str | None = None
     workers: tuple[WorkerView, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -75,12 +75,21 @@ class Allowances:
         Raises:
             RateLimitedError: it has sent too much in the last minute.
         """
+        await self._count_apart("feedback", "send feedback", caller)
+
+    async def count_evaluation(self, caller: Caller) -> None:
+        """Hold an application's evaluations of flags to the rate of its requests, counted apart as its feedback is.
+
+        Raises:
+            RateLimitedError: it has asked too often in the last minute.
+        """
+        await self._count_apart("evaluation", "evaluate flags", caller)
+
+    async def _count_apart(self, what: str, act: str, caller: Caller) -> None:
         if (rate := caller.application.requests_per_minute) is not None:
-            wait_s = await self._take_token("feedback", caller.name, rate)
+            wait_s = await self._take_token(what, caller.name, rate)
             if wait_s > 0:
-                message = (
-                    f"The application {caller.name!r} may send feedback {rate} times per minute; this is too often."
-                )
+                message = f"The application {caller.name!r} may {act} {rate} times per minute; this is too often."
                 raise RateLimitedError(message, retry_after_s=wait_s)
 
     def _take_slot(self, slots: Slots[Ticket], limit: int, entry: Entry) -> bool:

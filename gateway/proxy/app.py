@@ -1,4 +1,4 @@
-"""The composition root of a worker's HTTP side: which path leads where. Everything on `/v1/*` is a raw ASGI route."""
+"""The composition root of a worker's HTTP side: which path leads where. `/v1/*` and `/ofrep/*` are raw ASGI routes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from gateway.proxy.endpoint import Inference
 from gateway.proxy.endpoints import KNOWN, endpoint_of
 from gateway.proxy.entry import new_request_id
 from gateway.proxy.feedback import Feedbacks
+from gateway.proxy.ofrep import Evaluations
 from gateway.proxy.passthrough import PassThrough, granted_endpoint, not_granted
 from gateway.proxy.snapshot import Holder
 
@@ -29,10 +30,11 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
 class Surface:
-    """The paths under `/v1/`."""
+    """The paths under `/v1/`, and `evaluations` for those under `/ofrep/`."""
 
-    def __init__(self, holder: Holder, inference: Inference, feedbacks: Feedbacks) -> None:
+    def __init__(self, holder: Holder, inference: Inference, feedbacks: Feedbacks, evaluations: Evaluations) -> None:
         self._holder = holder
+        self.evaluations = evaluations
         self._inference = inference
         self._passing = PassThrough.beside(inference)
         self._exact: Mapping[str, Mapping[str, Answering]] = {
@@ -99,8 +101,12 @@ def create_app(surface: Surface, lifespan: Sequence[Lifespan]) -> Litestar:
     async def v1(scope: Scope, receive: Receive, send: Send) -> None:
         await surface.answer(Connection(scope, receive, send))  # type: ignore[arg-type] # ASGI types without WebSockets
 
+    @asgi("/ofrep", is_mount=True, copy_scope=False)
+    async def ofrep(scope: Scope, receive: Receive, send: Send) -> None:
+        await surface.evaluations.answer(Connection(scope, receive, send))  # type: ignore[arg-type] # as above
+
     return Litestar(
-        route_handlers=[v1, healthz, readyz],
+        route_handlers=[v1, ofrep, healthz, readyz],
         lifespan=list(lifespan),
         openapi_config=None,
         exception_handlers={HTTPException: _outside},

@@ -51,6 +51,16 @@ def identify(caller: Caller, headers: Mapping[bytes, bytes], reading: Reading) -
         key = _READERS[source](application.user_header, headers, reading)
         if key:
             return User(_checked(key, _NAMES[source] or application.user_header or source), source)
+    return unnamed(caller, headers)
+
+
+def unnamed(caller: Caller, headers: Mapping[bytes, bytes]) -> User:
+    """Return for whom a request counts that names no user: the application's policy for anonymous requests.
+
+    Raises:
+        BadRequestError: the session's key is longer than 512 bytes.
+    """
+    application = caller.application
     if application.anonymous == "application":
         return User(caller.name.encode(), "application")
     if application.anonymous == "session" and (session := headers.get(application.session_header.encode())):

@@ -226,5 +226,6 @@ def limits_of(applications: dict[str, Application]) -> Iterator[tuple[Kind, str,
         if application.requests_per_minute is not None:
             yield "rate", f"application:{name}", application.requests_per_minute
             yield "rate", f"feedback:{name}", application.requests_per_minute
+            yield "rate", f"evaluation:{name}", application.requests_per_minute
         if application.daily_cost_usd is not None:
             yield "cost", f"cost:{name}", nano(application.daily_cost_usd)

@@ -33,6 +33,7 @@ from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
 from gateway.proxy.guard import GuardedProtocol
 from gateway.proxy.lessee import Lessee
+from gateway.proxy.ofrep import Evaluations
 from gateway.proxy.page import PageFile
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.rounds import Guard
@@ -159,7 +160,8 @@ def _decided(
 def _surface(upstream: Upstream, *, holder: Holder, writer: Writer, tally: StatusTally, throttle: Throttle) -> Surface:
     contents = Contents(writer, tally)
     inference = Inference(holder, upstream, writer, tally, throttle, contents)
-    return Surface(holder, inference, Feedbacks(holder, writer, contents, throttle))
+    feedbacks = Feedbacks(holder, writer, contents, throttle)
+    return Surface(holder, inference, feedbacks, Evaluations(holder, throttle))
 
 
 async def _serve(

@@ -22,6 +22,7 @@ from gateway.settings.redis import redis_problems
 from gateway.settings.rollouts import rollout_problems
 from gateway.settings.schema import Configuration, Model, SecretRef, Server, Upstream
 from gateway.settings.telemetry import telemetry_problems
+from gateway.settings.webhooks import webhook_problems
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MODEL_NAME = re.compile(r"[!-~]{1,256}")
@@ -52,6 +53,7 @@ def check(configuration: Configuration, environment_names: AbstractSet[str] | No
         *rollout_problems(configuration),
         *application_problems(configuration),
         *passthrough_problems(configuration),
+        *webhook_problems(configuration),
         *_secrets(configuration, environment_names),
     ]
     return tuple(sorted(problems, key=lambda problem: problem.severity))
@@ -70,7 +72,7 @@ def check_process(configuration: Configuration, environment_names: AbstractSet[s
 
 
 def _names(configuration: Configuration) -> Iterator[Problem]:
-    for section in ("upstreams", "rollouts", "applications"):
+    for section in ("upstreams", "rollouts", "applications", "webhooks"):
         for name in getattr(configuration, section):
             if not _NAME.fullmatch(name):
                 yield error_at(

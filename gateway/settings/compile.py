@@ -60,7 +60,13 @@ def compile_snapshot(definitions: Configuration, state: State, now_us: int) -> S
         models=definitions.models,
         prices=definitions.prices.table,
         rollouts={
-            name: SplitEntry(flag=state.rollouts[name].flag, also_for=definition.also_for, fallback=definition.fallback)
+            name: SplitEntry(
+                flag=state.rollouts[name].flag,
+                also_for=definition.also_for,
+                fallback=definition.fallback,
+                evidence=definition.evidence,
+                plan=definition.plan,
+            )
             for name, definition in definitions.rollouts.items()
             if name in state.rollouts and not state.rollouts[name].retired
         },
@@ -84,6 +90,8 @@ def definitions_of(snapshot: Snapshot) -> Configuration:
                 flag=entry.flag.flag,
                 also_for=entry.also_for,
                 fallback=entry.fallback,
+                evidence=entry.evidence,
+                plan=entry.plan,
             )
             for name, entry in snapshot.rollouts.items()
         },

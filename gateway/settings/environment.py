@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from gateway.settings.schema import Configuration
+from gateway.settings.problem import Keys
+from gateway.settings.schema import PERCENT_FROM, Configuration
 from gateway.settings.secrets import MASTER_VARIABLE
 
 CONFIG_VARIABLE = "TURNOUT_CONFIG"
@@ -38,8 +39,10 @@ _NAMES = frozenset(
         *("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH"),
     }
 )
-_SHIPPERS = ("lake", "telemetry")
+_OTHERS = ("lake", "telemetry", "webhooks", PERCENT_FROM)
 """Sections whose secrets no worker needs."""
+_CONSOLES = ("redis", "webhooks", PERCENT_FROM)
+"""Sections whose secrets the console works with."""
 _PREFIXES = ("LC_", "MALLOC_", "COVERAGE_", "TURNOUT_")
 """Locale, the C allocator's tuning, coverage's hand-over to child processes, our own."""
 
@@ -64,23 +67,24 @@ def child_environment(
 ) -> dict[str, str]:
     """Return what a child process may know: the allow-list, and the secrets that its role works with.
 
-    A worker gets the master secret and every variable that the configuration refers to, but for `[lake]` and
-    `[telemetry]`; the console the master secret and what `[redis]` refers to; the shipper neither. A worker of a fleet,
-    whose definitions come later and change, gets all that its host was given beside these two's. `TURNOUT_KEY`, an
+    A worker gets the master secret and every variable that the configuration refers to, but for `[lake]`,
+    `[telemetry]`, `[webhooks]` and rollouts' `percent_from`; the console the master secret and what `[redis]` and the
+    latter two refer to; the shipper neither. A worker of a fleet, whose definitions come later and change, gets all
+    that its host was given beside these four's. `TURNOUT_KEY`, an
     operator's key, is passed to none. What opens an object store comes from `lake_variables`, for shipper and console
     alone; what an OTLP backend wants from `telemetry_variables`, for the shipper alone.
     """
     names = set(_NAMES)
     withheld = {KEY_VARIABLE, MASTER_VARIABLE} if role == "shipper" else {KEY_VARIABLE}
-    refs = [(keys[0], ref.env) for keys, ref in configuration.secret_refs() if ref.env is not None]
+    refs = [(_section(keys), ref.env) for keys, ref in configuration.secret_refs() if ref.env is not None]
     if role == "worker":
-        names |= {name for section, name in refs if section not in _SHIPPERS}
+        names |= {name for section, name in refs if section not in _OTHERS}
     elif role == "console":
-        lent = {name for section, name in refs if section == "redis"}
+        lent = {name for section, name in refs if section in _CONSOLES}
         names |= lent
         withheld |= {name for _, name in refs} - lent - {MASTER_VARIABLE}
     else:
-        withheld |= {name for section, name in refs if role == "shipper" or section in _SHIPPERS} - {MASTER_VARIABLE}
+        withheld |= {name for section, name in refs if role == "shipper" or section in _OTHERS} - {MASTER_VARIABLE}
     return {
         name: value
         for name, value in environment.items()
@@ -88,3 +92,8 @@ def child_environment(
         and name not in withheld
         and not name.lower().endswith("_proxy")
     }
+
+
+def _section(keys: Keys) -> str:
+    """Return whose a reference is: its table's, or a foreign percent's."""
+    return PERCENT_FROM if PERCENT_FROM in keys[2:3] else str(keys[0])

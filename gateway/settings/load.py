@@ -23,7 +23,7 @@ _LARGEST_BYTES = 1024 * 1024
 _PROCESS = ("server", "lake", "redis", "logs", "telemetry")
 """The sections that each host reads for itself."""
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)$")
-_TOO_DEEP = "its tables or arrays are nested too deeply; no key of Turnout lies deeper than four tables"
+_TOO_DEEP = "its tables or arrays are nested too deeply; no key of Turnout lies deeper than five tables"
 
 
 def load_checked(path: Path, environment_names: AbstractSet[str] | None) -> tuple[Configuration, tuple[Problem, ...]]:

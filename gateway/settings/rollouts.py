@@ -1,4 +1,4 @@
-"""Judge rollouts: their arms, the public names that lead to them, their salts. Pure.
+"""Judge rollouts: their arms, the public names that lead to them, their salts, their plans. Pure.
 
 A public name leads to at most one rollout. A rollout's own name is never a model's, so that a report's reader can tell
 them apart; `also_for` may name models, and then live requests for that model go to the rollout.
@@ -6,13 +6,16 @@ them apart; `also_for` may name models, and then live requests for that model go
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
+from gateway.settings.plans import plan_problems
 from gateway.settings.problem import Problem, dotted, error_at, nearest, quoted, shown, warning_at
-from gateway.settings.schema import Configuration, RolloutDefinition
+from gateway.settings.schema import PERCENT_FROM, Configuration, PercentFrom, RolloutDefinition
 
 _PUBLIC_NAME = re.compile(r"[!-~]{1,256}")
+_PROVIDER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -22,11 +25,34 @@ def rollout_problems(configuration: Configuration) -> Iterator[Problem]:
         yield from _arms(name, rollout, configuration)
         yield from _aliases(name, rollout, configuration)
         yield from _crowding(rollout, configuration)
+        if rollout.percent_from is not None:
+            yield from _foreign(name, rollout.percent_from)
         if not _FLAG.fullmatch(rollout.flag):
             message = f"{shown(rollout.flag)} is no flag's name; use 1 to 128 of A-Z a-z 0-9 . _ -"
             yield error_at(("rollouts", name, "flag"), message)
+        yield from plan_problems(name, rollout)
     yield from _claimed_twice(configuration)
     yield from _shared_salts(configuration)
+
+
+def _foreign(name: str, source: PercentFrom) -> Iterator[Problem]:
+    place = ("rollouts", name, PERCENT_FROM)
+    if not _PROVIDER.fullmatch(source.provider):
+        message = (
+            f'{shown(source.provider)} is no place in Python; write "module:attribute", such as "acme.flags:provider"'
+        )
+        yield error_at((*place, "provider"), message)
+    for key in (*source.options, *source.secrets):
+        if not key.isidentifier():
+            message = f"{quoted(key)} cannot be an argument's name; use letters, digits and _"
+            yield error_at((*place, "options" if key in source.options else "secrets"), message)
+    for key, value in source.options.items():
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+            yield error_at(
+                (*place, "options", key), f"{shown(value)} cannot be passed; write text, a number, true or false"
+            )
+    for key in source.options.keys() & source.secrets.keys():
+        yield error_at((*place, "secrets", key), "stands in options too; take it out of one")
 
 
 def _arms(name: str, rollout: RolloutDefinition, configuration: Configuration) -> Iterator[Problem]:

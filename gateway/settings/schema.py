@@ -6,7 +6,7 @@ Each struct refuses unknown keys. A key's meaning stands in `docs/configuration.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,8 @@ from msgspec import Meta
 from analytics.logline import LogLevel
 from analytics.pricing import Price
 from analytics.record import Purpose
+from gateway.settings.plan_schema import PlanDefinition
+from rollout.notice import WHATS, What
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -23,6 +25,7 @@ Header = Annotated[
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
 Usd = Annotated[float, Meta(gt=0, le=100_000_000)]
 UserSource = Literal["header", "safety_identifier", "user", "metadata"]
+PERCENT_FROM = "percent_from"
 Exposed = Literal["rollout", "arm", "model", "bucket"]
 
 
@@ -133,6 +136,23 @@ class Sql(_Section, frozen=True, kw_only=True):
     """Whether nothing is answered on a kernel that cannot forbid a process all files."""
 
 
+class Webhook(_Section, frozen=True, kw_only=True):
+    """Where people are told of rollouts: exactly one of `url` and `url_from`; generic JSON is signed with `secret`."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    url_from: SecretRef | None = None
+    """For addresses that are secrets themselves, as Slack's are."""
+    format: Literal["json", "slack"] = "json"
+    secret: SecretRef | None = None
+    events: tuple[What, ...] = WHATS
+
+    def secret_refs(self) -> Iterator[tuple[str, SecretRef]]:
+        """Return every reference to a secret, with its key."""
+        for name, ref in (("url_from", self.url_from), ("secret", self.secret)):
+            if ref is not None:
+                yield name, ref
+
+
 class Upstream(_Section, frozen=True, kw_only=True):
     """Where requests go. `models = "*"` lets model names that the file does not list through to this upstream."""
 
@@ -170,6 +190,18 @@ class Prices(_Section, frozen=True, kw_only=True):
     table: dict[str, Price] = {}
 
 
+class PercentFrom(_Section, frozen=True, kw_only=True):
+    """A flag of somebody else's that rules a rollout's percent, by any OpenFeature provider."""
+
+    provider: Annotated[str, Meta(max_length=256)]
+    """`module:attribute`: a provider, or what makes one of `options` and `secrets`, called with them by their names."""
+    flag: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    """None: the rollout's own `flag`."""
+    options: dict[str, Any] = {}
+    secrets: dict[str, SecretRef] = {}
+    refresh_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+
+
 class RolloutDefinition(_Section, frozen=True, kw_only=True):
     """One split: the public name is the table's name; `also_for` are further names that applications already send."""
 
@@ -182,6 +214,9 @@ class RolloutDefinition(_Section, frozen=True, kw_only=True):
     evidence: Literal["required", "advised", "off"] = "advised"
     fallback: bool = True
     """Whether base answers for a candidate that fails."""
+    plan: PlanDefinition = PlanDefinition()
+    percent_from: PercentFrom | None = None
+    """None: operators and the plan rule the percent."""
 
 
 class Application(_Section, frozen=True, kw_only=True):
@@ -223,6 +258,7 @@ class Configuration(_Section, frozen=True, kw_only=True):
     prices: Prices = Prices()
     rollouts: dict[str, RolloutDefinition] = {}
     applications: dict[str, Application] = {}
+    webhooks: dict[str, Webhook] = {}
 
     def secret_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
         """Return every reference to a secret, with the keys that lead to it in the file."""
@@ -238,3 +274,13 @@ class Configuration(_Section, frozen=True, kw_only=True):
         for name, application in self.applications.items():
             for at, ref in enumerate(application.accept):
                 yield ("applications", name, "accept", at), ref
+        yield from self._foreign_refs()
+
+    def _foreign_refs(self) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
+        for name, rollout in self.rollouts.items():
+            source = rollout.percent_from
+            for key, ref in source.secrets.items() if source is not None else ():
+                yield ("rollouts", name, PERCENT_FROM, "secrets", key), ref
+        for name, webhook in self.webhooks.items():
+            for key, ref in webhook.secret_refs():
+                yield ("webhooks", name, key), ref

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from analytics.logline import LogLevel
 from analytics.pricing import Price
+from gateway.settings.plan_schema import PlanDefinition
 from gateway.settings.schema import Application, Model, Upstream
 from rollout.flag import Flag
 from rollout.keys import Key
@@ -36,11 +38,16 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SplitEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One rollout as workers see it: the flag's state and the public names that lead to it."""
+    """One rollout as workers see it: the flag's state and the public names that lead to it.
+
+    `evidence` and `plan` are the console's alone: it goes on with them where its file has become wrong.
+    """
 
     flag: Flag
     also_for: tuple[str, ...] = ()
     fallback: bool = True
+    evidence: Literal["required", "advised", "off"] = "advised"
+    plan: PlanDefinition = PlanDefinition()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ _EXAMPLES = {
     "upstream": 'upstream = "NAME", one of the [upstreams.NAME]',
     "base": 'base = "MODEL", the model that serves now',
     "candidate": 'candidate = "MODEL", the fine-tuned model',
+    "phase": 'phase = "canary", "beta" or "ga"',
+    "percent": "percent = 5, the candidate's share of users",
     "input": "input = 0.15, USD per million tokens",
     "output": "output = 0.60, USD per million tokens",
 }

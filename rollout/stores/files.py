@@ -26,6 +26,7 @@ APPLICATION_ID: Final = 0x5475726E
 """`Turn` in ASCII, at byte 68 of the file (SQLite's application_id)."""
 
 _SCHEMA_SQL = Path(__file__).with_name("ledger.sql")
+_REPORTS_SQL = Path(__file__).with_name("reports.sql")
 _REBUILD = "move it away and start again: flags and keys are rebuilt from the last good snapshot"
 _PRIMARY = 0xFF
 _ERRORS: dict[int, tuple[type[LedgerError], str]] = {
@@ -111,6 +112,7 @@ def connect(path: Path, *, read_only: bool, busy_timeout_s: float) -> sqlite3.Co
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(_REPORTS_SQL.read_text(encoding="utf-8"))
         stack.pop_all()
         return connection
 

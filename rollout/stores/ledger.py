@@ -20,6 +20,8 @@ from typing import Protocol
 
 from rollout.audit import Entry
 from rollout.change import Change, State
+from rollout.progress import Progress
+from rollout.verdict import GateReport
 
 LEDGER_FILE = "ledger.sqlite"
 LOCK_FILE = "ledger.lock"
@@ -85,6 +87,17 @@ class Ledger(Protocol):
 
         No changes: nothing happens, the version stays. Whatever `edit` or `compile_` raises is raised, nothing changed.
         """
+        ...
+
+    def keep(self, rollout: str, before: Progress, after: Progress, report: GateReport | None = None) -> bool:
+        """In one transaction replace what a controller counts of a rollout, and keep a report; nothing is published.
+
+        Neither flag, audit nor version change. Return False, with nothing changed, if it is not `before` any more.
+        """
+        ...
+
+    def reports(self, rollout: str, *, limit: int) -> list[GateReport]:
+        """Return the kept reports of a rollout's gate, newest first, at most `limit`."""
         ...
 
     def sealed(self) -> bytes | None:

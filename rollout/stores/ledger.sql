@@ -1,6 +1,6 @@
 -- Question: what is the state of every flag and key, and how did it come to be so?
 -- Grain: one row of `state`; one of `rollouts` per rollout ever configured; one of `keys` per key ever made; one of
--- `audit` per change; one of `snapshots` per compiled version, the latest few.
+-- `audit` per change; one of `snapshots` per compiled version, the latest few. `reports.sql` adds the gates' reports.
 -- Parameters: none. Times are microseconds since 1970 UTC; flag, key, before and after are JSON.
 
 CREATE TABLE state (

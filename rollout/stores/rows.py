@@ -11,7 +11,10 @@ import msgspec
 from rollout.audit import Entry, Head, canonical
 from rollout.change import Change, Held, State
 from rollout.keys import Key
+from rollout.verdict import GateReport
 
+REPORTS_KEPT = 500
+"""Of each rollout."""
 _ENTRY = "number, at, actor, action, rollout, before, after, reason, previous, hash"
 
 
@@ -43,8 +46,8 @@ def write_first(connection: sqlite3.Connection, state: State) -> None:
         "INSERT INTO state VALUES (1, ?, ?, ?, ?, ?)",
         (state.epoch, state.version, state.definitions, Head().count, Head().hash),
     )
-    for name in state.rollouts:
-        _write_held(connection, state, name)
+    for held in state.rollouts.values():
+        write_held(connection, held)
     for key in state.keys.values():
         _write_key(connection, key)
 
@@ -55,10 +58,42 @@ def write_state(connection: sqlite3.Connection, state: State, changes: Sequence[
         "UPDATE state SET epoch = ?, version = ?, definitions = ?", (state.epoch, state.version, state.definitions)
     )
     for change in changes:
-        if change.flag is not None:
-            _write_held(connection, state, change.flag.rollout)
+        moved = [change.flag.rollout] if change.flag is not None else []
+        for name in state.rollouts if change.epoch is not None else moved:
+            write_held(connection, state.rollouts[name])
         if change.key is not None:
             _write_key(connection, state.keys[change.key.id])
+        if change.report is not None:
+            write_report(connection, change.report)
+
+
+def write_held(connection: sqlite3.Connection, held: Held) -> None:
+    """Write one rollout as it is held."""
+    text = msgspec.json.encode(held).decode()
+    connection.execute("INSERT OR REPLACE INTO rollouts VALUES (?, ?)", (held.flag.rollout, text))
+
+
+def read_reports(connection: sqlite3.Connection, rollout: str, *, limit: int) -> list[GateReport]:
+    """Return a rollout's reports, newest first; a ledger that no writer of this version has opened has none."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'reports'").fetchone() is None:
+        return []
+    query = "SELECT report FROM reports WHERE rollout = ? ORDER BY number DESC LIMIT ?"
+    try:
+        found = connection.execute(query, (rollout, limit))
+        return [msgspec.json.decode(text, type=GateReport) for (text,) in found]
+    except msgspec.MsgspecError as error:
+        raise sqlite3.DatabaseError from error
+
+
+def write_report(connection: sqlite3.Connection, report: GateReport) -> None:
+    """Keep a report and forget all but the newest `REPORTS_KEPT` of its rollout."""
+    text = msgspec.json.encode(report).decode()
+    connection.execute("INSERT INTO reports (rollout, at, report) VALUES (?, ?, ?)", (report.rollout, report.at, text))
+    connection.execute(
+        "DELETE FROM reports WHERE rollout = ? AND number NOT IN "
+        "(SELECT number FROM reports WHERE rollout = ? ORDER BY number DESC LIMIT ?)",
+        (report.rollout, report.rollout, REPORTS_KEPT),
+    )
 
 
 def newest_snapshot(connection: sqlite3.Connection) -> bytes | None:
@@ -144,11 +179,6 @@ def _json(text: Any) -> Any:
         return msgspec.json.decode(text)
     except (TypeError, msgspec.MsgspecError):
         return text
-
-
-def _write_held(connection: sqlite3.Connection, state: State, name: str) -> None:
-    text = msgspec.json.encode(state.rollouts[name]).decode()
-    connection.execute("INSERT OR REPLACE INTO rollouts VALUES (?, ?)", (name, text))
 
 
 def _write_key(connection: sqlite3.Connection, key: Key) -> None:

@@ -17,9 +17,11 @@ from msgspec.structs import replace
 
 from rollout.audit import Entry, Head, chained, fault
 from rollout.change import Change, State, applied
+from rollout.progress import Progress
 from rollout.stores import files, rows
 from rollout.stores.ledger import LEDGER_FILE, LOCK_FILE, Compile, Edit, LedgerLockedError
 from rollout.stores.lock import WriterLock, holder
+from rollout.verdict import GateReport
 
 Clock = Callable[[], int]
 """Microseconds since 1970 UTC."""
@@ -85,6 +87,22 @@ class SqliteLedger:
             _append(connection, changes, actor=actor, reason=reason, at=at)
             rows.write_snapshot(connection, after, compile_(after, at), kept=SNAPSHOTS_KEPT)
             return after
+
+    def keep(self, rollout: str, before: Progress, after: Progress, report: GateReport | None = None) -> bool:
+        """Replace what a controller counts of a rollout, if it still is as it was seen."""
+        with self._writing() as connection:
+            held = rows.read_state(connection).rollouts.get(rollout)
+            if held is None or held.progress != before:
+                return False
+            rows.write_held(connection, replace(held, progress=after))
+            if report is not None:
+                rows.write_report(connection, report)
+            return True
+
+    def reports(self, rollout: str, *, limit: int) -> list[GateReport]:
+        """Return the kept reports of a rollout's gate, newest first."""
+        with self._reading() as connection:
+            return rows.read_reports(connection, rollout, limit=limit)
 
     def close(self) -> None:
         """Close the file and release the writer's lock."""

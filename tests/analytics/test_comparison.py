@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analytics.comparison import RATIOS, arm_figures, differences
+from analytics.comparison import QUANTILES, RATIOS, arm_figures, differences
 from analytics.figures import ClusterSums
 
 PARTS = ("users", "n", "x", "xx", "xn", "nn")
@@ -26,11 +26,10 @@ def cluster(pairs: Sequence[tuple[float, float]]) -> ClusterSums:
 
 def answered(**ratios: Sequence[tuple[float, float]]) -> dict[str, Any]:
     """Return one row of the question, with users' (x, n) for some ratios and nothing for the others."""
-    row: dict[str, Any] = dict.fromkeys(
-        ("model", "failures", "latency_p50_ms", "latency_p99_ms", "ttft_p50_ms", "total_cost_usd")
-    )
-    row |= dict.fromkeys(("requests", "users", "errors", "latencies", "ttfts", "cost_unknown", "ratings"), 0)
-    for name in RATIOS:
+    row: dict[str, Any] = dict.fromkeys(("model", "failures", "total_cost_usd"))
+    row |= dict.fromkeys(("requests", "users", "errors", "cost_unknown", "ratings"), 0)
+    row |= dict.fromkeys(f"{name}_grid" for name in QUANTILES) | dict.fromkeys((f"{name}_of" for name in QUANTILES), 0)
+    for name in (*RATIOS, *QUANTILES):
         sums = cluster(ratios[name]) if name in ratios else None
         row |= {f"{name}_{part}": getattr(sums, part, None) for part in PARTS}
     return row
@@ -77,6 +76,17 @@ def test_the_interval_of_a_share_stays_within_0_and_1_and_a_cost_above_1_does_no
     assert usual.satisfaction.high == 1.0
     assert dear.cost_usd.high is not None
     assert dear.cost_usd.high > 6.0
+
+
+def test_a_total_has_the_interval_of_as_many_users_drawn_anew():
+    few = arm_figures(answered(cost_usd=[(2.0, 1)] * 29))
+    alike = arm_figures(answered(cost_usd=[(2.0, 1)] * 40))
+    apart = arm_figures(answered(cost_usd=[(1.0, 1), (3.0, 2)] * 20))
+
+    assert few.total_cost_interval_usd is None
+    assert alike.total_cost_interval_usd is None
+    half = 1.959963984540054 * math.sqrt(40 / 39 * 40)
+    assert apart.total_cost_interval_usd == pytest.approx((80 - half, 80 + half))
 
 
 def test_a_difference_is_candidate_minus_base_with_both_variances():

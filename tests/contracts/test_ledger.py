@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from rollout.change import ChangeError, ConflictError, State
+from rollout.change import Change, ChangeError, ConflictError, State
+from rollout.progress import Progress
 from rollout.stores.ledger import Ledger
 from rollout.stores.sqlite import open_ledger
 from tests.fakes.ledger import ROLLOUT, adding, compiled, moving, ticking, with_rollout
+from tests.fakes.plans import said
 
 IMPLEMENTATIONS = {"sqlite": lambda folder: open_ledger(folder, clock=ticking())}
 
@@ -141,3 +144,45 @@ def test_an_edit_sees_the_time_that_its_audit_entry_carries(ledger: Ledger):
 def test_closing_twice_does_nothing(ledger: Ledger):
     ledger.close()
     ledger.close()
+
+
+def test_what_a_controller_counts_is_kept_without_a_version_an_audit_entry_or_a_snapshot(ledger: Ledger):
+    with_rollout(ledger)
+    before, sealed, entries = ledger.state(), ledger.sealed(), ledger.entries()
+    counted = replace(before.rollouts[ROLLOUT].progress, standing="scheduled", ticks=1)
+
+    assert ledger.keep(ROLLOUT, Progress(), counted)
+    assert ledger.state().rollouts[ROLLOUT].progress == counted
+    assert (ledger.state().version, ledger.sealed(), ledger.entries()) == (before.version, sealed, entries)
+
+
+def test_what_another_has_counted_meanwhile_is_not_overwritten(ledger: Ledger):
+    with_rollout(ledger)
+    first = Progress(ticks=1)
+
+    assert ledger.keep(ROLLOUT, Progress(), first)
+    assert not ledger.keep(ROLLOUT, Progress(), Progress(ticks=2), said("collecting"))
+    assert not ledger.keep("nothing", Progress(), Progress(ticks=2))
+    assert ledger.state().rollouts[ROLLOUT].progress == first
+    assert ledger.reports(ROLLOUT, limit=9) == []
+
+
+def test_reports_are_kept_newest_first_with_the_change_or_without_one(ledger: Ledger):
+    with_rollout(ledger)
+    one, two = (said(verdict, rollout=ROLLOUT) for verdict in ("collecting", "fail"))
+    change = Change(action="roll_back", rollout=ROLLOUT, after={}, report=two)
+
+    assert ledger.keep(ROLLOUT, Progress(), Progress(ticks=1), one)
+    ledger.change(lambda _state, _at: [change], compiled, actor="turnout")
+
+    assert ledger.reports(ROLLOUT, limit=9) == [two, one]
+    assert ledger.reports(ROLLOUT, limit=1) == [two]
+    assert ledger.reports("other", limit=9) == []
+
+
+def test_a_raised_epoch_takes_every_rollout_out_of_its_plan(ledger: Ledger):
+    with_rollout(ledger)
+    ledger.keep(ROLLOUT, Progress(), Progress(standing="scheduled", start_at=1))
+    ledger.change(lambda _state, _at: [Change(action="raise_epoch", after={}, epoch=9)], compiled, actor="turnout")
+
+    assert ledger.state().rollouts[ROLLOUT].progress.standing == "idle"

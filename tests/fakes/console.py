@@ -24,7 +24,7 @@ from gateway.console.reports import Reports
 from gateway.console.views import WorkerView
 from gateway.settings.schema import Configuration, Model, RolloutDefinition, Sql, Upstream
 from gateway.settings.secrets import Derived, derived, load_master
-from rollout.stores.sqlite import open_ledger
+from rollout.stores.sqlite import SqliteLedger, open_ledger
 from tests.fakes.plain import PLAIN
 
 SALES = "sales-companion"
@@ -65,8 +65,22 @@ def opened(
     workers: Callable[[], list[WorkerView]] = list,
 ) -> Iterator[Control]:
     """Yield a started `Control` on a state directory."""
+    with opened_with_ledger(state_dir, wanted, killed=killed, workers=workers) as (control, _):
+        yield control
+
+
+@contextlib.contextmanager
+def opened_with_ledger(
+    state_dir: Path,
+    wanted: Configuration | None = None,
+    *,
+    killed: Callable[[], bool] = lambda: False,
+    workers: Callable[[], list[WorkerView]] = list,
+    clock: Callable[[], int] | None = None,
+) -> Iterator[tuple[Control, SqliteLedger]]:
+    """Yield a started `Control` on a state directory, and its ledger."""
     keys = secrets_of(state_dir)
-    ledger = open_ledger(state_dir, clock=counting_clock())
+    ledger = open_ledger(state_dir, clock=clock or counting_clock())
     control = Control(
         ledger,
         wanted if wanted is not None else definitions(),
@@ -78,7 +92,7 @@ def opened(
     try:
         if not ledger.read_only:
             control.start()
-        yield control
+        yield control, ledger
     finally:
         ledger.close()
 

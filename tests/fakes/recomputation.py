@@ -5,6 +5,7 @@ DuckDB only reads the files; every number is computed by loops over dicts. `docs
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,9 @@ Observed = tuple[bytes, float, int]
 
 FAILURES = {"upstream_error", "timeout", "malformed", "interrupted"}
 NEVER_PAID = {"client_error", "rejected", "shed"}
-QUANTILES = ("latency_p50_ms", "latency_p99_ms", "ttft_p50_ms")
+QUANTILES = {"latency_p50_ms": 0.5, "latency_p99_ms": 0.99, "ttft_p50_ms": 0.5}
+LOGITS = (-3.2, -1.6, -0.8, -0.4, -0.2, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""At how many logits from a quantile's level its neighbours are read."""
 SHARES: set[str] = {"error_rate", "satisfaction", "response_rate"}
 Z_95 = 1.959963984540054
 GENERATING = {"chat.completions", "completions", "responses"}
@@ -79,7 +82,7 @@ def recompute(
         },
         **arms,
         "difference": {
-            **{name: _apart(arms["base"][name], arms["candidate"][name]) for name in QUANTILES},
+            **{name: _quantiles_apart(arms["base"][name], arms["candidate"][name]) for name in QUANTILES},
             **_differences(
                 *({name: list(seen) for name, seen in _seen(rows, positive, side)} for rows in sides.values())
             ),
@@ -178,8 +181,8 @@ def _arm(rows: Sequence[Row], positive: Mapping[Any, bool], side: str) -> dict[s
     ok = [row for row in rows if row["outcome"] == "ok"]
     failed = [row for row in rows if _failed(row, side)]
     costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
-    latencies = [row["latency_ms"] for row in ok if row["latency_ms"] is not None]
-    ttfts = [row["ttft_ms"] for row in ok if row["stream"] and row["ttft_ms"] is not None]
+    latencies = [(row["user_hash"], row["latency_ms"]) for row in ok if row["latency_ms"] is not None]
+    ttfts = [(row["user_hash"], row["ttft_ms"]) for row in ok if row["stream"] and row["ttft_ms"] is not None]
     models = Counter(row["model_served"] for row in rows if row["arm_served"] == row[side])
     models.pop(None, None)
     most = max(models.values(), default=0)
@@ -189,10 +192,11 @@ def _arm(rows: Sequence[Row], positive: Mapping[Any, bool], side: str) -> dict[s
         "users": len({row["user_hash"] for row in rows}),
         "errors": len(failed),
         "failures": dict(Counter(row["error_class"] or row["fallback_reason"] or row["outcome"] for row in failed)),
-        "latency_p50_ms": {"value": _quantile(latencies, 0.5), "of": len(latencies)},
-        "latency_p99_ms": {"value": _quantile(latencies, 0.99), "of": len(latencies)},
-        "ttft_p50_ms": {"value": _quantile(ttfts, 0.5), "of": len(ttfts)},
+        "latency_p50_ms": _wait(latencies, 0.5),
+        "latency_p99_ms": _wait(latencies, 0.99),
+        "ttft_p50_ms": _wait(ttfts, 0.5),
         "total_cost_usd": math.fsum(costs) if costs else None,
+        "total_cost_interval_usd": _total_interval(rows),
         "cost_unknown": sum(row["cost_usd"] is None and row["outcome"] not in NEVER_PAID for row in rows),
         "ratings": sum(row["request_id"] in positive for row in rows),
         **{
@@ -244,6 +248,52 @@ def _quantile(values: Sequence[float], share: float) -> float | None:
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _wait(waits: Sequence[tuple[bytes, float]], level: float) -> dict[str, Any]:
+    """Return a quantile and the values at the ends of the levels that it may really have (Woodruff)."""
+    values = [value for _, value in waits]
+    found = _quantile(values, level)
+    nothing: dict[str, Any] = {"value": found, "of": len(values), "low": None, "high": None}
+    if found is None:
+        return nothing
+    _, _, error = _ratio((user, float(value > found), 1) for user, value in waits)
+    odds = level / (1 - level)
+    known = [(odds * math.exp(away) / (1 + odds * math.exp(away)), away) for away in LOGITS]
+    grid = [(at, _quantile(values, level if away == 0 else at) or 0.0) for at, away in known]
+    ends: list[float] = []
+    for sign in (-1, 1):
+        wanted = level + sign * Z_95 * (error or math.inf)
+        for (left, low), (right, high) in itertools.pairwise(grid):
+            if left <= wanted < right:
+                ends.append(low + (high - low) * (wanted - left) / (right - left))
+    return nothing if len(ends) < 2 else {**nothing, "low": ends[0], "high": ends[1]}
+
+
+def _quantiles_apart(base: Row, candidate: Row) -> dict[str, Any]:
+    apart = _apart(base, candidate)
+    if base["low"] is None or candidate["low"] is None:
+        return apart
+    down = math.sqrt((candidate["value"] - candidate["low"]) ** 2 + (base["high"] - base["value"]) ** 2)
+    up = math.sqrt((candidate["high"] - candidate["value"]) ** 2 + (base["value"] - base["low"]) ** 2)
+    times = candidate["value"] / base["value"]
+    less = math.hypot(math.log(candidate["value"] / candidate["low"]), math.log(base["high"] / base["value"]))
+    more = math.hypot(math.log(candidate["high"] / candidate["value"]), math.log(base["value"] / base["low"]))
+    ends = {"low": apart["value"] - down, "high": apart["value"] + up}
+    return {**apart, **ends, "ratio_low": times * math.exp(-less), "ratio_high": times * math.exp(more)}
+
+
+def _total_interval(rows: Sequence[Row]) -> list[float] | None:
+    """Return the total's interval: as many users, each costing what any of them did."""
+    each: dict[bytes, float] = defaultdict(float)
+    for row in rows:
+        if row["cost_usd"] is not None:
+            each[row["user_hash"]] += row["cost_usd"]
+    total, users = math.fsum(each.values()), len(each)
+    if users < 30:
+        return None
+    half = Z_95 * math.sqrt(users / (users - 1) * math.fsum((one - total / users) ** 2 for one in each.values()))
+    return [max(0.0, total - half), total + half] if half else None
 
 
 def _ratio(seen: Iterable[Observed]) -> tuple[float | None, int, float | None]:
@@ -301,11 +351,14 @@ def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]
         got = found[name]
         if isinstance(wanted, Mapping):
             yield from (f"{name}.{line}" for line in same(got, wanted))
-        elif not (
-            got == wanted
-            or (_is_number(got) and _is_number(wanted) and math.isclose(got, wanted, rel_tol=1e-9, abs_tol=1e-12))
-        ):
+        elif not (got == wanted or _is_close(got, wanted)):
             yield f"{name}: the table says {got}, the lake's rows say {wanted}"
+
+
+def _is_close(got: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return got is not None and all(map(_is_close, got, wanted))
+    return _is_number(got) and _is_number(wanted) and math.isclose(got, wanted, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _is_number(value: object) -> bool:

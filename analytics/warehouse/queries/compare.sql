@@ -1,13 +1,21 @@
 -- question: how do the two arms of a rollout compare?
 -- grain: one row per arm, base first, also for an arm without requests; where the report is divided, so for each part
 --   (and for none: part NULL); the columns after `left_out_*` are sums over users
--- parameters: asked, as in `narrowed.sql` and `arms.sql`
+-- parameters: asked, as in `narrowed.sql` and `arms.sql`; waits, the answer to `waits.sql` without its grids: above an arm's
+--   own quantiles requests are counted for each user, from which the quantiles' intervals come
 -- reads the macro `arms` and the view `verdicts`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
+-- a user is a number of 64 bits here, which groups in half the time of 16 bytes: two of a million users share one in
+--   one of 40 million reports, and count as one user then
 -- nothing is materialized but small tables: reading a few columns of the files again is cheaper than keeping them all
 WITH asked AS NOT MATERIALIZED (FROM arms($asked)),
+waits AS (
+    SELECT unnest(
+        $waits::STRUCT(arm VARCHAR, latency_p50_ms DOUBLE, latency_p99_ms DOUBLE, ttft_p50_ms DOUBLE)[], max_depth := 2
+    )
+),
 counted AS NOT MATERIALIZED (
     SELECT
-        arm, user_hash, request_id, application, started_at,
+        arm, hash(user_hash) AS user_number, request_id, application, started_at,
         outcome = 'ok' AS is_ok,
         failed AS error_rate,
         CASE WHEN outcome = 'ok' THEN latency_ms END AS latency_ms,
@@ -24,7 +32,7 @@ counted AS NOT MATERIALIZED (
     WHERE is_counted
 ),
 fitting AS MATERIALIZED (
-    SELECT arm, user_hash, is_ok, request_id, received_at, feedback_id, positive
+    SELECT arm, user_number, is_ok, request_id, received_at, feedback_id, positive
     FROM counted JOIN verdicts USING (request_id)
     -- behind the join, so that it compares nothing but ids
     WHERE CASE WHEN verdicts.application IS NOT DISTINCT FROM counted.application
@@ -32,9 +40,9 @@ fitting AS MATERIALIZED (
 ),
 often AS MATERIALIZED (SELECT request_id FROM fitting GROUP BY request_id HAVING count(*) > 1),
 rated AS NOT MATERIALIZED (
-    SELECT arm, user_hash, is_ok, positive FROM fitting ANTI JOIN often USING (request_id)
+    SELECT arm, user_number, is_ok, positive FROM fitting ANTI JOIN often USING (request_id)
     UNION ALL
-    SELECT any_value(arm), any_value(user_hash), any_value(is_ok), arg_max(positive, (received_at, feedback_id))
+    SELECT any_value(arm), any_value(user_number), any_value(is_ok), arg_max(positive, (received_at, feedback_id))
     FROM fitting SEMI JOIN often USING (request_id)
     GROUP BY request_id
 ),
@@ -74,16 +82,6 @@ models AS (
     )
     GROUP BY arm
 ),
-waits AS (
-    SELECT
-        arm,
-        quantile_cont(latency_ms, [0.5, 0.99]) AS latency_ms,
-        count(latency_ms) AS latencies,
-        quantile_cont(ttft_ms, 0.5) AS ttft_p50_ms,
-        count(ttft_ms) AS ttfts
-    FROM counted
-    GROUP BY arm
-),
 failures AS (
     SELECT arm, list({'error_class': failure, 'requests': requests} ORDER BY requests DESC, failure) AS failures
     FROM (
@@ -106,22 +104,25 @@ endpoints AS (
 ),
 served AS (
     SELECT
-        arm, user_hash,
+        arm, user_number,
         count(error_rate)::DOUBLE AS error_rate_n, sum(error_rate::DOUBLE) AS error_rate_x,
         count(output_tokens)::DOUBLE AS output_tokens_n, sum(output_tokens::DOUBLE) AS output_tokens_x,
         sum(later_tokens::DOUBLE) AS output_token_ms_n, sum(output_ms) AS output_token_ms_x,
         count(cost_usd)::DOUBLE AS cost_usd_n, sum(cost_usd) AS cost_usd_x,
-        count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_n
-    FROM counted
-    GROUP BY arm, user_hash
+        count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_n,
+        count(latency_ms)::DOUBLE AS latency_p50_ms_n, sum((latency_ms > latency_p50_ms)::DOUBLE) AS latency_p50_ms_x,
+        latency_p50_ms_n AS latency_p99_ms_n, sum((latency_ms > latency_p99_ms)::DOUBLE) AS latency_p99_ms_x,
+        count(ttft_ms)::DOUBLE AS ttft_p50_ms_n, sum((ttft_ms > ttft_p50_ms)::DOUBLE) AS ttft_p50_ms_x
+    FROM counted LEFT JOIN waits USING (arm)
+    GROUP BY arm, user_number
 ),
 heard AS (
     SELECT
-        arm, user_hash,
+        arm, user_number,
         count(*)::DOUBLE AS satisfaction_n, sum(positive::DOUBLE) AS satisfaction_x,
         count(*) FILTER (WHERE is_ok)::DOUBLE AS response_rate_x
     FROM rated
-    GROUP BY arm, user_hash
+    GROUP BY arm, user_number
 ),
 per_user AS MATERIALIZED (
     SELECT
@@ -129,7 +130,7 @@ per_user AS MATERIALIZED (
         coalesce(satisfaction_n, 0.0) AS satisfaction_n,
         satisfaction_x,
         CASE WHEN response_rate_n > 0 THEN coalesce(response_rate_x, 0.0) END AS response_rate_x
-    FROM served LEFT JOIN heard USING (arm, user_hash)
+    FROM served LEFT JOIN heard USING (arm, user_number)
 ),
 sums AS (
     SELECT
@@ -146,7 +147,13 @@ sums AS (
         count(*) FILTER (WHERE satisfaction_n > 0) AS satisfaction_users, sum(satisfaction_n) AS satisfaction_n, sum(satisfaction_x) AS satisfaction_x,
         sum(satisfaction_x * satisfaction_x) AS satisfaction_xx, sum(satisfaction_x * satisfaction_n) AS satisfaction_xn, sum(satisfaction_n * satisfaction_n) AS satisfaction_nn,
         count(*) FILTER (WHERE response_rate_n > 0) AS response_rate_users, sum(response_rate_n) AS response_rate_n, sum(response_rate_x) AS response_rate_x,
-        sum(response_rate_x * response_rate_x) AS response_rate_xx, sum(response_rate_x * response_rate_n) AS response_rate_xn, sum(response_rate_n * response_rate_n) AS response_rate_nn
+        sum(response_rate_x * response_rate_x) AS response_rate_xx, sum(response_rate_x * response_rate_n) AS response_rate_xn, sum(response_rate_n * response_rate_n) AS response_rate_nn,
+        count(*) FILTER (WHERE latency_p50_ms_n > 0) AS latency_p50_ms_users, sum(latency_p50_ms_n) AS latency_p50_ms_n, sum(latency_p50_ms_x) AS latency_p50_ms_x,
+        sum(latency_p50_ms_x * latency_p50_ms_x) AS latency_p50_ms_xx, sum(latency_p50_ms_x * latency_p50_ms_n) AS latency_p50_ms_xn, sum(latency_p50_ms_n * latency_p50_ms_n) AS latency_p50_ms_nn,
+        count(*) FILTER (WHERE latency_p99_ms_n > 0) AS latency_p99_ms_users, sum(latency_p99_ms_n) AS latency_p99_ms_n, sum(latency_p99_ms_x) AS latency_p99_ms_x,
+        sum(latency_p99_ms_x * latency_p99_ms_x) AS latency_p99_ms_xx, sum(latency_p99_ms_x * latency_p99_ms_n) AS latency_p99_ms_xn, sum(latency_p99_ms_n * latency_p99_ms_n) AS latency_p99_ms_nn,
+        count(*) FILTER (WHERE ttft_p50_ms_n > 0) AS ttft_p50_ms_users, sum(ttft_p50_ms_n) AS ttft_p50_ms_n, sum(ttft_p50_ms_x) AS ttft_p50_ms_x,
+        sum(ttft_p50_ms_x * ttft_p50_ms_x) AS ttft_p50_ms_xx, sum(ttft_p50_ms_x * ttft_p50_ms_n) AS ttft_p50_ms_xn, sum(ttft_p50_ms_n * ttft_p50_ms_n) AS ttft_p50_ms_nn
     FROM per_user
     GROUP BY arm
 ),
@@ -167,16 +174,15 @@ places AS (
 )
 SELECT
     places.name AS arm,
+    places.arm AS arm_and_part,
     CASE WHEN behind <> '' THEN behind[2:] END AS part,
     models.model,
     coalesce(per_arm.requests, 0) AS requests,
     coalesce(sums.error_rate_x, 0)::BIGINT AS errors,
     failures.failures,
-    waits.latency_ms[1] AS latency_p50_ms,
-    waits.latency_ms[2] AS latency_p99_ms,
-    coalesce(waits.latencies, 0) AS latencies,
-    waits.ttft_p50_ms,
-    coalesce(waits.ttfts, 0) AS ttfts,
+    coalesce(sums.latency_p50_ms_n, 0)::BIGINT AS latency_p50_ms_of,
+    coalesce(sums.latency_p99_ms_n, 0)::BIGINT AS latency_p99_ms_of,
+    coalesce(sums.ttft_p50_ms_n, 0)::BIGINT AS ttft_p50_ms_of,
     sums.cost_usd_x AS total_cost_usd,
     coalesce(per_arm.cost_unknown, 0) AS cost_unknown,
     coalesce(sums.satisfaction_n, 0)::BIGINT AS ratings,
@@ -188,7 +194,6 @@ FROM places
 LEFT JOIN per_arm USING (arm)
 LEFT JOIN models USING (arm)
 LEFT JOIN failures USING (arm)
-LEFT JOIN waits USING (arm)
 LEFT JOIN sums USING (arm)
 LEFT JOIN left_out USING (behind)
 LEFT JOIN endpoints USING (behind)

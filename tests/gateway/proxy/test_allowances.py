@@ -97,6 +97,16 @@ async def test_requests_and_feedback_spend_tokens_of_two_leases(board: Board, al
     assert (await refused(lambda: allowances.count_feedback(who), other)).headers == ((b"retry-after", b"1"),)
 
 
+async def test_evaluations_of_flags_spend_tokens_of_their_own(board: Board, allowances: Allowances):
+    who, sheet = caller(requests_per_minute=60), lease(board, "rate", "evaluation:shop", 1)
+    lease(board, "rate", "feedback:shop", 1)
+    await allowances.count_evaluation(who)
+
+    error = await refused(lambda: allowances.count_evaluation(who), sheet)
+    assert "may evaluate flags 60 times per minute" in error.message
+    await allowances.count_feedback(who)
+
+
 async def test_who_waits_for_a_token_gets_it_when_it_is_granted(board: Board, allowances: Allowances):
     who, sheet = caller(requests_per_minute=60), lease(board, "rate", "application:shop", 0)
     asking = asyncio.create_task(allowances.count(who, entry()))

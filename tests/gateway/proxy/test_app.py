@@ -13,6 +13,7 @@ from gateway.proxy.caller import WATCH
 from gateway.proxy.capture import Contents
 from gateway.proxy.endpoint import Inference
 from gateway.proxy.feedback import Feedbacks
+from gateway.proxy.ofrep import Evaluations
 from gateway.proxy.queueing import Throttle
 from gateway.proxy.snapshot import Holder, View
 from tests.fakes.proxy import (
@@ -45,9 +46,8 @@ class Worker:
         self.upstream = ScriptedUpstream(self.moments, ScriptedAnswer(self.moments, WHOLE))
         holder = Holder(View(decisions=decisions(**changes), source="ledger"))
         inference = Inference(holder, self.upstream, self.journal, Counts(), Throttle())
-        self.surface = Surface(
-            holder, inference, Feedbacks(holder, self.journal, Contents(self.journal, Counts()), Throttle())
-        )
+        feedbacks = Feedbacks(holder, self.journal, Contents(self.journal, Counts()), Throttle())
+        self.surface = Surface(holder, inference, feedbacks, Evaluations(holder, Throttle()))
 
     async def asked(self, method: str, path: str, *, body: bytes = b"", authorized: bool = True) -> Caller:
         headers = [AUTHORIZED] if authorized else []
@@ -231,6 +231,13 @@ async def test_a_path_that_is_nearly_one_of_ours_names_the_one_that_was_meant(pa
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_url")
     assert remedy in answer.json()["error"]["message"]
+
+
+async def test_flags_are_evaluated_beside_the_models():
+    async with serving(Worker()) as client:
+        answer = await client.post("/ofrep/v1/evaluate/flags/f", json={}, headers={"authorization": f"Bearer {KEY}"})
+
+    assert (answer.status_code, answer.json()["value"]) == (200, 50.0)
 
 
 async def test_the_bare_prefix_is_unknown_too():

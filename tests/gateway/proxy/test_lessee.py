@@ -106,6 +106,7 @@ def test_every_limit_of_an_application_is_leased_and_feedback_by_itself():
         ("slots", "application:shop", 40),
         ("rate", "application:shop", 60),
         ("rate", "feedback:shop", 60),
+        ("rate", "evaluation:shop", 60),
         ("cost", "cost:shop", nano(1.0)),
     ]
 

@@ -16,8 +16,9 @@ from gateway.settings.compile import (
     reconcile,
     restored_state,
 )
+from gateway.settings.plan_schema import PlanDefinition
 from gateway.settings.schema import Application, Configuration, Model, Prices, RolloutDefinition, Server, Upstream
-from gateway.settings.snapshot import Admission
+from gateway.settings.snapshot import Admission, seal, unseal
 from rollout.change import State, applied
 from rollout.flag import Flag, derived_salt
 from rollout.keys import Key
@@ -204,6 +205,15 @@ def test_prices_of_unlisted_models_are_part_of_snapshot_definitions_and_version(
     assert compile_snapshot(definitions_of(snapshot), after(definitions), 5) == snapshot
     assert price_version(definitions) != price_version(without)
     assert definitions_hash(definitions) != definitions_hash(without)
+
+
+def test_a_plan_and_what_asks_for_evidence_outlive_a_file_that_has_become_wrong():
+    own = replace(SALES, evidence="required", plan=PlanDefinition(approval="auto", start_at="2026-12-01T08:00:00Z"))
+    definitions = configured(sales=own)
+    snapshot = unseal(seal(compile_snapshot(definitions, after(definitions), 5), KEY), KEY)
+
+    assert definitions_of(snapshot).rollouts["sales"] == own
+    assert definitions_hash(definitions) != definitions_hash(configured(sales=SALES))
 
 
 def test_what_no_worker_sees_does_not_change_the_definitions():

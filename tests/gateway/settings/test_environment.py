@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,38 @@ def test_in_a_fleet_workers_get_what_their_host_has_and_the_console_what_redis_n
     given = {**SECRETS, "REDIS_PASSWORD": "r", "HTTPS_PROXY": "http://proxy"}
 
     assert child_environment(IN_A_FLEET, given, role=role).keys() == told  # pyright: ignore[reportArgumentType] - as above
+
+
+WITH_CONSOLES_OWN = msgspec.convert(
+    {
+        "webhooks": {"ops": {"url_from": {"env": "HOOK_URL"}, "secret": {"env": "HOOK_SECRET"}}},
+        "upstreams": {"openai": {"base_url": "https://a", "api_key": {"env": "OPENAI_API_KEY"}}},
+        "rollouts": {
+            "r": {
+                "base": "a",
+                "candidate": "b",
+                "percent_from": {"provider": "a:b", "secrets": {"token": {"env": "FLAGS_TOKEN"}}},
+            },
+        },
+    },
+    type=Configuration,
+)
+CONSOLES = {"HOOK_URL", "HOOK_SECRET", "FLAGS_TOKEN"}
+
+
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        ("worker", {"OPENAI_API_KEY"}),
+        ("fleet_worker", {"OPENAI_API_KEY"}),
+        ("console", CONSOLES),
+        ("shipper", set()),
+    ],
+)
+def test_what_webhooks_and_foreign_flags_need_is_the_consoles_alone(role: str, told: set[str]):
+    given = dict.fromkeys({*CONSOLES, "OPENAI_API_KEY"}, "x")
+
+    assert child_environment(WITH_CONSOLES_OWN, given, role=role).keys() == told  # pyright: ignore[reportArgumentType] - as above
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "no_proxy", "LC_PROXY", "TURNOUT_PROXY"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.settings.rollouts import rollout_problems
@@ -122,3 +123,37 @@ def test_a_candidate_that_may_take_every_place_of_the_host_is_a_warning(
             "(server.max_concurrent); write fewer than that"
         )
     ] * warns
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"provider": "acme.flags"}, "is no place in Python"),
+        ({"provider": "acme flags:x"}, "is no place in Python"),
+        ({"provider": "../x:y"}, "is no place in Python"),
+        ({"provider": "a:b", "options": {"a b": 1}}, "cannot be an argument's name"),
+        ({"provider": "a:b", "secrets": {"a-b": {"env": "X"}}}, "cannot be an argument's name"),
+        ({"provider": "a:b", "options": {"a": [1]}}, "cannot be passed; write text, a number, true or false"),
+        ({"provider": "a:b", "options": {"a": float("nan")}}, "cannot be passed"),
+        ({"provider": "a:b", "options": {"a": 1}, "secrets": {"a": {"env": "X"}}}, "stands in options too"),
+    ],
+)
+def test_a_foreign_flag_that_could_not_be_asked_is_refused(keys: dict[str, Any], message: str):
+    rollout = {"base": "gpt", "candidate": "tuned", "percent_from": keys}
+    configuration = msgspec.convert(
+        {"models": {"gpt": {"upstream": "o"}, "tuned": {"upstream": "o"}}, "rollouts": {"r": rollout}}, Configuration
+    )
+
+    [problem] = rollout_problems(configuration)
+    assert problem.path.startswith("rollouts.r.percent_from")
+    assert message in problem.message
+
+
+def test_a_foreign_flag_may_have_arguments_of_every_plain_kind():
+    keys = {"provider": "acme.flags:Made.one", "options": {"a": "x", "b": 1, "c": 0.5, "d": True}}
+    rollout = {"base": "gpt", "candidate": "tuned", "percent_from": keys}
+    configuration = msgspec.convert(
+        {"models": {"gpt": {"upstream": "o"}, "tuned": {"upstream": "o"}}, "rollouts": {"r": rollout}}, Configuration
+    )
+
+    assert not list(rollout_problems(configuration))

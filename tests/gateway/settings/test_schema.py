@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from analytics.pricing import Conditional, Price
-from gateway.settings import schema
+from gateway.settings import plan_schema, schema
 
 ROOT = Path(__file__).parents[3]
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -23,6 +23,9 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`price.when`": Conditional,
     "`[prices]`": schema.Prices,
     "`[rollouts.NAME]`": schema.RolloutDefinition,
+    "Keys of a plan": plan_schema.PlanDefinition,
+    "Steps": plan_schema.StepDefinition,
+    "Freeze windows": plan_schema.FreezeDefinition,
     "`[applications.NAME]`": schema.Application,
     "Secrets": schema.SecretRef,
 }
@@ -62,9 +65,8 @@ def test_a_documented_default_is_the_default(heading: str, key: str, default: ob
     if default is msgspec.NODEFAULT:
         assert documented == "required"
     elif default is not None:
-        assert tomllib.loads(f"value = {documented.strip('`')}")["value"] == (
-            list(default) if isinstance(default, tuple) else default
-        )
+        value = tomllib.loads(f"value = {documented.strip('`')}")["value"]
+        assert msgspec.convert(value, type(default)) == default
     else:
         assert documented not in {"required", ""}
 

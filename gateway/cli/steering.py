@@ -1,0 +1,105 @@
+"""`turnout rollout start|advance|restart|pause|resume|rollback|plan`: what a plan can be told, and what it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from gateway.cli.console import Console
+from gateway.cli.table import write_json, write_table
+from gateway.console.views import RolloutView
+from rollout.change import moment
+from rollout.durations import spoken
+from rollout.moves import WORDS, Wish
+from rollout.phase import Margin
+
+Action = Callable[[Console, argparse.Namespace], int]
+Add = Callable[[Any, str, str, Action], argparse.ArgumentParser]
+
+_SUMMARIES: dict[Wish, str] = {
+    "start": "begin a rollout's plan, now or at a time",
+    "advance": "begin the plan's next row: an approval after a pass, else an override",
+    "restart": "begin the present row again, with an empty window",
+    "pause": "stop the plan's clock; the gate goes on watching, and rolls back",
+    "resume": "go on after a pause, or take up the plan at the percent that was set by hand",
+    "rollback": "give the candidate nobody",
+}
+
+
+def add_actions(actions: Any, add: Add) -> None:
+    """Add the actions that a plan can be told, and the one that shows it."""
+    for wish, summary in _SUMMARIES.items():
+        parser = add(actions, wish, summary, _tell)
+        parser.set_defaults(wish=wish)
+        parser.add_argument("name", metavar="NAME", help="a rollout, or a flag that one rollout alone uses")
+        parser.add_argument("--reason", metavar="TEXT", default="", help="one line for the audit")
+        parser.add_argument("--if-version", metavar="N", type=int, help="refuse unless the rollout is at this version")
+        if wish == "start":
+            parser.add_argument(
+                "--at", metavar="TIME", help="when to start, such as 2026-12-01T08:00:00Z; default: now"
+            )
+    plan = add(actions, "plan", "show a rollout's plan: its rows, and what its gates demand", _plan)
+    plan.add_argument("name", metavar="NAME", help="a rollout, or a flag that one rollout alone uses")
+
+
+def standing(view: RolloutView) -> str:
+    """Say in one line where a rollout stands in its plan."""
+    one = view.controller
+    where = f"{one.phase} {view.percent:g} %" if one.phase is not None else f"{view.percent:g} %"
+    clock = f", {spoken(one.running_s)} of {spoken(one.dwell_s)} over" if one.dwell_s is not None else ""
+    waits = f", for {moment(one.start_at)}" if one.start_at is not None else ""
+    verdict = f", the gate says {one.verdict}" if one.verdict is not None else ""
+    return f"{one.standing.replace('_', ' ')}{waits}: {where}{clock}{verdict}"
+
+
+def _tell(console: Console, arguments: argparse.Namespace) -> int:
+    before = console.show(arguments.name)
+    version = before.version if arguments.if_version is None else arguments.if_version
+    after = console.tell(before.name, arguments.wish, version, arguments.reason, getattr(arguments, "at", None))
+    if arguments.json:
+        write_json(after)
+        return 0
+    if after.version == before.version:
+        sys.stdout.write(f"{after.name} is as it was: it {WORDS[after.controller.standing]}\n")
+        return 0
+    moved = f"{before.percent:g} % > {after.percent:g} %" if after.percent != before.percent else f"{after.percent:g} %"
+    sys.stdout.write(f"{after.name}: {moved}, version {after.version}; {standing(after)}\n")
+    return 0
+
+
+def _plan(console: Console, arguments: argparse.Namespace) -> int:
+    shown = console.plan(arguments.name)
+    if arguments.json:
+        write_json(shown)
+        return 0
+    rows = [
+        (
+            at,
+            row.phase,
+            row.percent,
+            "without end" if row.dwell_s is None else spoken(row.dwell_s),
+            row.gate,
+            ", ".join(row.asked) or None,
+        )
+        for at, row in enumerate(shown.plan.rows)
+    ]
+    write_table(("ROW", "PHASE", "PERCENT", "DWELL", "GATE", "CHECKS"), rows)
+    sys.stdout.write("\n")
+    margins = [
+        (check, _tolerated(margin), margin.min_users, margin.min_requests)
+        for check, margin in shown.plan.margins.items()
+    ]
+    write_table(("CHECK", "TOLERATES", "USERS", "REQUESTS"), margins)
+    between = "a person approves" if shown.plan.approval == "one" else "nobody is asked"
+    sys.stdout.write(f"\nBetween phases {between}. Later edits apply from the next step on.\n")
+    return 0
+
+
+def _tolerated(margin: Margin) -> str:
+    if margin.ratio != 1:
+        return f"{margin.ratio:g} times base's"
+    parts = [f"{margin.relative * 100:g} % more"] if margin.relative else []
+    parts += [f"{margin.absolute * 100:g} points more"] if margin.absolute else []
+    return " and ".join(parts) or "nothing"

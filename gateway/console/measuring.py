@@ -1,0 +1,81 @@
+"""What the controller measures a rollout by: the port to folded evidence. What it cannot tell it says in a sentence.
+
+The law: evidence that is lost is no evidence. Nobody is promoted on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from analytics.evidence import LATENCY, Check, FailingUsers, StepEvidence, StepWindow
+
+
+class EvidenceLostError(Exception):
+    """The evidence cannot be had now; the message is one sentence with the reason."""
+
+
+class References(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step is measured by: Q0 in milliseconds of each latency check that applies, None while there are too few.
+
+    `rating`: which feedback base had more of.
+    """
+
+    latencies: Mapping[Check, float | None] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(sorted(LATENCY), None)
+    )
+    rating: Literal["thumb", "rating"] = "thumb"
+
+
+class Measuring(Protocol):
+    """Where evidence comes from; every method may raise `EvidenceLostError`, and is called by one thread at a time."""
+
+    def fold(self) -> None:
+        """Take in what the lake has that was not taken in yet."""
+        ...
+
+    def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
+        """Return what fast kill reads of a step, at the cost of its failing users."""
+        ...
+
+    def look(self, window: StepWindow) -> StepEvidence:
+        """Return all that is known of a step, at the cost of its users."""
+        ...
+
+    def references(self, rollout: str, generation: int, at: int) -> References:
+        """Return what a step that begins at a moment (µs since 1970 UTC) is measured by: base's seven days before."""
+        ...
+
+    def own_references(self, window: StepWindow) -> Mapping[Check, float]:
+        """Return Q0 of those checks of which the step's own base rows are enough by now."""
+        ...
+
+
+class Unmeasured:
+    """Where no evidence can be had: a stopped installation's files, and tests that do without."""
+
+    def fold(self) -> None:
+        """Take nothing in."""
+
+    def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
+        """Refuse."""
+        raise EvidenceLostError(_nothing(window.rollout))
+
+    def look(self, window: StepWindow) -> StepEvidence:
+        """Refuse."""
+        raise EvidenceLostError(_nothing(window.rollout))
+
+    def references(self, rollout: str, generation: int, at: int) -> References:
+        """Return none: a step takes its own."""
+        del rollout, generation, at
+        return References()
+
+    def own_references(self, window: StepWindow) -> Mapping[Check, float]:
+        """Refuse."""
+        raise EvidenceLostError(_nothing(window.rollout))
+
+
+def _nothing(rollout: str) -> str:
+    return f"nothing measures rollout {rollout} here"

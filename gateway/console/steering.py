@@ -1,0 +1,131 @@
+"""What an operator tells a rollout's plan, and what its gate says: for the API's handlers and for the command alike.
+
+Every method may raise an `ApiError`. References are asked for before the ledger is, so that no change waits for a lake;
+where they cannot be had, the step takes its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.console.errors import answered
+from gateway.console.gate_views import GateView, PlanView, gate_view, plan_view
+from gateway.console.measuring import EvidenceLostError, Measuring, References, Unmeasured
+from gateway.console.publication import Publication
+from gateway.console.words import plain_words
+from gateway.errors import BadRequestError
+from gateway.settings.plans import plan_of
+from rollout.change import Change, State, live
+from rollout.moves import Wish, advance, pause, restart, resume, roll_back, start
+from rollout.phase import Plan
+from rollout.plan import DEFAULT_PLAN
+from rollout.schedule import BadTimeError, frozen_until, parse_moment
+from rollout.stepping import Ahead, Wanted
+from rollout.stores.ledger import Edit, Ledger
+
+Resolve = Callable[[State, str], str]
+"""From the state and what a caller named to a rollout's name; it may raise an `ApiError`."""
+
+Refuse = Callable[[str], None]
+"""Raises an `ApiError` where something else than the plan rules a rollout's percent."""
+
+NEED_A_PLAN: frozenset[Wish] = frozenset({"start", "advance", "restart", "resume"})
+_log = logging.getLogger("turnout.console")
+
+
+class Steering:
+    """The plans of one installation's rollouts; may be called from any thread.
+
+    `measuring` gives references to steps that begin.
+    """
+
+    def __init__(
+        self, publication: Publication, ledger: Ledger, resolve: Resolve, refuse: Refuse = lambda _: None
+    ) -> None:
+        self._publication, self._ledger, self._resolve, self._refuse = publication, ledger, resolve, refuse
+        self.measuring: Measuring = Unmeasured()
+
+    def plan(self, rollout: str) -> Plan:
+        """Return the plan in force; one that the configuration has no more has the default one."""
+        definition = self._publication.definitions.rollouts.get(rollout)
+        return plan_of(definition) if definition is not None else DEFAULT_PLAN
+
+    def tell(
+        self, name: str, wish: Wish, seen_version: int, *, actor: str, reason: str = "", start_at: str | None = None
+    ) -> None:
+        """Tell a rollout to start, advance and so on, if it still is at the version that was seen.
+
+        `start_at`: when to start, as `2026-12-01T08:00:00Z`; an omitted one is the plan's, or now.
+        """
+        words = plain_words(reason, "reason")
+        later = _moment(start_at)
+        with answered():
+            state = self._publication.state()
+        rollout = self._resolve(state, name)
+        with answered():
+            generation = live(state, rollout).flag.generation
+        if wish in NEED_A_PLAN:
+            self._refuse(rollout)
+        references = self.references(rollout, generation) if wish in NEED_A_PLAN else References()
+
+        def edit(state: State, at: int) -> Sequence[Change]:
+            wanted = Wanted(rollout=rollout, version=seen_version, actor=actor, reason=words, at=at)
+            ahead = self.ahead(rollout, references, at)
+            if wish == "start":
+                return start(state, wanted, ahead, start_at=later if later is not None else ahead.plan.start_at)
+            if wish == "pause":
+                return pause(state, wanted)
+            if wish == "rollback":
+                return roll_back(state, wanted)
+            return {"advance": advance, "restart": restart, "resume": resume}[wish](state, wanted, ahead)
+
+        self._publication.change(edit, actor=actor, reason=words)
+
+    def change(self, edit: Edit, *, actor: str, reason: str) -> None:
+        """Apply the controller's own edit and publish what it leads to."""
+        self._publication.change(edit, actor=actor, reason=reason)
+
+    def ahead(self, rollout: str, references: References, at: int) -> Ahead:
+        """Return what a step that begins now is made of."""
+        plan = self.plan(rollout)
+        return Ahead(
+            plan=plan,
+            references=references.latencies,
+            rating=references.rating,
+            thaws_at=frozen_until(plan.freezes, at),
+        )
+
+    def references(self, rollout: str, generation: int, at: int | None = None) -> References:
+        """Return what a step that begins now is measured by; where that cannot be told, the step takes its own."""
+        try:
+            return self.measuring.references(rollout, generation, at if at is not None else time.time_ns() // 1000)
+        except EvidenceLostError as error:
+            _log.warning("a step takes its own references", extra={"rollout": rollout, "reason": str(error)})
+            return References()
+
+    def gate(self, name: str, *, reports: int = 0) -> GateView:
+        """Return where a rollout stands in its plan and what its gate says, with so many of its reports."""
+        with answered():
+            state = self._publication.state()
+        rollout = self._resolve(state, name)
+        with answered():
+            held = live(state, rollout)
+            kept = self._ledger.reports(rollout, limit=reports) if reports else []
+        return gate_view(held, self.plan(rollout), kept)
+
+    def shown_plan(self, name: str) -> PlanView:
+        """Return a rollout's plan as it is in force."""
+        with answered():
+            state = self._publication.state()
+        rollout = self._resolve(state, name)
+        return plan_view(rollout, self.plan(rollout))
+
+
+def _moment(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_moment(text)
+    except BadTimeError as error:
+        message = f"{text!r} {error}"
+        raise BadRequestError(message, param="at") from error

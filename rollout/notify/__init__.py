@@ -1,0 +1,1 @@
+"""Carries notices to where people read them: webhooks."""

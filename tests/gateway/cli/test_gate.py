@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from gateway.cli import gate
+from gateway.cli.gate import EXITS, exit_code
+from gateway.console.gate_views import gate_view
+from rollout.progress import Standing
+from rollout.verdict import Verdict
+from tests.fakes.plans import SHORT_PLAN, held, said, standing
+
+
+def test_every_verdict_has_the_exit_code_of_the_manual():
+    assert EXITS == {"pass": 0, "fail": 1, "collecting": 3, "inconclusive": 3, "hold": 4}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "where", "code"),
+    [
+        (None, "idle", 3),
+        ("pass", "running", 0),
+        ("fail", "running", 1),
+        ("collecting", "running", 3),
+        ("inconclusive", "inconclusive", 3),
+        ("hold", "running", 4),
+        ("collecting", "awaiting", 0),
+        (None, "at_ga", 0),
+        ("hold", "awaiting", 4),
+        ("fail", "at_ga", 1),
+        ("collecting", "rolled_back", 1),
+    ],
+)
+def test_the_exit_code_is_the_gates(verdict: Verdict | None, where: Standing, code: int):
+    one = held(standing(where, report=said(verdict) if verdict is not None else None))
+
+    assert exit_code(gate_view(one, SHORT_PLAN, [])) == code
+
+
+def test_a_gate_is_asked_of_one_rollout(capsys: pytest.CaptureFixture[str]):
+    root = argparse.ArgumentParser(prog="turnout")
+    gate.add_parser(root.add_subparsers(required=True))
+
+    with pytest.raises(SystemExit) as end:
+        root.parse_args(["gate", "check"])
+    assert end.value.code == 2
+    assert "NAME" in capsys.readouterr().err

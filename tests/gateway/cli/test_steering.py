@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.cli import Abort, gate, rollout
+from rollout.stores.sqlite import SqliteLedger
+from rollout.verdict import Verdict
+from tests.fakes.console import SALES, opened_with_ledger, serving
+from tests.fakes.plans import said
+
+Turnout = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteLedger]:
+    monkeypatch.delenv("TURNOUT_URL", raising=False)
+    monkeypatch.delenv("TURNOUT_KEY", raising=False)
+    with opened_with_ledger(tmp_path) as (control, made), serving(control) as running:
+        (tmp_path / "addresses.json").write_text(json.dumps({"console": running.url}))
+        (tmp_path / "first-keys").write_text(f"admin {running.keys.admin}\n")
+        yield made
+
+
+@pytest.fixture
+def turnout(tmp_path: Path, ledger: SqliteLedger, capsys: pytest.CaptureFixture[str]) -> Turnout:
+    root = argparse.ArgumentParser(prog="turnout")
+    commands = root.add_subparsers(required=True)
+    rollout.add_parser(commands)
+    gate.add_parser(commands)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        arguments = root.parse_args([*words, "--state-dir", str(tmp_path)])
+        try:
+            code = arguments.run(arguments)
+        except Abort as abort:
+            return (abort.exit_code, capsys.readouterr().out, f"{abort}")
+        told = capsys.readouterr()
+        return (code, told.out, told.err)
+
+    return run
+
+
+def keep(ledger: SqliteLedger, verdict: Verdict) -> None:
+    progress = ledger.state().rollouts[SALES].progress
+    report = said(verdict, progress.step, holds=("620 of 10,000 users are candidates, 500 expected",))
+    assert ledger.keep(SALES, progress, replace(progress, report=report), report)
+
+
+def test_a_plan_is_started_advanced_and_rolled_back_and_each_says_where_it_stands(turnout: Turnout):
+    assert turnout("rollout", "start", SALES)[:2] == (
+        0,
+        f"{SALES}: 0 % > 5 %, version 2; running: canary 5 %, 0 s of 2 d over\n",
+    )
+    assert turnout("rollout", "advance", SALES)[0] == 1
+    code, out, _ = turnout("rollout", "advance", SALES, "--reason", "the board wants it")
+    assert (code, out) == (0, f"{SALES}: 5 % > 10 %, version 3; running: canary 10 %, 0 s of 5 d over\n")
+
+    shown = turnout("rollout", "show", SALES)[1]
+    assert "plan        running: canary 10 %" in shown
+    assert "override    of step 1 by admin key" in shown
+    assert "the board wants it" in shown
+
+    assert turnout("rollout", "rollback", SALES)[1].startswith(f"{SALES}: 10 % > 0 %, version 4; rolled back")
+    assert turnout("rollout", "rollback", SALES)[1].startswith(f"{SALES} is as it was: it was rolled back")
+    history = turnout("rollout", "history", SALES, "--verify")
+    assert history[0] == 0
+    assert "percent 10 > 0, phase canary > -, standing running > rolled_back" in history[1]
+    assert "frozen" not in history[1]
+
+
+def test_a_scheduled_start_says_for_when_and_json_says_all(turnout: Turnout):
+    code, out, _ = turnout("rollout", "start", SALES, "--at", "2099-12-01T08:00:00Z")
+    assert (code, out) == (0, f"{SALES}: 0 %, version 2; scheduled, for 2099-12-01 08:00:00Z: 0 %\n")
+
+    code, out, _ = turnout("rollout", "pause", SALES, "--json")
+    assert (code, json.loads(out)["controller"]["standing"]) == (0, "paused")
+    assert turnout("rollout", "resume", SALES, "--if-version", "2")[0] == 1
+
+
+def test_a_plan_is_shown_with_what_its_gates_demand(turnout: Turnout):
+    code, out, _ = turnout("rollout", "plan", SALES)
+
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines()[1:7]][1] == ["1", "canary", "5"]
+    assert "25 % more and 0.2 points more" in out
+    assert "1.2 times base's" in out
+    assert "Between phases a person approves." in out
+    assert json.loads(turnout("rollout", "plan", SALES, "--json")[1])["plan"]["approval"] == "one"
+
+
+def test_a_gate_is_checked_in_words_with_its_exit_code(turnout: Turnout, ledger: SqliteLedger):
+    turnout("rollout", "start", SALES)
+    keep(ledger, "hold")
+    code, out, _ = turnout("gate", "check", SALES)
+
+    assert code == 4
+    assert "hold: It says hold." in out
+    assert "620 of 10,000 users" in out
+
+
+def test_a_gate_that_said_nothing_yet_is_collecting(turnout: Turnout):
+    code, out, _ = turnout("gate", "check", SALES)
+
+    assert (code, out) == (3, f"{SALES} has not started its plan; `turnout rollout start` does\n")
+
+
+def test_a_gates_reports_are_listed_and_overrides_stay_visible(turnout: Turnout, ledger: SqliteLedger):
+    turnout("rollout", "start", SALES)
+    keep(ledger, "collecting")
+    turnout("rollout", "advance", SALES, "--reason", "why not")
+
+    assert "although the gate said collecting: why not" in turnout("gate", "check", SALES)[1]
+    assert "It says collecting." in turnout("gate", "history", SALES)[1]
+    (report,) = json.loads(turnout("gate", "history", SALES, "--json")[1])
+    assert report["verdict"] == "collecting"
+    assert json.loads(turnout("gate", "check", SALES, "--json")[1])["percent"] == 10.0

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.fakes.console import SALES, RunningConsole
+
+ROLLOUT = f"/api/v1/rollouts/{SALES}"
+
+
+@pytest.fixture
+def ops(console: RunningConsole) -> Iterator[httpx.Client]:
+    with console.client(console.key("ops")) as client:
+        yield client
+
+
+def test_a_plan_is_started_paused_resumed_advanced_restarted_and_rolled_back(ops: httpx.Client):
+    told = [
+        ("start", {}, ("running", 5.0)),
+        ("pause", {}, ("paused", 5.0)),
+        ("resume", {}, ("running", 5.0)),
+        ("advance", {"reason": "r"}, ("running", 10.0)),
+        ("restart", {"reason": "r"}, ("running", 10.0)),
+        ("rollback", {}, ("rolled_back", 0.0)),
+        ("start", {"at": "2099-01-01T00:00:00Z"}, ("scheduled", 0.0)),
+    ]
+    for version, (wish, more, stands) in enumerate(told, start=1):
+        answer = ops.post(f"{ROLLOUT}/{wish}", json={"version": version, **more})
+
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["controller"]["standing"], answer.json()["percent"]) == stands
+    assert ops.post(f"{ROLLOUT}/start", json={"version": 1}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("wish", "body", "sentence"),
+    [
+        ("advance", '{"version": 1}', "has not started its plan"),
+        ("start", '{"version": 1, "at": "soon"}', "is no moment"),
+        ("start", '{"version": "x"}', "version"),
+        ("pause", '{"version": 1, "at": "2099-01-01T00:00:00Z"}', "at"),
+        ("rollback", "", "needs a JSON body"),
+    ],
+)
+def test_what_cannot_be_told_gets_400_with_the_reason(ops: httpx.Client, wish: str, body: str, sentence: str):
+    answer = ops.post(f"{ROLLOUT}/{wish}", content=body)
+
+    assert answer.status_code == 400
+    assert sentence in answer.json()["error"]["message"]
+
+
+def test_a_gate_and_a_plan_are_shown(ops: httpx.Client):
+    ops.post(f"{ROLLOUT}/start", json={"version": 1})
+    gate = ops.get(f"/api/v1/gates/{SALES}", params={"limit": 3}).json()
+
+    assert (gate["controller"]["standing"], gate["next_row"]["percent"], gate["reports"]) == ("running", 10.0, [])
+    assert [row["percent"] for row in ops.get(f"{ROLLOUT}/plan").json()["plan"]["rows"]] == [0, 5, 10, 25, 50, 100]
+    assert ops.get(f"/api/v1/gates/{SALES}", params={"limit": 501}).status_code == 400
