@@ -70,6 +70,7 @@ class Control:
         self.beside: list[Callable[[], Sequence[str]]] = [self.foreign.warnings]
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
         self.steering = Steering(self._publication, ledger, self._resolved)
+        self.steering.refuse = self.foreign.refuse
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
     def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:

@@ -23,10 +23,13 @@ from gateway.settings.schema import PercentFrom, RolloutDefinition
 from gateway.settings.secrets import SecretError, resolve
 from rollout.change import Held, live, set_percent
 from rollout.notice import Announce, Notice, Unannounced
+from rollout.progress import Standing
 from rollout.sources.foreign import Poll, Seen, Source, SourceError, Wanted, opened
 
 Running = AbstractAsyncContextManager[None]
 LOOK_S = 0.5
+PLANNED: frozenset[Standing] = frozenset({"scheduled", "running", "awaiting", "inconclusive", "at_ga"})
+"""Where a rollout's plan moves it, or is about to."""
 _MOST_HELD = 8
 """So many threads may be held by providers that hang and are configured no more."""
 
@@ -34,13 +37,11 @@ _log = logging.getLogger("turnout.console")
 
 
 class ForeignPercents:
-    """The foreign flags of one installation; its methods may be called from any thread.
+    """The foreign flags of one installation; its methods may be called from any thread."""
 
-    `is_planned` tells whether a rollout is moved by its plan now.
-    """
-
-    def __init__(self, publication: Publication, is_planned: Callable[[Held], bool] = lambda _: False) -> None:
-        self._publication, self._is_planned = publication, is_planned
+    def __init__(self, publication: Publication) -> None:
+        self._publication = publication
+        self._acknowledged: set[str] = set()
         self._environment: Mapping[str, str] = {}
         self._announce: Announce = Unannounced()
         self._polls: dict[str, Poll] = {}
@@ -53,7 +54,7 @@ class ForeignPercents:
         return None if definition is None else _named(definition)
 
     def refuse(self, rollout: str) -> None:
-        """Refuse to move the percent by hand.
+        """Refuse to move the percent by hand or by a plan.
 
         Raises:
             RuledElsewhereError: a foreign flag rules it; the message names it and the remedy.
@@ -129,10 +130,9 @@ class ForeignPercents:
         """Give the rollout this percent; return why not, if so."""
         try:
             held = live(self._publication.state(), name)
-            if held.flag.percent == percent:
-                return None
-            if self._is_planned(held):
-                return f"says {percent:g} %, which is not taken while the plan of the rollout runs; pause or end one"
+            why_not = self._kept_by(held, percent)
+            if why_not is not None or held.flag.percent == percent:
+                return why_not
             version = held.flag.version
             self._publication.change(
                 lambda state, _: set_percent(state, name, percent, version), actor=source, reason="percent_from"
@@ -140,6 +140,22 @@ class ForeignPercents:
         except ApiError as error:
             return f"says {percent:g} %, which could not be taken yet: {error.message}"
         _log.info("percent taken from a foreign flag", extra={"rollout": name, "percent": percent})
+        return None
+
+    def _kept_by(self, held: Held, percent: float) -> str | None:
+        """Return why a rollout stays where it is, whatever its flag says: its plan runs, or it was rolled back.
+
+        A rollback stays until the flag has said 0 once: somebody who rules it has seen it.
+        """
+        name, standing = held.flag.rollout, held.progress.standing
+        if standing != "rolled_back":
+            self._acknowledged.discard(name)
+        elif percent == 0:
+            self._acknowledged.add(name)
+        elif name not in self._acknowledged:
+            return f"says {percent:g} %, which is not taken since the rollout was rolled back; set the flag to 0 once"
+        if standing in PLANNED and held.flag.percent != percent:
+            return f"says {percent:g} %, which is not taken while the plan of the rollout runs; pause it, or end this"
         return None
 
     def _note(self, name: str, definition: RolloutDefinition, trouble: str | None) -> None:

@@ -35,12 +35,13 @@ _log = logging.getLogger("turnout.console")
 class Steering:
     """The plans of one installation's rollouts; may be called from any thread.
 
-    `measuring` gives references to steps that begin.
+    `measuring` gives references to steps that begin; `refuse` raises where a plan may not move a rollout.
     """
 
     def __init__(self, publication: Publication, ledger: Ledger, resolve: Resolve) -> None:
         self._publication, self._ledger, self._resolve = publication, ledger, resolve
         self.measuring: Measuring = Unmeasured()
+        self.refuse: Callable[[str], None] = lambda _: None
 
     def plan(self, rollout: str) -> Plan:
         """Return the plan in force; one that the configuration has no more has the default one."""
@@ -59,6 +60,8 @@ class Steering:
         with answered():
             state = self._publication.state()
         rollout = self._resolve(state, name)
+        if wish in NEED_A_PLAN:
+            self.refuse(rollout)
         with answered():
             generation = live(state, rollout).flag.generation
         references = self.references(rollout, generation) if wish in NEED_A_PLAN else References()
