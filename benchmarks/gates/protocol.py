@@ -103,4 +103,6 @@ def _aims(
         aims["FAIL"] = Aim(reference=shares[-1], at_most=ALPHA)
     else:
         aims["PASS"] = Aim(reference=passes, at_most=ALPHA)
-    return aims | {f"{name} h": Aim(reference=value) for name, value in zip(RULES, hours, strict=False)}
+    return aims | {
+        f"{name} h": Aim(reference=value, grain=scenario.tick_h) for name, value in zip(RULES, hours, strict=False)
+    }

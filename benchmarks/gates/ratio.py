@@ -37,7 +37,7 @@ def table() -> Table:
         Case(
             name=f"{due * 100:g} % due, {real * 100:g} % dealt",
             play=partial(play, due, real, 300_000),
-            aims={"users": Aim(reference=reference)},
+            aims={"users": Aim(reference=reference, grain=_EVERY)},
         )
         for due, real, reference in (
             (0.05, 0.055, 30_600),

@@ -26,11 +26,15 @@ TOLERATED_ERRORS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """What a figure must hold (`at_most`, `at_least`), and what the design's own reference reached."""
+    """What a figure must hold (`at_most`, `at_least`), and what the design's own reference reached.
+
+    `grain`: by how much two figures differ at least if they differ at all, such as a tick's hours.
+    """
 
     at_most: float | None = None
     at_least: float | None = None
     reference: float | None = None
+    grain: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +149,8 @@ def judged(figure: dict[str, float | None], aim: Aim, *, runs: int, sort: Sort) 
         "differs": reference is not None
         and (
             value is None
-            or abs(value - reference) > TOLERATED_ERRORS * max(error, chance_error(reference)) + _rounding(reference)
+            or abs(value - reference)
+            > TOLERATED_ERRORS * max(error, chance_error(reference)) + max(aim.grain, _rounding(reference))
         ),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from analytics.evidence import Check
 from benchmarks.gates.drawn.counts import generator
 from benchmarks.gates.drawn.crowd import Crowd, People, step_ticks
 from benchmarks.gates.runs import Aim, Case, Outcome, Table
@@ -42,7 +43,7 @@ def play(crowd: Crowd, plan: Plan, per_look: int, seed: int, run: int) -> Outcom
 
 def frozen_row(plan: Plan, number: int) -> FrozenStep:
     """Return a row as it is frozen by the product; the thresholds of latency come with the traffic."""
-    references = {"p50": 1.0, "p99": 1.0, "ttft": 1.0}
+    references: dict[Check, float | None] = {"p50": 1.0, "p99": 1.0, "ttft": 1.0}
     start = StepStart(rollout="simulated", generation=1, step=number, started_at=_BEGAN_US, references=references)
     return freeze_step(plan, number, start)
 

@@ -23,13 +23,10 @@ from gateway.settings.schema import PercentFrom, RolloutDefinition
 from gateway.settings.secrets import SecretError, resolve
 from rollout.change import Held, live, set_percent
 from rollout.notice import Announce, Notice, Unannounced
-from rollout.progress import Standing
 from rollout.sources.foreign import Poll, Seen, Source, SourceError, Wanted, opened
 
 Running = AbstractAsyncContextManager[None]
 LOOK_S = 0.5
-PLANNED: frozenset[Standing] = frozenset({"scheduled", "running", "awaiting", "inconclusive", "at_ga"})
-"""Where a rollout's plan moves it, or is about to."""
 _MOST_HELD = 8
 """So many threads may be held by providers that hang and are configured no more."""
 
@@ -37,10 +34,13 @@ _log = logging.getLogger("turnout.console")
 
 
 class ForeignPercents:
-    """The foreign flags of one installation; its methods may be called from any thread."""
+    """The foreign flags of one installation; its methods may be called from any thread.
 
-    def __init__(self, publication: Publication) -> None:
-        self._publication = publication
+    `is_planned` tells whether a rollout is moved by its plan now.
+    """
+
+    def __init__(self, publication: Publication, is_planned: Callable[[Held], bool] = lambda _: False) -> None:
+        self._publication, self._is_planned = publication, is_planned
         self._acknowledged: set[str] = set()
         self._environment: Mapping[str, str] = {}
         self._announce: Announce = Unannounced()
@@ -143,19 +143,20 @@ class ForeignPercents:
         return None
 
     def _kept_by(self, held: Held, percent: float) -> str | None:
-        """Return why a rollout stays where it is, whatever its flag says: its plan runs, or it was rolled back.
+        """Return why a rollout stays where it is, whatever its flag says: its plan rules it, or it was rolled back.
 
         A rollback stays until the flag has said 0 once: somebody who rules it has seen it.
         """
-        name, standing = held.flag.rollout, held.progress.standing
-        if standing != "rolled_back":
-            self._acknowledged.discard(name)
-        elif percent == 0:
-            self._acknowledged.add(name)
-        elif name not in self._acknowledged:
-            return f"says {percent:g} %, which is not taken since the rollout was rolled back; set the flag to 0 once"
-        if standing in PLANNED and held.flag.percent != percent:
-            return f"says {percent:g} %, which is not taken while the plan of the rollout runs; pause it, or end this"
+        name = held.flag.rollout
+        if held.progress.standing == "rolled_back":
+            if percent == 0:
+                self._acknowledged.add(name)
+            if name not in self._acknowledged:
+                return f"says {percent:g} %, which is not taken since the rollout was rolled back; set it to 0 once"
+            return None
+        self._acknowledged.discard(name)
+        if self._is_planned(held) and held.flag.percent != percent:
+            return f"says {percent:g} %, which is not taken while the plan rules the rollout; roll that back to end it"
         return None
 
     def _note(self, name: str, definition: RolloutDefinition, trouble: str | None) -> None:
