@@ -41,11 +41,11 @@ def table() -> Table:
         _case(Latencies(slower=1.2), Aim(reference=0.585), Aim(at_most=0.05, reference=0.015)),
         _case(Latencies(slower=1.3), Aim(reference=0.99)),
         _case(Latencies(slower=1.5), Aim(reference=1.0)),
-        _case(replace(_MEDIAN, slower=1.2), Aim(reference=1.0)),
         _case(replace(_MEDIAN, slower=1.05), Aim(at_most=_ALPHA)),
-        _case(Latencies(share=0.1), Aim(at_most=_ALPHA)),
-        _case(Latencies(share=0.1, slower=1.2), Aim(), Aim(at_most=0.05)),
-        _case(Latencies(share=0.1, slower=1.5), Aim()),
+        _case(replace(_MEDIAN, slower=1.2), Aim(reference=1.0)),
+        _case(Latencies(share=0.5), Aim(at_most=_ALPHA)),
+        _case(Latencies(share=0.5, slower=1.2), Aim(), Aim(at_most=0.05)),
+        _case(Latencies(share=0.5, slower=1.5), Aim()),
     ]
     return Table(
         name="latency",
