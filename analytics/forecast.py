@@ -51,8 +51,13 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
     slower: Mapping[float, float] = {}
 
     def variance_at(self, days: float) -> float:
-        """Return the variance over so many days of all users: it falls slower than 1/days, for users return."""
-        return self.variance * (self.days / days) ** self._exponent
+        """Return the variance over so many days of all users: it falls slower than 1/days, for users return.
+
+        Beyond the days that were seen it falls slower still, by the square of the exponent: by then more of the users
+        are known ones. A crowd that is new every day keeps its exponent of 1.
+        """
+        exponent = self._exponent
+        return self.variance * (self.days / days) ** (exponent if days <= self.days else exponent * exponent)
 
     def users_at(self, days: float) -> float:
         """Return how many users so many days see."""
