@@ -10,15 +10,17 @@ window has changed is added up anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from analytics.evidence import FailingUsers, Quality, StepEvidence, StepWindow
+from analytics.evidence import Check, FailingUsers, Quality, StepEvidence, StepWindow
 from analytics.lake.layout import FEEDBACK
 from analytics.lake.store import Store
+from analytics.references import References
+from analytics.warehouse.base_week import BaseWeek
 from analytics.warehouse.evidence_tables import opened, told
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
@@ -56,6 +58,7 @@ class Evidence:
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
+        self._base = BaseWeek(self.connection, store)
         self._looked_at: int | None = None
 
     @property
@@ -103,6 +106,28 @@ class Evidence:
         step_id = self._step(window)
         with told(self._store):
             return self._looking.failing(window, step_id, now=self._clock())
+
+    def references(self, rollout: str, generation: int, before: int) -> References:
+        """Return what a step that begins at a moment (microseconds) is measured by: base's seven days before.
+
+        Raises:
+            OSError: the lake or the disk refuses.
+        """
+        with told(self._store):
+            return self._base.references(rollout, generation, before)
+
+    def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
+        """Return Q0 of the latency checks without thresholds of which the step's own base has enough by now.
+
+        None: too little of it is streamed, so that the check does not apply. Costs next to nothing while there is not
+        enough.
+
+        Raises:
+            OSError: the lake or the disk refuses.
+        """
+        step_id = self._step(window)
+        with told(self._store):
+            return self._base.own_references(window, step_id)
 
     def close(self) -> None:
         """Let go of the file."""
