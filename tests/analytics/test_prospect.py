@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import Check
@@ -49,6 +49,7 @@ def test_both_halves_are_sheppards(correlation: float):
     assert both_below(0.0, 0.0, correlation) == pytest.approx(expected, abs=1e-5)
 
 
+@settings(deadline=None)
 @given(places, places)
 def test_without_correlation_chances_multiply(one: float, other: float):
     expected = NormalDist().cdf(one) * NormalDist().cdf(other)
@@ -56,6 +57,7 @@ def test_without_correlation_chances_multiply(one: float, other: float):
     assert both_below(one, other, 0.0) == pytest.approx(expected, abs=1e-5)
 
 
+@settings(deadline=None)
 @given(places, places, st.floats(0, 0.94))
 def test_both_is_rarer_than_each_and_the_same_either_way(one: float, other: float, correlation: float):
     both = both_below(one, other, correlation)
