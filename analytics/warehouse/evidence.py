@@ -109,6 +109,7 @@ class Evidence:
                 self._files.forget_gone()
         self._erase()
         self._look_for_requests()
+        self._monitor()
         return done
 
     def look(self, window: StepWindow) -> StepEvidence:
@@ -126,7 +127,7 @@ class Evidence:
             quality = self._recorded.quality(window, step_id, heard, now)
             as_of = self._recorded.fresh_to(heard, now)
             found = self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
-            return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id, now))
+            return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id))
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
@@ -179,6 +180,7 @@ class Evidence:
                 for step_id in again:
                     self._followed.forget(step_id)
                     self._folding.fold_whole(step_id)
+                    self._drifting.forget(step_id)
         except OSError:
             self._erased.ask_again()
             raise
@@ -196,6 +198,10 @@ class Evidence:
             with self._transaction():
                 self._folding.verdicts.meet_lake(now=now)
 
+    def _monitor(self) -> None:
+        with told(self._store):
+            self._drifting.go_on(self._clock(), [step_id for step_id, *_ in self._followed.all()])
+
     def _step(self, window: StepWindow) -> int:
         """Return the number of a step that is followed by this window, from now on if it was not before."""
         with told(self._store):
@@ -207,6 +213,7 @@ class Evidence:
         with self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
+            self._drifting.forget(step_id)
             self._recorded.begin(window, heard)
         return step_id
 
