@@ -93,7 +93,10 @@ class Silence:
 
 
 class Driving:
-    """The controller's lifespan; `may` tells whether this console is the one that decides."""
+    """The controller's lifespan; `may` tells whether this console is the one that decides.
+
+    `beat` is its sign of life: called after each pulse, also where another console decides.
+    """
 
     def __init__(
         self,
@@ -105,8 +108,10 @@ class Driving:
         monotonic_s: Callable[[], float],
         wall_us: Callable[[], int],
         pulse_s: float = PULSE_S,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._deciding, self._ledger, self._may, self._pulse_s = deciding, ledger, may, pulse_s
+        self._beat = beat
         self._telling = Telling(ledger, announce, wall_us=wall_us)
         self._silence = Silence(announce, monotonic_s=monotonic_s, wall_us=wall_us)
 
@@ -129,6 +134,7 @@ class Driving:
         if self._may():
             self._deciding.pulse()
             self._telling.look()
+        self._beat()
 
     def listen(self) -> None:
         """Notice silence."""
