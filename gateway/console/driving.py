@@ -108,10 +108,9 @@ class Driving:
         monotonic_s: Callable[[], float],
         wall_us: Callable[[], int],
         pulse_s: float = PULSE_S,
-        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._deciding, self._ledger, self._may, self._pulse_s = deciding, ledger, may, pulse_s
-        self._beat = beat
+        self.beat: Callable[[], None] = lambda: None
         self._telling = Telling(ledger, announce, wall_us=wall_us)
         self._silence = Silence(announce, monotonic_s=monotonic_s, wall_us=wall_us)
 
@@ -134,7 +133,7 @@ class Driving:
         if self._may():
             self._deciding.pulse()
             self._telling.look()
-        self._beat()
+        self.beat()
 
     def listen(self) -> None:
         """Notice silence."""
