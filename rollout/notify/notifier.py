@@ -84,7 +84,9 @@ class Notifier:
 
     def troubles(self) -> list[str]:
         """Return what an operator should know of webhooks that take nothing."""
-        return [f"webhook {name} was not told: {trouble}" for name, trouble in list(self._troubles.items())]
+        known = {*self._webhooks, _NOBODY}
+        troubles = [(name, trouble) for name, trouble in list(self._troubles.items()) if name in known]
+        return [f"webhook {name} was not told: {trouble}" for name, trouble in troubles]
 
     @contextmanager
     def running(self) -> Generator[None]:
