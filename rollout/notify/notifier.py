@@ -22,6 +22,8 @@ from rollout.notify.webhook import TIMEOUT_S, Way, Webhook, WebhookError, client
 from rollout.stores.outbox import Delivery, Outbox, OutboxError
 
 LOOK_S = 1.0
+GRACE_S = 1.0
+"""How long the end waits for an answer that may be on its way: what it would say is not asked again then."""
 _MEMORY = 1_000
 _NOBODY = "(all)"
 
@@ -129,6 +131,8 @@ class Notifier:
                 except Exception:  # noqa: BLE001 - the thread's outermost loop: said, and it goes on
                     _log.exception("telling webhooks failed; it goes on")
                 await _rest(woken, [task for task in telling.values() if not task.done()], self._pause_s(loop.time()))
+            if telling:
+                await asyncio.wait(telling.values(), timeout=GRACE_S)
             for task in telling.values():
                 task.cancel()
             await asyncio.gather(*telling.values(), return_exceptions=True)
