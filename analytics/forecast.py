@@ -30,7 +30,6 @@ LIKELY = 0.80
 POWER_Z = NormalDist().inv_cdf(LIKELY)
 
 _NORMAL = NormalDist()
-_LEAST_GROWTH = 0.2
 
 
 class Week(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,13 +50,13 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
     slower: Mapping[float, float] = {}
 
     def variance_at(self, days: float) -> float:
-        """Return the variance over so many days of all users: it falls slower than 1/days, for users return.
+        """Return the variance over so many days of all users: one part falls like 1/days, the other like 1/users.
 
-        Beyond the days that were seen it falls slower still, by the square of the exponent: by then more of the users
-        are known ones. A crowd that is new every day keeps its exponent of 1.
+        The first is chance within users, the second what they differ by; of users who return it stays as it is.
         """
-        exponent = self._exponent
-        return self.variance * (self.days / days) ** (exponent if days <= self.days else exponent * exponent)
+        between = self._between
+        within = self.variance - between
+        return within * self.days / days + (between * self.users / self.users_at(days) if between else 0.0)
 
     def users_at(self, days: float) -> float:
         """Return how many users so many days see."""
@@ -67,10 +66,13 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
         return self.users * (days / self.days) ** min(1.0, max(0.0, growth))
 
     @property
-    def _exponent(self) -> float:
-        if self.variance <= 0 or self.variance_day <= 0 or self.days <= 1:
-            return 1.0
-        return min(1.0, max(_LEAST_GROWTH, math.log(self.variance_day / self.variance) / math.log(self.days)))
+    def _between(self) -> float:
+        """The part of `variance` that lies between users: what the first day's shows, if the rest fell like 1/days."""
+        by_users = self.users_day * self.days / self.users if self.users > 0 else 0.0
+        if by_users <= 1:
+            return 0.0
+        rest = self.variance - self.variance_day / self.days
+        return min(self.variance, max(0.0, rest / (1 - 1 / by_users)))
 
 
 class Tolerance(msgspec.Struct, frozen=True, kw_only=True):

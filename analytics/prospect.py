@@ -23,6 +23,8 @@ INNER_REQUESTS = 500
 _EDGE = 8.0
 _PANELS = 80
 _NORMAL = NormalDist()
+_NARROW = 0.05
+"""Two values that differ by less, as a share of their spread, are taken as one."""
 
 
 class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,11 +78,13 @@ def _looks(ahead: Ahead, share: float, days: float) -> tuple[float, float, float
 def both_below(one: float, other: float, correlation: float) -> float:
     """Return the chance (0-1) that two standard normal values are below one and other.
 
-    Their `correlation` is 0 to below 1. Simpson's rule over the first, given which the second is normal too.
+    Their `correlation` is 0 to 1. Simpson's rule over the first, given which the second is normal too.
     """
-    top, spread = min(one, _EDGE), math.sqrt(1 - correlation * correlation)
+    top, spread = min(one, _EDGE), math.sqrt(max(0.0, 1 - correlation * correlation))
     if top <= -_EDGE or other <= -_EDGE:
         return 0.0
+    if spread < _NARROW:
+        return _NORMAL.cdf(min(one, other))
     width = (top + _EDGE) / _PANELS
 
     def height(place: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 import msgspec
 
@@ -21,6 +22,9 @@ DWELLS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, LONGEST_DAYS)
 
 PATIENCE = ((14.0, 2.0), (LONGEST_DAYS, 4.0))
 """Longest dwell in days, and by how much margins may be widened: first without a second look after two months."""
+
+RESERVE = 0.25
+"""A quarter of what is missing to certainty is aimed at beyond what is wanted: forecasts are of smooth traffic."""
 
 NOTCH = 1.1
 """A margin is widened by a tenth at a time."""
@@ -64,11 +68,11 @@ def suggest(
     if plan_chances(rows, weeks, tolerances) is None:
         return None
     widened, generous = dict(tolerances), list(rows)
-    for longest_days, widest in PATIENCE:
+    for (longest_days, widest), aim in product(PATIENCE, (wanted + RESERVE * (1 - wanted), wanted)):
         generous = [_most_generous(row, nearest, longest_days) for row, nearest in _with_bounds(rows)]
-        widened = _widen(generous, weeks, tolerances, wanted=wanted, widest=widest)
+        widened = _widen(generous, weeks, tolerances, wanted=aim, widest=widest)
         for choice in _frontier(rows, weeks, widened, longest_days):
-            if choice.chance >= wanted:
+            if choice.chance >= aim:
                 return _suggestion(choice.rows, weeks, tolerances, widened, wanted)
     return _suggestion(generous, weeks, tolerances, widened, wanted)
 

@@ -110,4 +110,4 @@ def _faults(certificate: Certificate, at: int) -> Iterator[str]:
     if age_s < 0:
         yield "It was issued in the future; set the clocks right"
     elif age_s > LONGEST_S:
-        yield f"It is {spoken(age_s)} old, {spoken(LONGEST_S)} at most"
+        yield f"It is older than {spoken(LONGEST_S)}"

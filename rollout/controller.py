@@ -34,8 +34,15 @@ LEAST_TICKS_S = 5.0
 def ticked(progress: Progress, report: GateReport, watch: Watch, *, elapsed_s: float) -> Progress:
     """Return the progress after a tick: its clocks further by `elapsed_s` (monotonic), with its watch and report."""
     counted = clocked(progress, elapsed_s)
-    held_s = progress.held_s + elapsed_s if report.verdict == progress.verdict == "hold" else 0.0
-    return replace(counted, held_s=held_s, watch=watch, report=report, ticks=progress.ticks + 1)
+    goes_on = report.verdict == progress.verdict == "hold"
+    return replace(
+        counted,
+        held_s=progress.held_s + max(0.0, elapsed_s) if goes_on else 0.0,
+        held_since=progress.held_since if goes_on else report.at,
+        watch=watch,
+        report=report,
+        ticks=progress.ticks + 1,
+    )
 
 
 def clocked(progress: Progress, elapsed_s: float) -> Progress:

@@ -15,7 +15,7 @@ from rollout.holds import holds, newly_latched
 from rollout.killing import alarming, killed
 from rollout.lines import NOT_APPLICABLE, held_line, line_of, unread_line
 from rollout.notes import notes
-from rollout.numbers import counts_of, figures_of
+from rollout.numbers import counts_of, figures_of, minima_of
 from rollout.phase import FrozenStep, pace
 from rollout.verdict import CheckReport, GateReport, Look, Verdict, Watch
 
@@ -71,9 +71,8 @@ def _checked(check: Check, step: FrozenStep, watch: Watch, evidence: StepEvidenc
     verdict = verdict_of(reading, check, step, watch, tick)
     if reading is None:
         words = unread_line(check, sums, step.margins[check], verdict, tick)
-        return CheckReport(
-            check=check, verdict=verdict, words=words, figures=counts_of(sums) if sums is not None else {}
-        )
+        figures = {**(counts_of(sums) if sums is not None else {}), **minima_of(step.margins[check])}
+        return CheckReport(check=check, verdict=verdict, words=words, figures=figures)
     return CheckReport(check=check, verdict=verdict, words=line_of(reading, verdict, tick), figures=figures_of(reading))
 
 

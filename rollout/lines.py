@@ -141,7 +141,7 @@ def _so_far(reading: Reading, proof: Proof, tick: Tick) -> str:
         return f"satisfaction {value} against base{interval}, margin {least}"
     low_rate, high_rate = max(0.0, found.candidate - half), min(1.0, found.candidate + half)
     candidate, base, low, high, target = rates(found.candidate, found.base, low_rate, high_rate, proof.target)
-    interval = f" (95 % interval {low}\u2013{high})" if half else ""
+    interval = f" (95 % interval {low.removesuffix(' %')}\u2013{high})" if half else ""
     return f"{check} {candidate}{interval}, base {base}{raw_beside(reading)}, margin {target}"
 
 

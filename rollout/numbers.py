@@ -12,6 +12,7 @@ from analytics.evidence import LATENCY, CheckSums
 from analytics.proof import PASS_Z
 from analytics.sequential import ln_evidence, ln_threshold, look_threshold
 from rollout.checks import Reading
+from rollout.phase import Margin
 from rollout.verdict import Figures
 
 
@@ -27,6 +28,11 @@ def ln_odds(reading: Reading) -> float | None:
         return None
     value = ln_evidence(found.z, found.clock, reading.optimum, reading.margin.alpha / 2)
     return value if math.isfinite(value) else None
+
+
+def minima_of(margin: Margin) -> Figures:
+    """Return what the candidate needs for a pass."""
+    return {"min_users": margin.min_users, "min_requests": margin.min_requests}
 
 
 def counts_of(sums: CheckSums) -> Figures:
@@ -52,8 +58,7 @@ def _margin(reading: Reading) -> Figures:
     return {
         **{f"margin_{kind}": getattr(margin, kind) for kind in kinds},
         "alpha": margin.alpha,
-        "min_users": margin.min_users,
-        "min_requests": margin.min_requests,
+        **minima_of(margin),
     }
 
 

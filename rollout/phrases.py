@@ -30,7 +30,7 @@ def scores(*values: float) -> list[str]:
     """Return differences of scores (-1 to 1) with their sign, told apart as rates are."""
     written: list[str] = []
     for decimals in (2, 3, 4):
-        written = [f"{value:+.{decimals}f}".replace("-", "\u2212") for value in values]
+        written = [f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "\u2212") for value in values]
         if len(set(written)) == len(set(values)):
             break
     return written

@@ -49,10 +49,11 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rollout is in its plan.
 
-    `step` stays after a rollback, as the last one. `running_s`: seconds that its clock ran; `held_s` that the gate held
-    without interruption. `references`: Q0 in milliseconds that the step took of itself. `report`: the gate's last word,
-    `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC): when it came to stand as it
-    does; `resumes`: how it stood before a pause. `start_at`: when a scheduled start is due. `note`: why it stands so.
+    `step` stays after a rollback, as the last one. `running_s`: seconds that its clock ran; `held_s` that the gate has
+    held without interruption, since `held_since`. `references`: Q0 in milliseconds that the step took of itself.
+    `report`: the gate's last word, `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC):
+    when it came to stand as it does; `resumes`: how it stood before a pause. `start_at`: when a scheduled start is due.
+    `note`: why it stands so.
     """
 
     standing: Standing = "idle"
@@ -62,6 +63,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     running_s: float = 0.0
     held_s: float = 0.0
+    held_since: int = 0
     watch: Watch = Watch()
     references: Mapping[Check, float] = {}
     report: GateReport | None = None
@@ -76,6 +78,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self) -> Verdict | None:
         """Return what the gate said last of this step."""
         return self.report.verdict if self.report is not None else None
+
+    @property
+    def is_planned(self) -> bool:
+        """Tell whether the plan rules the percent, also by having taken it back."""
+        return self.standing not in {"idle", "by_hand"}
 
     @property
     def dwell_s(self) -> float:

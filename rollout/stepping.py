@@ -105,6 +105,7 @@ def told(
 def _shown(flag: Flag, progress: Progress) -> dict[str, Any]:
     return {
         "standing": progress.standing,
+        "generation": flag.generation,
         "percent": flag.percent,
         "phase": flag.phase,
         "version": flag.version,

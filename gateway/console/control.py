@@ -66,10 +66,10 @@ class Control:
         self.hosts: OtherHosts = Alone()
         self._undistributed: Reason = lambda: None
         self._publication = Publication(ledger, definitions, secrets)
-        self.foreign = ForeignPercents(self._publication)
+        self.foreign = ForeignPercents(self._publication, lambda held: held.progress.is_planned)
         self.beside: list[Callable[[], Sequence[str]]] = [self.foreign.warnings]
         self.keys = Keyring(self._publication, secrets.pepper, randomness)
-        self.steering = Steering(self._publication, ledger, self._resolved)
+        self.steering = Steering(self._publication, ledger, self._resolved, self.foreign.refuse)
         self.removals = Removals(self._publication, ledger, secrets.user_hash, randomness)
 
     def start(self, last_good: Snapshot | None = None, *, above: int | None = None) -> State:

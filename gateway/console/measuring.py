@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from analytics.evidence import LATENCY, Check, StepEvidence, StepWindow
+from analytics.evidence import LATENCY, Check, FailingUsers, StepEvidence, StepWindow
 
 
 class EvidenceLostError(Exception):
@@ -36,8 +36,8 @@ class Measuring(Protocol):
         """Take in what the lake has that was not taken in yet."""
         ...
 
-    def glance(self, window: StepWindow) -> StepEvidence:
-        """Return what fast kill and the hold conditions read of a step, at the cost of its failing users."""
+    def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
+        """Return what fast kill reads of a step, at the cost of its failing users."""
         ...
 
     def look(self, window: StepWindow) -> StepEvidence:
@@ -59,7 +59,7 @@ class Unmeasured:
     def fold(self) -> None:
         """Take nothing in."""
 
-    def glance(self, window: StepWindow) -> StepEvidence:
+    def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Refuse."""
         raise EvidenceLostError(_nothing(window.rollout))
 

@@ -15,16 +15,17 @@ from pathlib import Path
 import msgspec
 from litestar import Litestar
 
-from gateway.console.installation import Installation
+from gateway.console.installation import RUN, Installation
 from gateway.settings.schema import Configuration, SecretRef, Webhook
 from gateway.settings.secrets import SecretError, resolve
 from gateway.settings.webhooks import address_fault
 from rollout.notice import Notice
 from rollout.notify import webhook as telling
+from rollout.notify.heartbeat import HEARTBEAT_FILE, Heartbeat
 from rollout.notify.notifier import Notifier
 from rollout.stores.outbox import Outbox, OutboxError, open_outbox, passing_outbox
 
-_REMEMBERED = "webhooks"
+REMEMBERED = "webhooks"
 
 _log = logging.getLogger("turnout.console")
 
@@ -33,7 +34,8 @@ class Notices:
     """Takes notices (`Announce`), from its making on, and tells them while it is `running`.
 
     `is_known`: the configuration file was right when the console started; else the webhooks are those that were in
-    force before. What is to be called once a second beside, in the same thread, goes to `each_look`.
+    force before. The controller says by `heartbeat` that it lives. What is to be called once a second beside, in the
+    same thread, goes to `each_look`.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Notices:
         self._control = installation.control
         self._environment = environment
         self._is_telling = not installation.ledger.read_only
-        self.each_look: list[Callable[[], object]] = []
+        self.heartbeat = Heartbeat(state_dir / RUN / HEARTBEAT_FILE, self)
+        self.each_look: list[Callable[[], object]] = [self.heartbeat.look]
         self._warnings: list[str] = []
         self._outbox = self._opened(state_dir) if self._is_telling else passing_outbox()
         self._notifier = Notifier(self._outbox, each_look=self._look)
@@ -82,13 +85,13 @@ class Notices:
         self._notifier.use(destinations(webhooks, self._environment))
         if recalled is None and self._is_telling:
             try:
-                self._outbox.remember(_REMEMBERED, msgspec.json.encode(webhooks).decode())
+                self._outbox.remember(REMEMBERED, msgspec.json.encode(webhooks).decode())
             except OutboxError as error:
                 _log.warning("webhooks are not remembered", extra={"reason": str(error)})
 
     def _recalled(self) -> Mapping[str, Webhook]:
         try:
-            return msgspec.json.decode(self._outbox.remembered(_REMEMBERED) or "{}", type=dict[str, Webhook])
+            return msgspec.json.decode(self._outbox.remembered(REMEMBERED) or "{}", type=dict[str, Webhook])
         except (OutboxError, msgspec.MsgspecError) as error:
             _log.warning("the former webhooks are not known", extra={"reason": str(error)})
             return {}
@@ -118,8 +121,9 @@ def destinations(webhooks: Mapping[str, Webhook], environment: Mapping[str, str]
 
 def _address(webhook: Webhook, environment: Mapping[str, str]) -> str:
     url = webhook.url if webhook.url is not None else _secret(webhook.url_from, environment)
-    if url is None or (fault := address_fault(url)) is not None:
-        message = f"what url_from leads to {fault if url else 'is nothing'}"
+    fault = "is nothing" if url is None else address_fault(url)
+    if url is None or fault is not None:
+        message = f"what url_from leads to {fault}"
         raise telling.WebhookError(message)
     return url
 

@@ -23,10 +23,13 @@ from rollout.phase import Plan
 from rollout.plan import DEFAULT_PLAN
 from rollout.schedule import BadTimeError, frozen_until, parse_moment
 from rollout.stepping import Ahead, Wanted
-from rollout.stores.ledger import Ledger
+from rollout.stores.ledger import Edit, Ledger
 
 Resolve = Callable[[State, str], str]
 """From the state and what a caller named to a rollout's name; it may raise an `ApiError`."""
+
+Refuse = Callable[[str], None]
+"""Raises an `ApiError` where something else than the plan rules a rollout's percent."""
 
 NEED_A_PLAN: frozenset[Wish] = frozenset({"start", "advance", "restart", "resume"})
 _log = logging.getLogger("turnout.console")
@@ -38,8 +41,10 @@ class Steering:
     `measuring` gives references to steps that begin.
     """
 
-    def __init__(self, publication: Publication, ledger: Ledger, resolve: Resolve) -> None:
-        self._publication, self._ledger, self._resolve = publication, ledger, resolve
+    def __init__(
+        self, publication: Publication, ledger: Ledger, resolve: Resolve, refuse: Refuse = lambda _: None
+    ) -> None:
+        self._publication, self._ledger, self._resolve, self._refuse = publication, ledger, resolve, refuse
         self.measuring: Measuring = Unmeasured()
 
     def plan(self, rollout: str) -> Plan:
@@ -61,6 +66,8 @@ class Steering:
         rollout = self._resolve(state, name)
         with answered():
             generation = live(state, rollout).flag.generation
+        if wish in NEED_A_PLAN:
+            self._refuse(rollout)
         references = self.references(rollout, generation) if wish in NEED_A_PLAN else References()
 
         def edit(state: State, at: int) -> Sequence[Change]:
@@ -75,6 +82,10 @@ class Steering:
             return {"advance": advance, "restart": restart, "resume": resume}[wish](state, wanted, ahead)
 
         self._publication.change(edit, actor=actor, reason=words)
+
+    def change(self, edit: Edit, *, actor: str, reason: str) -> None:
+        """Apply the controller's own edit and publish what it leads to."""
+        self._publication.change(edit, actor=actor, reason=reason)
 
     def ahead(self, rollout: str, references: References, at: int) -> Ahead:
         """Return what a step that begins now is made of."""

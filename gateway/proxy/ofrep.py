@@ -135,7 +135,7 @@ def _user(caller: Caller, headers: Mapping[bytes, bytes], body: bytes) -> User:
         raise _refused(error.message, "PARSE_ERROR") from None
     context = bytes(fields.get("context", Raw(_NULL)))
     try:
-        named = {} if context == _NULL else wire.fields(context)
+        named: Mapping[str, Raw] = {} if context == _NULL else wire.fields(context)
     except BadRequestError:
         message = "The field 'context' must be an object that names each field once."
         raise _refused(message, "INVALID_CONTEXT") from None

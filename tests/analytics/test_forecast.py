@@ -132,19 +132,42 @@ def test_the_error_foreseen_is_the_one_that_a_look_has():
     assert pass_reach(ahead, share, days) == pytest.approx(look.statistic - PASS_Z, rel=1e-3)
 
 
-def test_returning_users_make_waiting_less_worth():
-    returning = msgspec.structs.replace(week(0.01, 5000), variance_day=0.0004, variance=0.0002)
+def of_two_parts(between: float, within: float, users_day: float, users: float) -> Week:
+    """Return a week whose variance is `between` by its users, and `within` by its days."""
+    return Week(
+        rate=0.01,
+        requests_per_day=5000,
+        users_day=users_day,
+        users=users,
+        variance_day=between * users / users_day + within * 7,
+        variance=between + within,
+    )
 
-    assert returning.variance_at(7) == pytest.approx(0.0002)
-    assert returning.variance_at(1) == pytest.approx(0.0004)
-    assert returning.variance_at(14) == pytest.approx(0.0002 * 2 ** -((math.log(2) / math.log(7)) ** 2))
+
+@pytest.mark.parametrize("days", [0.5, 1.0, 3.0, 7.0, 28.0])
+def test_what_returning_users_differ_by_stays(days: float):
+    found = of_two_parts(3e-5, 2e-5, 600, 600).variance_at(days)
+
+    assert found == pytest.approx(3e-5 + 2e-5 * 7 / days)
 
 
-@pytest.mark.parametrize(("day", "exponent"), [(0.0002, 0.04), (0.9, 1.0), (0.0, 1.0)])
-def test_the_fall_of_the_variance_is_kept_within_what_is_believed(day: float, exponent: float):
-    odd = msgspec.structs.replace(week(0.01, 5000), variance_day=day, variance=0.0002)
+def test_what_new_users_differ_by_falls_as_they_come():
+    """From 200 users in a day to 600 in a week, and as much more in the next three."""
+    found = of_two_parts(3e-5, 2e-5, 200, 600)
 
-    assert odd.variance_at(28) == pytest.approx(0.0002 * 4**-exponent)
+    assert found.variance_at(1) == pytest.approx(3e-5 * 3 + 2e-5 * 7)
+    assert found.variance_at(28) == pytest.approx(3e-5 * 600 / found.users_at(28) + 2e-5 / 4)
+
+
+@pytest.mark.parametrize(
+    ("day", "users_day", "exponent"), [(0.0002, 600, 0.0), (0.9, 600, 1.0), (0.0, 600, 0.0), (0.0014, 100, 1.0)]
+)
+def test_the_parts_are_kept_within_the_whole(day: float, users_day: float, exponent: float):
+    odd = Week(rate=0.01, requests_per_day=5000, users_day=users_day, users=700, variance_day=day, variance=0.0002)
+
+    assert msgspec.structs.replace(odd, users=users_day if exponent < 1 else 700).variance_at(28) == pytest.approx(
+        0.0002 * 4**-exponent
+    )
 
 
 def test_users_grow_slower_than_days():

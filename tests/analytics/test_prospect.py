@@ -65,6 +65,11 @@ def test_what_never_happens_does_not_happen_with_something_else():
     assert both_below(math.inf, math.inf, 0.5) == pytest.approx(1.0)
 
 
+def test_looks_that_see_the_same_pass_together():
+    assert both_below(0.3, 0.5, 1.0) == NormalDist().cdf(0.3)
+    assert both_below(0.3, 0.5, 0.998) == pytest.approx(NormalDist().cdf(0.3), abs=0.02)
+
+
 def test_an_inner_row_needs_users_and_requests_by_its_second_look():
     plenty, weeks = row(5, 2), {"errors": week(0.01, 2600, users=7000)}
 

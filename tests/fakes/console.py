@@ -76,10 +76,11 @@ def opened_with_ledger(
     *,
     killed: Callable[[], bool] = lambda: False,
     workers: Callable[[], list[WorkerView]] = list,
+    clock: Callable[[], int] | None = None,
 ) -> Iterator[tuple[Control, SqliteLedger]]:
     """Yield a started `Control` on a state directory, and its ledger."""
     keys = secrets_of(state_dir)
-    ledger = open_ledger(state_dir, clock=counting_clock())
+    ledger = open_ledger(state_dir, clock=clock or counting_clock())
     control = Control(
         ledger,
         wanted if wanted is not None else definitions(),

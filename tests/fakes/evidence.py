@@ -20,18 +20,20 @@ def step(number: int, **given: Any) -> FrozenStep:
     return freeze_step(DEFAULT_PLAN, number, StepStart(**{**start, "references": references, **given}))
 
 
-def arm(users: int, requests: int, events: float, *, beyond: float | None = None) -> ArmSums:
-    """Return an arm of users with so many requests each, of which on average `events` are bad: one user's more."""
-    bad = _spread(users, requests, events)
+def arm(users: int, requests: int, events: float, *, beyond: float | None = None, every: int = 1) -> ArmSums:
+    """Return an arm of users with so many requests each, `events` of them bad on average: those of every nth user."""
+    bad = _spread(users, requests, events, every)
     return ArmSums(
         requests=users * requests,
         events=round(sum(x for _, x in bad)),
         x=capped_sums(bad, requests),
-        y=None if beyond is None else capped_sums(_spread(users, requests, beyond), requests),
+        y=None if beyond is None else capped_sums(_spread(users, requests, beyond, every), requests),
     )
 
 
-def _spread(users: int, requests: int, events: float) -> list[tuple[float, float]]:
+def _spread(users: int, requests: int, events: float, every: int) -> list[tuple[float, float]]:
+    if every > 1:
+        return [(requests, events * every * (user % every == 0)) for user in range(users)]
     return [(requests, min(requests, events * (0.5 if user % 2 else 1.5))) for user in range(users)]
 
 
@@ -43,18 +45,22 @@ def fitting(seen: StepEvidence, percent: float) -> StepEvidence:
     return replace(seen, quality=replace(seen.quality, base_users=10_000 - candidates, candidate_users=candidates))
 
 
-def sums(users: int, requests: int, events: float, *, base_events: float | None = None) -> CheckSums:
+def sums(users: int, requests: int, events: float, *, base_events: float | None = None, every: int = 1) -> CheckSums:
     """Return a check's sums; base has ten times as many users, and as many events a user if not said otherwise."""
     base = events if base_events is None else base_events
-    return CheckSums(cap=requests, base=arm(10 * users, requests, base), candidate=arm(users, requests, events))
+    return CheckSums(
+        cap=requests,
+        base=arm(10 * users, requests, base, every=every),
+        candidate=arm(users, requests, events, every=every),
+    )
 
 
-def slow(users: int, requests: int, share: float, *, beyond: float) -> CheckSums:
+def slow(users: int, requests: int, share: float, *, beyond: float, every: int = 1) -> CheckSums:
     """Return a latency's sums: which share of base's and candidate's requests is slow, and of candidate's by far."""
     return CheckSums(
         cap=requests,
-        base=arm(10 * users, requests, share * requests),
-        candidate=arm(users, requests, share * requests, beyond=beyond * requests),
+        base=arm(10 * users, requests, share * requests, every=every),
+        candidate=arm(users, requests, share * requests, beyond=beyond * requests, every=every),
     )
 
 

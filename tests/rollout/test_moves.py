@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
-from rollout.change import ChangeError, ConflictError, set_percent
+from rollout.change import Change, ChangeError, ConflictError, set_percent
 from rollout.moves import (
     WISHES,
     WORDS,
+    Wish,
     advance,
     ask,
     pause,
@@ -19,8 +22,8 @@ from rollout.moves import (
     wait,
 )
 from rollout.plan import CERTIFICATE
-from rollout.progress import Progress, Standing
-from rollout.verdict import Watch
+from rollout.progress import Awaited, Progress, Standing
+from rollout.verdict import Verdict, Watch
 from tests.fakes.plans import (
     AHEAD,
     AT,
@@ -108,7 +111,7 @@ def test_whoever_saw_another_version_changes_nothing():
 @pytest.mark.parametrize("where", sorted(WORDS))
 def test_what_cannot_be_told_now_is_refused_in_words(where: Standing):
     state = standing(where, resumes="running" if where == "paused" else None)
-    tellings = {
+    tellings: dict[Wish, Callable[[], list[Change]]] = {
         "start": lambda: start(state, wanted(state), AHEAD),
         "advance": lambda: advance(state, wanted(state, reason="r"), AHEAD),
         "restart": lambda: restart(state, wanted(state, reason="r"), AHEAD),
@@ -135,7 +138,7 @@ def test_an_approval_begins_the_next_row_and_carries_the_evidence_that_passed():
 
 
 @pytest.mark.parametrize("verdict", [None, "collecting", "hold", "inconclusive"])
-def test_advancing_without_a_pass_needs_a_reason_and_stays_visible(verdict: str | None):
+def test_advancing_without_a_pass_needs_a_reason_and_stays_visible(verdict: Verdict | None):
     report = said(verdict) if verdict is not None else None
     state = standing("running", report=report)
     with pytest.raises(ChangeError, match="needs a reason"):
@@ -300,7 +303,7 @@ def test_without_a_report_or_a_row_there_is_little_to_tell():
 @pytest.mark.parametrize(
     ("awaits", "words"), [("approval", "a person's approval"), ("thaw", "a freeze window is open")]
 )
-def test_what_passed_may_wait_with_its_evidence(awaits: str, words: str):
+def test_what_passed_may_wait_with_its_evidence(awaits: Awaited, words: str):
     state = started()
     counted = replace(held(state).progress, report=said("pass", look=1))
     (change,) = wait(state, wanted(state), counted, awaits)

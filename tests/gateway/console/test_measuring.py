@@ -15,6 +15,6 @@ def test_where_nothing_measures_nothing_is_known():
     nothing.fold()
 
     assert nothing.references("sales", 1, 0) == References()
-    for asked in (nothing.look, nothing.glance, nothing.own_references):
+    for asked in (nothing.look, nothing.failing, nothing.own_references):
         with pytest.raises(EvidenceLostError, match="nothing measures rollout sales here"):
             asked(window)
