@@ -10,20 +10,23 @@ window has changed is added up anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from analytics.evidence import FailingUsers, Quality, StepEvidence, StepWindow
+from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
 from analytics.lake.layout import FEEDBACK
 from analytics.lake.store import Store
+from analytics.references import References
+from analytics.warehouse.base_week import BaseWeek
 from analytics.warehouse.evidence_tables import opened, told
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
+from analytics.warehouse.recorded import Recorded
 from analytics.warehouse.verdicts import LOOK_S
 
 _US = 1_000_000
@@ -44,18 +47,30 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence:
     """The evidence in the file `path`, of the lake `store`; `clock` gives microseconds since 1970 UTC. Close it.
 
+    `pages` is the folder of this host's status pages, `journal` that of its journal, where it has workers of its own.
+
     Raises:
         EvidenceHeldError: another process has it open.
         EvidenceError: the disk refuses.
     """
 
-    def __init__(self, path: Path, store: Store, *, clock: Callable[[], int] = _now) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        *,
+        clock: Callable[[], int] = _now,
+        pages: Path | None = None,
+        journal: Path | None = None,
+    ) -> None:
         self._store, self._clock = store, clock
         self.connection = opened(path, store)
         self._files = FoldedFiles(self.connection, store)
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
+        self._base = BaseWeek(self.connection, store)
+        self._recorded = Recorded(self.connection, store, pages, journal)
         self._looked_at: int | None = None
 
     @property
@@ -94,15 +109,42 @@ class Evidence:
             OSError: the lake or the disk refuses.
         """
         step_id = self._step(window)
-        now = self._clock()
         with told(self._store):
-            return self._looking.look(window, step_id, now=now, as_of=now, quality=Quality())
+            heard = self._recorded.listen()
+        now = self._clock()
+        with self._transaction():
+            self._recorded.hear(heard, now)
+            quality = self._recorded.quality(window, step_id, heard, now)
+            as_of = self._recorded.fresh_to(heard, now)
+            return self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
         step_id = self._step(window)
         with told(self._store):
             return self._looking.failing(window, step_id, now=self._clock())
+
+    def references(self, rollout: str, generation: int, before: int) -> References:
+        """Return what a step that begins at a moment (microseconds) is measured by: base's seven days before.
+
+        Raises:
+            OSError: the lake or the disk refuses.
+        """
+        with told(self._store):
+            return self._base.references(rollout, generation, before)
+
+    def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
+        """Return Q0 of the latency checks without thresholds of which the step's own base has enough by now.
+
+        None: too little of it is streamed, so that the check does not apply. Costs next to nothing while there is not
+        enough.
+
+        Raises:
+            OSError: the lake or the disk refuses.
+        """
+        step_id = self._step(window)
+        with told(self._store):
+            return self._base.own_references(window, step_id)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -125,9 +167,11 @@ class Evidence:
         if known is not None:
             return known
         self.fold()
+        heard = self._recorded.listen()
         with self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
+            self._recorded.begin(window, heard)
         return step_id
 
     @contextmanager

@@ -24,7 +24,7 @@ LATENCIES: tuple[Check, ...] = ("p50", "p99", "ttft")
 ROW_MEASURES = (
     *("gate_n", "crossed_n", "unclosed_n", "fallback_n", "errors_n", "errors_x"),
     *(f"{check}_{what}" for check in LATENCIES for what in ("n", "x", "y")),
-    *("feedback_n", "cost_n", "uncosted_n"),
+    *("feedback_n", "timed_n", "streamed_n", "first_n", "cost_n", "uncosted_n"),
 )
 """What a gate row has or has not."""
 SAID_MEASURES = ("satisfaction_n", "satisfaction_x", "satisfaction_e", "feedback_x", "net_x")

@@ -21,10 +21,17 @@ _PARQUET = ".parquet"
 _MANIFEST = "manifest-"
 _AT_ONCE = 256
 """Loose files that are folded in one transaction."""
-_EXTENT = "SELECT min(request_id)::VARCHAR, max(request_id)::VARCHAR FROM {rows}"
+_NUMBERS, _FRESH = "numbers", "fresh_numbers"
+_EXTENT = "SELECT min(request_id)::VARCHAR, max(request_id)::VARCHAR FROM ({rows})"
+_TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
+_NUMBERED = "SELECT DISTINCT worker, boot, seq FROM ({rows})"
+_SOME = "FROM ({rows}) WHERE seq IS NULL OR (worker, boot, seq) IN (SELECT (worker, boot, seq) FROM {fresh})"
+_COUNT = "SELECT count(*) FROM {name}"
 _SEEN_OVER = """
-DELETE FROM evidence_seen WHERE kind = $kind AND (worker, boot) IN (SELECT (worker, boot) FROM {rows})
+DELETE FROM evidence_seen WHERE kind = $kind AND (worker, boot) IN (SELECT (worker, boot) FROM {numbers})
 """
+_NOTE = "INSERT INTO evidence_file SELECT $kind, unnest($names), $first_id, $last_id"
+_FORGET = "DELETE FROM evidence_file WHERE kind = $kind AND name IN (SELECT unnest($names))"
 
 
 class Heap(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,43 +76,54 @@ class FoldedFiles:
         self._manifest = manifest
         return [heap for folder in (INCOMING, FEEDBACK) for heap in self._heaps(folder)]
 
-    def has_news(self, heap: Heap) -> bool:
-        """Tell whether a compacted file has rows that were not folded."""
+    def fresh_rows(self, heap: Heap) -> str | None:
+        """Return the question that gives the rows of a heap that were not folded; None where there are none."""
         rows = rows_of(self._store.address, KINDS[heap.folder], heap.names)
-        answer = self._connection.execute(text_of("evidence_unseen").format(rows=rows), {"kind": heap.folder})
-        return answer.fetchall() != [(False,)]
+        ask = self._connection.execute
+        ask(_TABLE.format(name=_NUMBERS, rows=_NUMBERED.format(rows=rows)))
+        [(is_seen, is_apart)] = ask(
+            text_of("evidence_unseen").format(numbers=_NUMBERS), {"kind": heap.folder}
+        ).fetchall()
+        if is_seen:
+            ask(_TABLE.format(name=_FRESH, rows=f"FROM {_NUMBERS} LIMIT 0"))
+            return None
+        if is_apart:
+            ask(_TABLE.format(name=_FRESH, rows=f"FROM {_NUMBERS}"))
+            return rows
+        ask(_TABLE.format(name=_FRESH, rows=text_of("evidence_fresh").format(numbers=_NUMBERS)), {"kind": heap.folder})
+        return _SOME.format(rows=rows, fresh=_FRESH)
 
-    def note(self, heap: Heap, *, fresh: str | None) -> None:
-        """Note that a heap is folded; `fresh` is the table of the rows that were new, None where there are none."""
-        if fresh is not None:
-            self._note_numbers(heap.folder, fresh)
-        first_id, last_id = self._extent(heap, fresh)
-        rows = [(heap.folder, name, first_id, last_id) for name in heap.names]
-        self._connection.executemany("INSERT INTO evidence_file VALUES (?, ?, ?, ?)", rows)
-        self._noted[heap.folder].update(heap.names)
+    def note(self, heap: Heap) -> int:
+        """Note that a heap is folded, of which `fresh_rows` was asked last; return how many numbers were new."""
+        kind = heap.folder
+        ask = self._connection.execute
+        [(count,)] = ask(_COUNT.format(name=_FRESH)).fetchall()
+        if count:
+            ask(_TABLE.format(name="runs", rows=text_of("evidence_seen").format(numbers=_FRESH)), {"kind": kind})
+            ask(_SEEN_OVER.format(numbers=_FRESH), {"kind": kind})
+            ask("INSERT INTO evidence_seen SELECT $kind, * FROM runs", {"kind": kind})
+        first_id, last_id = self._extent(heap)
+        ask(_NOTE, {"kind": kind, "names": list(heap.names), "first_id": first_id, "last_id": last_id})
+        self._noted[kind].update(heap.names)
+        return count
 
     def forget_gone(self) -> None:
         """Forget the names of files that are in the lake no more."""
         for folder, found in self._contents.items():
             gone = self._noted[folder] - set(found.files) - self._names(folder)
-            for name in gone:
-                self._connection.execute("DELETE FROM evidence_file WHERE kind = ? AND name = ?", [folder, name])
+            if gone:
+                self._connection.execute(_FORGET, {"kind": folder, "names": list(gone)})
             self._noted[folder] -= gone
 
-    def _extent(self, heap: Heap, fresh: str | None) -> tuple[str | None, str | None]:
+    def _extent(self, heap: Heap) -> tuple[str | None, str | None]:
         """Return between which ids the rows of a heap are: of requests, since of feedback nobody asks."""
         if heap.folder != INCOMING:
             return None, None
         if heap.is_part:
             part = next(part for part in self._contents[heap.folder].parts if part.name in heap.names)
             return part.first_id, part.last_id
-        return self._connection.execute(_EXTENT.format(rows=fresh)).fetchall()[0]
-
-    def _note_numbers(self, kind: str, fresh: str) -> None:
-        statement = text_of("evidence_seen").format(rows=fresh)
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE runs AS {statement}", {"kind": kind})
-        self._connection.execute(_SEEN_OVER.format(rows=fresh), {"kind": kind})
-        self._connection.execute("INSERT INTO evidence_seen SELECT $kind, * FROM runs", {"kind": kind})
+        rows = rows_of(self._store.address, KINDS[heap.folder], heap.names)
+        return self._connection.execute(_EXTENT.format(rows=rows)).fetchall()[0]
 
     def _heaps(self, folder: str) -> list[Heap]:
         found, noted = self._contents[folder], self._noted[folder]

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import duckdb
 
 from analytics.lake.layout import FEEDBACK, INCOMING
-from analytics.lake.once import KINDS, rows_of, view_once
+from analytics.lake.once import KINDS, view_once
 from analytics.lake.store import Store
 from analytics.warehouse.adding import add_gained, put
 from analytics.warehouse.evidence_tables import NEEDED_OF, ROW_MEASURES
@@ -20,7 +20,9 @@ from analytics.warehouse.views import text_of
 
 _FRESH, _COUNTED, _AGAIN = "fresh", "counted", "counted_again"
 _TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
-_COUNT = "SELECT count(*) FROM {name}"
+_FOLLOWED = "{rows} WHERE rollout IN (SELECT rollout FROM evidence_step)"
+_DOUBLED = "SELECT count(*) > count(DISTINCT {key}) FROM {name}"
+_ONCE = "FROM {name} QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {doubles}) = 1"
 _VIEW = "CREATE OR REPLACE TEMP VIEW {name} AS {gate} WHERE step_id = {step}"
 _FAILING = """
 CREATE OR REPLACE TEMP TABLE failing AS
@@ -55,7 +57,7 @@ GROUP BY step.id
 """
 _BOOTS = """
 CREATE OR REPLACE TEMP TABLE boots AS
-SELECT step_id, worker, boot, min(seq) AS first_seq, max(seq) AS last_seq
+SELECT step_id, worker, boot, min(seq) AS first_seq, max(seq) AS last_seq, max(started_at) AS last_at
 FROM {counted}
 WHERE seq IS NOT NULL
 GROUP BY ALL
@@ -78,23 +80,30 @@ class Folding:
         self.verdicts = Verdicts(connection, store)
 
     def fold(self, heap: Heap, *, now: int) -> int:
-        """Add up the rows of some files that were not yet, note that, and return how many these were."""
-        if heap.is_part and not self._files.has_news(heap):
-            self._files.note(heap, fresh=None)
-            return 0
-        kind = KINDS[heap.folder]
-        rows = rows_of(self._store.address, kind, heap.names)
-        if heap.folder == INCOMING:
-            rows = NEEDED_OF.format(rows=rows)
-        statement = text_of("evidence_fresh").format(rows=rows, key=kind.key, doubles=kind.doubles)
-        self._connection.execute(_TABLE.format(name=_FRESH, rows=statement), {"kind": heap.folder})
-        if heap.folder == FEEDBACK:
+        """Add up the rows of some files that were not yet, note that, and return how many numbers these had."""
+        rows = self._files.fresh_rows(heap)
+        steps = self._steps()
+        if rows is not None and steps and heap.folder == FEEDBACK:
+            self._take(heap, rows)
             self.verdicts.take(_FRESH, now=now)
-        else:
-            self._add_fresh()
-        self._files.note(heap, fresh=_FRESH)
-        [(count,)] = self._connection.execute(_COUNT.format(name=_FRESH)).fetchall()
-        return count
+        elif rows is not None and steps:
+            self._take(heap, _FOLLOWED.format(rows=NEEDED_OF.format(rows=rows)))
+            self._add_fresh(steps)
+        return self._files.note(heap)
+
+    def _take(self, heap: Heap, rows: str) -> None:
+        """Keep these rows of a heap, each once: compacted ones are, and doubles among others are rare."""
+        kind = KINDS[heap.folder]
+        self._connection.execute(_TABLE.format(name=_FRESH, rows=rows))
+        if heap.is_part:
+            return
+        if self._connection.execute(_DOUBLED.format(name=_FRESH, key=kind.key)).fetchall() == [(True,)]:
+            once = _ONCE.format(name=_FRESH, key=kind.key, doubles=kind.doubles)
+            self._connection.execute(_TABLE.format(name="once", rows=once))
+            self._connection.execute(_TABLE.format(name=_FRESH, rows="FROM once"))
+
+    def _steps(self) -> list[int]:
+        return [number for (number,) in self._connection.execute("SELECT id FROM evidence_step").fetchall()]
 
     def fold_whole(self, step_id: int) -> None:
         """Add one step's rows up, of which there are none, from all files that were folded."""
@@ -108,10 +117,7 @@ class Folding:
         self._mix(KINDS[INCOMING].name, [step_id])
         self.verdicts.take_all(_AGAIN)
 
-    def _add_fresh(self) -> None:
-        steps = [number for (number,) in self._connection.execute("SELECT id FROM evidence_step").fetchall()]
-        if not steps:
-            return
+    def _add_fresh(self, steps: Collection[int]) -> None:
         gate = text_of("evidence_gate").format(rows=_FRESH)
         self._connection.execute(_TABLE.format(name=_COUNTED, rows=gate))
         self._add(_COUNTED)
@@ -148,7 +154,7 @@ class Folding:
             "boots",
             ("step_id", "worker", "boot"),
             "first_seq = least(known.first_seq, gained.first_seq), "
-            "last_seq = greatest(known.last_seq, gained.last_seq)",
+            "last_seq = greatest(known.last_seq, gained.last_seq), last_at = greatest(known.last_at, gained.last_at)",
         )
         ask(_RECENT.format(counted=counted))
         ask(_RECENT_OVER)

@@ -24,6 +24,10 @@ _GIVEN = {name: _AS_KEPT.get(name, f"${name}") for name in _COLUMNS}
 _FIND = "SELECT id FROM evidence_step WHERE {same}"
 _INSERT = "INSERT INTO evidence_step (id, {columns}) SELECT coalesce(max(id), 0) + 1, {values} FROM evidence_step"
 _OVER = "SELECT id FROM evidence_step WHERE rollout = $rollout ORDER BY id DESC OFFSET $kept"
+_LOSSES_OVER = """
+DELETE FROM evidence_loss
+WHERE (rollout, generation, step) NOT IN (SELECT (rollout, generation, step) FROM evidence_step)
+"""
 _FORGET = "DELETE FROM evidence_{table} WHERE step_id = $step"
 
 
@@ -51,6 +55,7 @@ class Followed:
         for (over,) in self._connection.execute(_OVER, {"rollout": window.rollout, "kept": KEPT}).fetchall():
             self.forget(over)
             self._connection.execute("DELETE FROM evidence_step WHERE id = $step", {"step": over})
+        self._connection.execute(_LOSSES_OVER)
         return self._ids(window, _KEY)[0]
 
     def forget(self, step_id: int) -> None:

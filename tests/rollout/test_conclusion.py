@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -24,6 +24,7 @@ def tick(look: Look, looks: int) -> Tick:
     return Tick(running_s=5 * DAY_S, look=look, looks=max(look, looks), dwell_s=5 * DAY_S)
 
 
+@settings(deadline=None, max_examples=100)
 @given(
     verdicts=st.lists(VERDICTS, max_size=4),
     look=LOOKS,

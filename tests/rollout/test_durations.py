@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.durations import DAY_S, BadDurationError, parse_duration, spoken
@@ -70,6 +70,7 @@ def test_lengths_of_time_are_read_out_in_two_units(seconds: float, words: str):
     assert spoken(seconds) == words
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.integers(min_value=60, max_value=365 * 86_400))
 def test_what_is_read_out_can_be_written_and_is_near(seconds: int):
     written = spoken(seconds).replace(" min", "m").replace(" h", "h").replace(" d", "d").replace(" s", "s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -323,6 +323,7 @@ EVENTS = st.integers(0, 8)
 LOOKS: st.SearchStrategy[Look] = st.sampled_from((0, 1, 2))
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     candidate=EVENTS,
     base=EVENTS,
@@ -350,6 +351,7 @@ def test_no_check_fails_and_passes_and_a_pass_has_no_other_verdict(
     assert watch.looks == look
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(30, 150), LOOKS)
 def test_more_bad_evidence_never_turns_a_failure_into_a_pass(less: int, more: int, users: int, look: Look):
     less, more = sorted((less, more))
@@ -360,6 +362,7 @@ def test_more_bad_evidence_never_turns_a_failure_into_a_pass(less: int, more: in
     assert not (better.verdict != "pass" and worse.verdict == "pass")
 
 
+@settings(deadline=None, max_examples=40)
 @given(look=LOOKS, looks=st.integers(0, 2), is_inner=st.booleans())
 def test_no_evidence_never_passes(*, look: Look, looks: int, is_inner: bool):
     nothing = replace(EQUAL, checks={}, quality=Quality())
@@ -368,6 +371,7 @@ def test_no_evidence_never_passes(*, look: Look, looks: int, is_inner: bool):
     assert report.verdict in {"collecting", "inconclusive"}
 
 
+@settings(deadline=None, max_examples=40)
 @given(LOOKS, st.sampled_from(["lost", "crossed", "sample_ratio"]))
 def test_a_hold_never_passes(look: Look, condition: str):
     report, watch = judged(watch=Watch(latched=(condition,)), look=look)

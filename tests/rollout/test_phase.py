@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -116,6 +116,7 @@ def test_long_steps_are_watched_as_documented():
     assert pace(DEFAULT_PLAN.rows[5]).dwell_s == 28 * DAY_S
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.floats(min_value=10.0, max_value=365 * DAY_S))
 def test_every_stretch_ends_within_its_step(dwell_s: float):
     stretches = pace(Row(phase="canary", percent=5.0, dwell_s=dwell_s, gate="canary"))

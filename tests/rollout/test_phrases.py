@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rollout.phrases import counted, levels, listed, needed_odds, odds, rates, scores
@@ -28,6 +28,7 @@ def test_rates_have_one_decimal_where_that_tells_them_apart():
 def test_scores_have_their_sign():
     assert scores(-0.01, -0.05, -0.03) == ["\u22120.01", "\u22120.05", "\u22120.03"]
     assert scores(0.021, 0.024) == ["+0.021", "+0.024"]
+    assert scores(0.00001, 0.00002) == ["+0.0000", "+0.0000"]
     assert levels(0.78, 0.8) == ["0.78", "0.80"]
 
 
@@ -45,6 +46,7 @@ def test_words_are_listed():
     assert listed(["a", "b", "c"]) == "a, b and c"
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_rates_that_differ_never_look_equal(one: float, other: float):
     assume(abs(one - other) > 2e-6)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from analytics.evidence import ArmSums, Check
-from rollout.phase import Margin
 from rollout.plan import DEFAULT_MARGINS
 from rollout.reference import Alarm, Reference, Vigil, ended_slot, observe, slot_of_week
 from tests.fakes.evidence import arm
@@ -18,12 +17,10 @@ ALL_WEEK = range(168)
 ERRORS = Reference(slots={"errors": {slot: arm(600, 20, 0.4) for slot in ALL_WEEK}})
 
 
-def after(
-    reference: Reference, sums: ArmSums, hours: int, check: Check = "errors", **margin: Margin
-) -> tuple[Vigil, list[Alarm]]:
+def after(reference: Reference, sums: ArmSums, hours: int, check: Check = "errors") -> tuple[Vigil, list[Alarm]]:
     vigil, alarms = Vigil(), list[Alarm]()
     for hour in range(hours):
-        vigil, found = observe(reference, vigil, FIRST + hour, {check: sums}, {**DEFAULT_MARGINS, **margin})
+        vigil, found = observe(reference, vigil, FIRST + hour, {check: sums}, DEFAULT_MARGINS)
         alarms += found
     return vigil, alarms
 
@@ -78,7 +75,7 @@ def test_days_are_watched_where_hours_are_thin():
         alarms += found
 
     assert alarms[0].words.startswith(
-        "p99 against base as it was: 8.0 % of requests exceed 1.20 times base's p99, 1.0 % tolerated; 4,000 requests of "
+        "p99 against base as it was: 8.0 % of requests exceed 1.20 times base's p99, 1.0 % tolerated; 4,000 requests"
     )
 
 

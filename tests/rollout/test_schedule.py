@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.schedule import (
@@ -90,6 +90,7 @@ def test_windows_that_fill_the_week_are_noticed():
     assert not is_always_frozen(())
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.integers(0, WEEK_MINUTES - 1), st.integers(0, WEEK_MINUTES - 1), st.integers(0, 10**10))
 def test_a_weekly_window_is_open_at_the_same_minutes_of_every_week(start: int, end: int, second: int):
     window = FreezeWindow(start=start, end=end, weekly=True)

@@ -53,6 +53,9 @@ SELECT
     NOT is_refused AND first_ms > ttft_q0 AS ttft_x,
     NOT is_refused AND first_ms > ttft_limit AS ttft_y,
     is_ok AS feedback_n,
+    is_ok AND latency_ms IS NOT NULL AS timed_n,
+    is_ok AND stream AS streamed_n,
+    is_ok AND stream AND ttft_ms IS NOT NULL AS first_n,
     cost_usd IS NOT NULL AS cost_n,
     round(cost_usd * 1e12)::HUGEINT AS cost_x,
     cost_usd IS NULL AND NOT is_refused AS uncosted_n

@@ -1,11 +1,16 @@
--- question: which numbers were folded, with these rows?
--- grain: one row per run of numbers without a hole: worker, boot, first_seq, last_seq; of the boots of these rows alone
--- parameters: {rows}, the name of a table of rows; kind
-WITH runs AS (
-    SELECT worker, boot, seq AS first_seq, seq AS last_seq FROM {rows} WHERE seq IS NOT NULL
+-- question: which numbers were folded, with these?
+-- grain: one row per run of numbers without a hole: worker, boot, first_seq, last_seq; of the boots of these numbers alone
+-- parameters: {numbers}, a table of worker, boot and seq, each once; kind
+WITH islands AS (
+    SELECT worker, boot, seq, seq - row_number() OVER (PARTITION BY worker, boot ORDER BY seq) AS island
+    FROM {numbers}
+    WHERE seq IS NOT NULL
+),
+runs AS (
+    SELECT worker, boot, min(seq) AS first_seq, max(seq) AS last_seq FROM islands GROUP BY worker, boot, island
     UNION ALL
     SELECT seen.worker, seen.boot, first_seq, last_seq
-    FROM evidence_seen AS seen SEMI JOIN {rows} AS rows ON seen.worker = rows.worker AND seen.boot = rows.boot
+    FROM evidence_seen AS seen SEMI JOIN {numbers} AS numbers ON seen.worker = numbers.worker AND seen.boot = numbers.boot
     WHERE kind = $kind
 ),
 reached AS (

@@ -1,0 +1,57 @@
+"""What a step is measured by: base's quantiles before it, and which feedback base had more of. Pure.
+
+Law: a threshold is frozen before it is used, so that what is slower than it is a plain share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from analytics.evidence import Check
+
+LEAST_ROWS = 1000
+"""With fewer answers of base a quantile is not taken."""
+
+LEAST_STREAMED = 0.2
+"""If a smaller share of base's answers is streamed, the time to the first token says little: it does not apply."""
+
+
+class BaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """Base's answers (`ok` gate rows) of some time: how many, how many streamed, timed, and with a first token's time.
+
+    Quantiles in milliseconds, interpolated between neighbours; None where none was timed. `thumbs` and `ratings`:
+    verdicts that count, on any of base's requests.
+    """
+
+    answers: int = 0
+    streamed: int = 0
+    timed: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    first_tokens: int = 0
+    ttft_ms: float | None = None
+    thumbs: int = 0
+    ratings: int = 0
+
+
+class References(msgspec.Struct, frozen=True, kw_only=True):
+    """Q0 in milliseconds of each latency check that applies, None while there are too few; which feedback counts."""
+
+    latencies: Mapping[Check, float | None]
+    rating: Literal["thumb", "rating"] = "thumb"
+
+
+def references_of(base: BaseAnswers) -> References:
+    """Return what base's answers make of a step's references; `ttft` is left out where too few answers are streamed."""
+    found: dict[Check, float | None] = {
+        "p50": base.p50_ms if base.timed >= LEAST_ROWS else None,
+        "p99": base.p99_ms if base.timed >= LEAST_ROWS else None,
+    }
+    if base.answers < LEAST_ROWS:
+        found["ttft"] = None
+    elif base.streamed >= LEAST_STREAMED * base.answers:
+        found["ttft"] = base.ttft_ms if base.first_tokens >= LEAST_ROWS else None
+    return References(latencies=found, rating="rating" if base.ratings > base.thumbs else "thumb")
