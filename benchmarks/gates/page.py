@@ -57,7 +57,7 @@ def _section(table: Table, result: Mapping[str, Any]) -> str:
     shown = [name for name in table.figures if any(name in row["figures"] for row in rows)]
     head = f"| | {' | '.join(shown)} |\n|---|{'---|' * len(shown)}"
     lines = [f"| {row['case']} | {' | '.join(cell(row['figures'].get(name)) for name in shown)} |" for row in rows]
-    spent = f"{result['processor_s'] / 60:.1f} minutes of one processor"
+    spent = f"{result['cpu_s'] / 60:.1f} minutes of one processor"
     played = f"{result['runs']:,} runs a row, seed {result['seed']}, {spent}."
     notes = [f"- {row['case']}: {row['note']}" for row in rows if "note" in row]
     return "\n".join(

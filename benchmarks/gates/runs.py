@@ -68,7 +68,7 @@ class Table:
 
 def played(table: Table, *, runs: int, seed: int, jobs: int) -> dict[str, Any]:
     """Play all cases of a table in so many processes, and return its figures, ready for JSON."""
-    spent_s = processor_s()
+    spent_s = cpu_s()
     with ExitStack() as running:
         pool = running.enter_context(get_context("spawn").Pool(jobs)) if jobs > 1 else None
         rows: list[dict[str, Any]] = []
@@ -79,11 +79,11 @@ def played(table: Table, *, runs: int, seed: int, jobs: int) -> dict[str, Any]:
         if pool:
             pool.close()
             pool.join()
-    spent_s = round(processor_s() - spent_s, 1)
-    return {"name": table.name, "runs": runs, "seed": seed, "processor_s": spent_s, "rows": rows}
+    spent_s = round(cpu_s() - spent_s, 1)
+    return {"name": table.name, "runs": runs, "seed": seed, "cpu_s": spent_s, "rows": rows}
 
 
-def processor_s() -> float:
+def cpu_s() -> float:
     """Return the processor time, in seconds, of this process and of those that it started and that are over."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system

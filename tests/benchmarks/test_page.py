@@ -13,7 +13,7 @@ RESULT = {
     "name": "one",
     "runs": 10,
     "seed": 3,
-    "processor_s": 60.0,
+    "cpu_s": 60.0,
     "rows": [{"case": "a", "runs": 10, "figures": {"share": FIGURE}}],
 }
 
