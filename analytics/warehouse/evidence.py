@@ -16,16 +16,18 @@ from pathlib import Path
 
 import msgspec
 
-from analytics.evidence import Check, FailingUsers, Quality, StepEvidence, StepWindow
+from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
 from analytics.lake.layout import FEEDBACK
 from analytics.lake.store import Store
 from analytics.references import References
 from analytics.warehouse.base_week import BaseWeek
+from analytics.warehouse.erased import Erased
 from analytics.warehouse.evidence_tables import opened, told
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
+from analytics.warehouse.recorded import Recorded
 from analytics.warehouse.verdicts import LOOK_S
 
 _US = 1_000_000
@@ -46,12 +48,24 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence:
     """The evidence in the file `path`, of the lake `store`; `clock` gives microseconds since 1970 UTC. Close it.
 
+    `pages` is the folder of this host's status pages, `journal` that of its journal, where it has workers of its own;
+    `erasures` where those stand who are to be erased.
+
     Raises:
         EvidenceHeldError: another process has it open.
         EvidenceError: the disk refuses.
     """
 
-    def __init__(self, path: Path, store: Store, *, clock: Callable[[], int] = _now) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        *,
+        clock: Callable[[], int] = _now,
+        pages: Path | None = None,
+        journal: Path | None = None,
+        erasures: Path | None = None,
+    ) -> None:
         self._store, self._clock = store, clock
         self.connection = opened(path, store)
         self._files = FoldedFiles(self.connection, store)
@@ -59,13 +73,15 @@ class Evidence:
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
         self._base = BaseWeek(self.connection, store)
+        self._erased = Erased(self.connection, erasures)
+        self._recorded = Recorded(self.connection, store, pages, journal)
         self._looked_at: int | None = None
 
     @property
     def steps(self) -> list[tuple[str, int, int]]:
         """Return the steps that are followed: rollout, generation and step of each."""
         with told(self._store):
-            return self._followed.all()
+            return [(rollout, generation, step) for _, rollout, generation, step in self._followed.all()]
 
     def fold(self) -> Folded:
         """Add up what is new in the lake, and return how much that was; nothing new costs a listing.
@@ -87,6 +103,7 @@ class Evidence:
         if heaps:
             with self._transaction():
                 self._files.forget_gone()
+        self._erase()
         self._look_for_requests()
         return done
 
@@ -97,9 +114,14 @@ class Evidence:
             OSError: the lake or the disk refuses.
         """
         step_id = self._step(window)
-        now = self._clock()
         with told(self._store):
-            return self._looking.look(window, step_id, now=now, as_of=now, quality=Quality())
+            heard = self._recorded.listen()
+        now = self._clock()
+        with self._transaction():
+            self._recorded.hear(heard, now)
+            quality = self._recorded.quality(window, step_id, heard, now)
+            as_of = self._recorded.fresh_to(heard, now)
+            return self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
@@ -133,6 +155,23 @@ class Evidence:
         """Let go of the file."""
         self.connection.close()
 
+    def _erase(self) -> None:
+        """Add up anew the steps of users who were erased; what was written of them before goes with the next pages."""
+        if not self._erased.is_changed():
+            return
+        try:
+            with self._transaction():
+                again = self._erased.steps([step_id for step_id, *_ in self._followed.all()])
+                for step_id in again:
+                    self._followed.forget(step_id)
+                    self._folding.fold_whole(step_id)
+        except OSError:
+            self._erased.ask_again()
+            raise
+        if again:
+            with told(self._store):
+                self.connection.execute("CHECKPOINT")
+
     def _look_for_requests(self) -> None:
         """Look in the lake, once a minute, for requests of which verdicts came late."""
         now = self._clock()
@@ -150,9 +189,11 @@ class Evidence:
         if known is not None:
             return known
         self.fold()
+        heard = self._recorded.listen()
         with self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
+            self._recorded.begin(window, heard)
         return step_id
 
     @contextmanager

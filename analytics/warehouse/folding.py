@@ -57,7 +57,7 @@ GROUP BY step.id
 """
 _BOOTS = """
 CREATE OR REPLACE TEMP TABLE boots AS
-SELECT step_id, worker, boot, min(seq) AS first_seq, max(seq) AS last_seq
+SELECT step_id, worker, boot, min(seq) AS first_seq, max(seq) AS last_seq, max(started_at) AS last_at
 FROM {counted}
 WHERE seq IS NOT NULL
 GROUP BY ALL
@@ -82,10 +82,11 @@ class Folding:
     def fold(self, heap: Heap, *, now: int) -> int:
         """Add up the rows of some files that were not yet, note that, and return how many numbers these had."""
         rows = self._files.fresh_rows(heap)
-        if rows is not None and heap.folder == FEEDBACK:
+        steps = self._steps()
+        if rows is not None and steps and heap.folder == FEEDBACK:
             self._take(heap, rows)
             self.verdicts.take(_FRESH, now=now)
-        elif rows is not None and (steps := self._steps()):
+        elif rows is not None and steps:
             self._take(heap, _FOLLOWED.format(rows=NEEDED_OF.format(rows=rows)))
             self._add_fresh(steps)
         return self._files.note(heap)
@@ -153,7 +154,7 @@ class Folding:
             "boots",
             ("step_id", "worker", "boot"),
             "first_seq = least(known.first_seq, gained.first_seq), "
-            "last_seq = greatest(known.last_seq, gained.last_seq)",
+            "last_seq = greatest(known.last_seq, gained.last_seq), last_at = greatest(known.last_at, gained.last_at)",
         )
         ask(_RECENT.format(counted=counted))
         ask(_RECENT_OVER)

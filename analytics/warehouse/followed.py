@@ -24,6 +24,11 @@ _GIVEN = {name: _AS_KEPT.get(name, f"${name}") for name in _COLUMNS}
 _FIND = "SELECT id FROM evidence_step WHERE {same}"
 _INSERT = "INSERT INTO evidence_step (id, {columns}) SELECT coalesce(max(id), 0) + 1, {values} FROM evidence_step"
 _OVER = "SELECT id FROM evidence_step WHERE rollout = $rollout ORDER BY id DESC OFFSET $kept"
+_LOSSES_OVER = """
+DELETE FROM evidence_loss
+WHERE (rollout, generation, step) NOT IN (SELECT (rollout, generation, step) FROM evidence_step)
+"""
+_ALL = "SELECT id, rollout, generation, step FROM evidence_step ORDER BY rollout, generation, step"
 _FORGET = "DELETE FROM evidence_{table} WHERE step_id = $step"
 
 
@@ -33,9 +38,9 @@ class Followed:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def all(self) -> list[tuple[str, int, int]]:
-        """Return the rollout, generation and step of each, in their order."""
-        return self._connection.execute("SELECT rollout, generation, step FROM evidence_step ORDER BY ALL").fetchall()
+    def all(self) -> list[tuple[int, str, int, int]]:
+        """Return the number, rollout, generation and step of each, in the order of these."""
+        return self._connection.execute(_ALL).fetchall()
 
     def find(self, window: StepWindow) -> int | None:
         """Return the number of the step that is measured by just this window; None: it is not followed so."""
@@ -51,6 +56,7 @@ class Followed:
         for (over,) in self._connection.execute(_OVER, {"rollout": window.rollout, "kept": KEPT}).fetchall():
             self.forget(over)
             self._connection.execute("DELETE FROM evidence_step WHERE id = $step", {"step": over})
+        self._connection.execute(_LOSSES_OVER)
         return self._ids(window, _KEY)[0]
 
     def forget(self, step_id: int) -> None:

@@ -50,6 +50,11 @@ WHERE request_id IN (SELECT request_id FROM wanted)
     OR response_id IN (SELECT response_id FROM wanted WHERE request_id IS NULL)
 QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY {doubles}) = 1
 """
+_MET_ELSEWHERE = """
+DELETE FROM evidence_waiting
+WHERE request_id IN (SELECT request_id FROM met)
+    OR request_id IS NULL AND response_id IN (SELECT response_id FROM met)
+"""
 _DOUBTFUL = """
 DELETE FROM evidence_waiting
 WHERE request_id IS NULL AND response_id IN (SELECT response_id FROM met GROUP BY response_id HAVING count(*) > 1)
@@ -95,6 +100,7 @@ class Verdicts:
             ask(_DOUBTFUL)
             ask(f"CREATE OR REPLACE TEMP TABLE met_gate AS {text_of('evidence_gate').format(rows='met')}")
             self.meet("met_gate")
+            ask(_MET_ELSEWHERE)
         ask("UPDATE evidence_waiting SET is_looked_for = true WHERE NOT is_looked_for")
 
     @property

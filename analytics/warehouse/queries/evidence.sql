@@ -20,8 +20,18 @@ CREATE TABLE evidence_failure (step_id INTEGER, arm VARCHAR, kind VARCHAR, user_
 CREATE TABLE evidence_slot (step_id INTEGER, arm VARCHAR, slot TIMESTAMP, requests BIGINT);
 -- rows of the rollout from five minutes after the step's start on, and those of them with another percent
 CREATE TABLE evidence_mixed (step_id INTEGER, settled BIGINT, mixed BIGINT);
--- the numbers of the step's first and last row of each boot
-CREATE TABLE evidence_boot (step_id INTEGER, worker VARCHAR, boot VARCHAR, first_seq BIGINT, last_seq BIGINT);
+-- the numbers of the step's first and last row of each boot, and when the last began
+CREATE TABLE evidence_boot (
+    step_id INTEGER, worker VARCHAR, boot VARCHAR, first_seq BIGINT, last_seq BIGINT, last_at TIMESTAMP
+);
+-- the boots that were heard of: up to where their requests were in the lake, and when they were heard of first and last
+CREATE TABLE evidence_worker (
+    host VARCHAR, worker VARCHAR, boot VARCHAR, settled_to BIGINT, first_at TIMESTAMP, beat_at TIMESTAMP
+);
+-- what each boot had lost when the step was looked at first; boot NULL: the step was
+CREATE TABLE evidence_loss (
+    rollout VARCHAR, generation INTEGER, step INTEGER, host VARCHAR, worker VARCHAR, boot VARCHAR, lost BIGINT
+);
 -- the verdict that counts for a request
 CREATE TABLE evidence_rated (
     request_id UUID, step_id INTEGER, arm VARCHAR, user_hash BLOB, day BIGINT, is_ok BOOLEAN,
@@ -41,3 +51,7 @@ CREATE TABLE evidence_recent (
 CREATE TABLE evidence_seen (kind VARCHAR, worker VARCHAR, boot VARCHAR, first_seq BIGINT, last_seq BIGINT);
 -- which files were, and between which ids their rows are
 CREATE TABLE evidence_file (kind VARCHAR, name VARCHAR, first_id UUID, last_id UUID);
+-- erasures that the sums follow, as they stood then; the hash is kept while the erasure stands
+CREATE TABLE evidence_erasure (
+    id VARCHAR, user_hash BLOB, asked_at TIMESTAMP, files BIGINT, requests BIGINT, looked_at BIGINT, is_pending BOOLEAN
+);
