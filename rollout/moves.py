@@ -12,8 +12,9 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from rollout.certificate import Arms, judge_certificate, may_start
 from rollout.change import Change, ChangeError, Held, State, moment, seen
-from rollout.phase import FrozenStep
+from rollout.phase import FrozenStep, StepStart, freeze_step
 from rollout.places import first_row, next_row, row_of
 from rollout.progress import OVERRIDES_KEPT, WATCHED, Awaited, Override, Progress, Standing, begun
 from rollout.stepping import Ahead, Wanted, entered, moved_on, over, told
@@ -49,12 +50,10 @@ def start(state: State, wanted: Wanted, ahead: Ahead, *, start_at: int | None = 
         ChangeError: it runs already, a certificate is required, a freeze window is open, or no row has a percent.
     """
     held = _may(state, wanted, "start")
-    if ahead.plan.certified == "required":
-        message = (
-            f"rollout {wanted.rollout} requires a certificate before its first user, and there is none; bring one, or "
-            'write evidence = "advised"'
-        )
-        raise ChangeError(message)
+    certificate = _certificate(held, ahead, wanted)
+    allowed = may_start(certificate, ahead.plan.certified)
+    if not allowed.is_allowed:
+        raise ChangeError(allowed.banner)
     place = first_row(ahead.plan)
     if place is None:
         message = f"the plan of rollout {wanted.rollout} has no row with a percent; give it one"
@@ -64,9 +63,8 @@ def start(state: State, wanted: Wanted, ahead: Ahead, *, start_at: int | None = 
         waiting = replace(over(held.progress, "scheduled", wanted.at, note), start_at=start_at)
         return [told("schedule", held, held.flag, waiting, start_at=start_at)]
     _require_thaw(ahead, wanted.rollout)
-    bare = ahead.plan.certified == "advised"
-    note = f"started by {wanted.actor}" + (", without a certificate" if bare else "")
-    return [entered("start", held, place, ahead, wanted, note=note, certificate=None)]
+    note = ". ".join(filter(None, [f"started by {wanted.actor}", allowed.banner]))
+    return [entered("start", held, place, ahead, wanted, note=note, report=certificate)]
 
 
 def advance(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:
@@ -202,6 +200,16 @@ def _may(state: State, wanted: Wanted, wish: Wish) -> Held:
         message = f"rollout {wanted.rollout} {WORDS[held.progress.standing]}; it cannot be told to {wish} now"
         raise ChangeError(message)
     return held
+
+
+def _certificate(held: Held, ahead: Ahead, wanted: Wanted) -> GateReport:
+    """Return what the plan's first row says: no evaluation makes certificates yet, so there is none."""
+    flag = held.flag
+    began = StepStart(
+        rollout=flag.rollout, generation=flag.generation, step=flag.step, started_at=wanted.at, references={}
+    )
+    arms = Arms(base=flag.base, candidate=flag.candidate)
+    return judge_certificate(freeze_step(ahead.plan, 0, began), None, arms, at=wanted.at)
 
 
 def _require_thaw(ahead: Ahead, rollout: str) -> None:

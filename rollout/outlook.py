@@ -64,7 +64,7 @@ _OF_STANDING: Mapping[Condition, tuple[str, str, str]] = {
     "awaiting_thaw": (
         "At the end of the freeze window{wait}",
         "{next}",
-        "Wait, pause, or roll back; advancing now needs a reason, which the audit keeps",
+        "Wait, pause, or roll back; nothing advances before",
     ),
     "scheduled": (
         "At the start{wait}",
@@ -79,7 +79,7 @@ _OF_STANDING: Mapping[Condition, tuple[str, str, str]] = {
     "by_hand": (
         "None: the percent was set by hand, so nothing advances by itself",
         _BACK,
-        "Set another percent, go on with the plan (start), or roll back",
+        "Set another percent, go on with the plan (resume, advance or start), or roll back",
     ),
     "at_ga": (
         "None: the rollout has reached everybody it is meant for, and is watched without end",

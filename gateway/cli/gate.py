@@ -16,6 +16,14 @@ from rollout.moves import WORDS
 from rollout.verdict import Verdict
 
 EXITS: Mapping[Verdict, int] = {"pass": 0, "fail": 1, "collecting": 3, "inconclusive": 3, "hold": 4}
+QUESTIONS: Mapping[str, str] = {
+    "not_there_yet": "Which check is not there yet?",
+    "missing": "What is missing?",
+    "next_decision": "When is the next decision?",
+    "then": "What happens then?",
+    "may_do": "What may I do now?",
+}
+"""Of the five answers, in their order."""
 Action = Callable[[Console, argparse.Namespace], int]
 _REPORTS = 20
 
@@ -75,7 +83,13 @@ def _check(console: Console, arguments: argparse.Namespace) -> int:
 
 
 def _explain(console: Console, arguments: argparse.Namespace) -> int:
-    return _check(console, arguments)
+    view = console.gate(arguments.name, 0)
+    if arguments.json:
+        write_json(view.answers)
+        return exit_code(view)
+    for name, question in QUESTIONS.items():
+        sys.stdout.write(f"{question}\n  {getattr(view.answers, name)}\n")
+    return exit_code(view)
 
 
 def _history(console: Console, arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from rollout.change import Held
+from rollout.explanation import Condition, Explanation, Position, explain
 from rollout.phase import Phase, Plan, Row
 from rollout.places import next_row
 from rollout.progress import Awaited, Override, Progress, Standing, next_look_s
@@ -51,6 +52,7 @@ class GateView(_View, frozen=True):
     controller: ControllerView
     next_row: Row | None
     report: GateReport | None
+    answers: Explanation
     reports: tuple[GateReport, ...] = ()
 
 
@@ -82,8 +84,10 @@ def controller_view(progress: Progress) -> ControllerView:
     )
 
 
-def gate_view(held: Held, plan: Plan, reports: Sequence[GateReport]) -> GateView:
-    """Return a rollout's gate."""
+def gate_view(
+    held: Held, plan: Plan, reports: Sequence[GateReport], *, at: int, thaws_at: int | None = None
+) -> GateView:
+    """Return a rollout's gate at a moment (µs since 1970 UTC); `thaws_at`: the end of an open freeze window."""
     flag, progress = held.flag, held.progress
     place = next_row(plan, progress.step) if progress.step is not None else None
     return GateView(
@@ -95,10 +99,37 @@ def gate_view(held: Held, plan: Plan, reports: Sequence[GateReport]) -> GateView
         controller=controller_view(progress),
         next_row=plan.rows[place] if place is not None else None,
         report=progress.report,
+        answers=explain(_spoken_of(progress), position_of(held, plan, at=at, thaws_at=thaws_at)),
         reports=tuple(reports),
+    )
+
+
+def position_of(held: Held, plan: Plan, *, at: int, thaws_at: int | None) -> Position:
+    """Return where a rollout is in its plan, as its gate's answers are about."""
+    progress, step = held.progress, held.progress.step
+    waits = progress.start_at if progress.standing == "scheduled" else thaws_at
+    return Position(
+        plan=plan,
+        condition=_condition(progress),
+        percent=held.flag.percent,
+        row_number=step.row_number if step is not None else None,
+        next_look_s=next_look_s(progress),
+        wait_s=max(0.0, (waits - at) / 1_000_000) if waits is not None else None,
     )
 
 
 def plan_view(rollout: str, plan: Plan) -> PlanView:
     """Return a plan."""
     return PlanView(rollout=rollout, plan=plan)
+
+
+def _condition(progress: Progress) -> Condition:
+    if progress.standing != "awaiting":
+        return progress.standing
+    return "awaiting_thaw" if progress.awaits == "thaw" else "awaiting_approval"
+
+
+def _spoken_of(progress: Progress) -> GateReport | None:
+    """Return the report that the answers are about: what passed and waits has passed, unless it holds by now."""
+    is_passed = progress.standing == "awaiting" and progress.verdict not in {"hold", "fail"}
+    return progress.passed if is_passed and progress.passed is not None else progress.report

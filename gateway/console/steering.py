@@ -113,7 +113,8 @@ class Steering:
         with answered():
             held = live(state, rollout)
             kept = self._ledger.reports(rollout, limit=reports) if reports else []
-        return gate_view(held, self.plan(rollout), kept)
+        plan, at = self.plan(rollout), time.time_ns() // 1000
+        return gate_view(held, plan, kept, at=at, thaws_at=frozen_until(plan.freezes, at))
 
     def shown_plan(self, name: str) -> PlanView:
         """Return a rollout's plan as it is in force."""

@@ -9,7 +9,7 @@ from gateway.cli.gate import EXITS, exit_code
 from gateway.console.gate_views import gate_view
 from rollout.progress import Standing
 from rollout.verdict import Verdict
-from tests.fakes.plans import SHORT_PLAN, held, said, standing
+from tests.fakes.plans import AT, SHORT_PLAN, held, said, standing
 
 
 def test_every_verdict_has_the_exit_code_of_the_manual():
@@ -35,7 +35,7 @@ def test_every_verdict_has_the_exit_code_of_the_manual():
 def test_the_exit_code_is_the_gates(verdict: Verdict | None, where: Standing, code: int):
     one = held(standing(where, report=said(verdict) if verdict is not None else None))
 
-    assert exit_code(gate_view(one, SHORT_PLAN, [])) == code
+    assert exit_code(gate_view(one, SHORT_PLAN, [], at=AT)) == code
 
 
 def test_a_gate_is_asked_of_one_rollout(capsys: pytest.CaptureFixture[str]):

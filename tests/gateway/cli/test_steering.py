@@ -104,6 +104,15 @@ def test_a_gate_is_checked_in_words_with_its_exit_code(turnout: Turnout, ledger:
     assert "620 of 10,000 users" in out
 
 
+def test_a_gate_explains_itself_in_five_answers(turnout: Turnout):
+    code, out, _ = turnout("gate", "explain", SALES)
+
+    assert code == 3
+    assert [line for line in out.splitlines() if line.endswith("?")] == list(gate.QUESTIONS.values())
+    assert "Start the rollout, or set a percent by hand." in out
+    assert set(json.loads(turnout("gate", "explain", SALES, "--json")[1])) == set(gate.QUESTIONS)
+
+
 def test_a_gate_that_said_nothing_yet_is_collecting(turnout: Turnout):
     code, out, _ = turnout("gate", "check", SALES)
 
@@ -117,6 +126,6 @@ def test_a_gates_reports_are_listed_and_overrides_stay_visible(turnout: Turnout,
 
     assert "although the gate said collecting: why not" in turnout("gate", "check", SALES)[1]
     assert "It says collecting." in turnout("gate", "history", SALES)[1]
-    (report,) = json.loads(turnout("gate", "history", SALES, "--json")[1])
+    report, _certificate = json.loads(turnout("gate", "history", SALES, "--json")[1])
     assert report["verdict"] == "collecting"
     assert json.loads(turnout("gate", "check", SALES, "--json")[1])["percent"] == 10.0

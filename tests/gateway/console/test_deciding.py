@@ -305,7 +305,7 @@ def test_the_reports_of_looks_and_changes_of_mind_are_kept(stage: Stage):
     stage.pulses(30)
 
     kept = stage.ledger.reports(SALES, limit=50)
-    assert [(one.verdict, one.look) for one in reversed(kept)] == [
+    assert [(one.verdict, one.look) for one in reversed(kept[:-1])] == [
         ("collecting", 0),
         ("hold", 0),
         ("collecting", 0),

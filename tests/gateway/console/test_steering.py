@@ -133,7 +133,7 @@ def test_a_gate_shows_where_the_plan_stands_and_what_it_said(tmp_path: Path):
         view = control.steering.gate(SALES, reports=5)
         assert (view.percent, view.controller.standing) == (5.0, "running")
         assert view.next_row is not None
-        assert (view.next_row.percent, view.reports) == (10.0, (report,))
+        assert (view.next_row.percent, view.reports[0], view.reports[1].gate) == (10.0, report, "certificate")
         assert control.steering.gate(SALES).reports == ()
 
 

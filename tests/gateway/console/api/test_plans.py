@@ -55,6 +55,10 @@ def test_a_gate_and_a_plan_are_shown(ops: httpx.Client):
     ops.post(f"{ROLLOUT}/start", json={"version": 1})
     gate = ops.get(f"/api/v1/gates/{SALES}", params={"limit": 3}).json()
 
-    assert (gate["controller"]["standing"], gate["next_row"]["percent"], gate["reports"]) == ("running", 10.0, [])
+    assert (gate["controller"]["standing"], gate["next_row"]["percent"], [one["gate"] for one in gate["reports"]]) == (
+        "running",
+        10.0,
+        ["certificate"],
+    )
     assert [row["percent"] for row in ops.get(f"{ROLLOUT}/plan").json()["plan"]["rows"]] == [0, 5, 10, 25, 50, 100]
     assert ops.get(f"/api/v1/gates/{SALES}", params={"limit": 501}).status_code == 400
