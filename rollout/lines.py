@@ -20,6 +20,9 @@ from rollout.verdict import Verdict
 
 NOT_APPLICABLE = "ttft: not applicable. Under 20 % of base's requests are streamed; it is not asked for"
 
+_FEW = 5
+"""From fewer users or requests nobody can tell how many will follow."""
+
 _COUNTED: dict[Check, str] = {"satisfaction": "rating", "ttft": "streamed request"}
 
 
@@ -63,7 +66,7 @@ def held_line(check: str) -> str:
 
 def _left_s(running_s: float, *each: tuple[int, int]) -> float | None:
     """Return in how many seconds of running time enough is seen, if it goes on as so far; None: nobody can tell."""
-    if running_s <= 0 or not all(seen for seen, _ in each):
+    if running_s <= 0 or min(seen for seen, _ in each) < _FEW:
         return None
     left_s = max(running_s * (needed / seen - 1) for seen, needed in each)
     return left_s if left_s > 0 else None

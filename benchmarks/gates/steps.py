@@ -1,14 +1,19 @@
-"""Steps with a plan's margins, and what a look at drawn traffic knows: what the product's own judge is given."""
+"""Steps with a plan's margins, and what a look at drawn traffic knows: given to the product's gate and controller."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from analytics.evidence import Check, CheckSums, FailingUsers, Quality, StepEvidence
-from rollout.gate import GateReport, Look, Watch, judge
-from rollout.phase import FrozenStep, Margin, Row
+from rollout.controller import move
+from rollout.gate import judge
+from rollout.phase import FrozenStep, Margin, Plan, Row
 from rollout.plan import DEFAULT_MARGINS
+from rollout.progress import Progress, begun, due_look
+from rollout.verdict import GateReport, Look, Watch
 
 HOUR_S = 3600.0
 _BEGAN_US = 1_760_000_000_000_000
@@ -28,7 +33,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How a step ended: the last report, at which hour, and at which look it passed (0: it did not)."""
+    """How a step ended: the last report, when, at which look it passed (0: none), whether it was rolled back."""
 
     report: GateReport
     hour: float
@@ -55,22 +60,32 @@ def step(
     )
 
 
-def follow(frozen: FrozenStep, ticks: Iterable[Tick]) -> End:
-    """Judge a step tick by tick, as the controller would, until it fails, passes or there is no more traffic."""
-    watch, dwell_h = Watch(), (frozen.row.dwell_s or 0.0) / HOUR_S
-    report, hour = None, 0.0
+def follow(frozen: FrozenStep, ticks: Iterable[Tick], plan: Plan | None = None) -> End:
+    """Let gate and controller see a step tick by tick, until the controller moves or there is no more traffic.
+
+    `plan`: the step's; without one the step is the last before general availability, and nobody is asked for approval.
+    """
+    plan = plan or alone(frozen)
+    progress = begun(Progress(), frozen, "running")
     for tick in ticks:
-        hour = tick.hour
-        look = _look(watch, tick.hour, dwell_h)
-        report, watch = seen(frozen, watch, tick, look)
-        if report.verdict == "fail":
-            return End(report=report, hour=hour, passed=0, failed=True)
-        if report.verdict == "pass":
-            return End(report=report, hour=hour, passed=look, failed=False)
-    if report is None:
+        progress = replace(progress, running_s=tick.hour * HOUR_S)
+        look = due_look(progress)
+        report, watch = seen(frozen, progress.watch, tick, look)
+        progress = replace(progress, watch=watch, report=report)
+        moved = move(progress, plan, at=report.at, thaws_at=None)
+        if moved != "stay":
+            passed = look if moved in {"promote", "await_approval"} else 0
+            return End(report=report, hour=tick.hour, passed=passed, failed=moved == "roll_back")
+    if progress.report is None:
         message = "a step without ticks has no end: give it traffic"
         raise ValueError(message)
-    return End(report=report, hour=hour, passed=0, failed=False)
+    return End(report=progress.report, hour=progress.running_s / HOUR_S, passed=0, failed=False)
+
+
+def alone(frozen: FrozenStep) -> Plan:
+    """Return a plan of one step."""
+    last = Row(phase="ga", percent=100.0, dwell_s=None, gate="ga")
+    return Plan(rows=(frozen.row, last), margins=frozen.margins, approval="auto")
 
 
 def seen(frozen: FrozenStep, watch: Watch, tick: Tick, look: Look) -> tuple[GateReport, Watch]:
@@ -107,11 +122,3 @@ def quality(tick: Tick) -> Quality:
         recent_candidate_rows=max(1, sums.candidate.requests),
         settled_rows=sums.base.requests + sums.candidate.requests,
     )
-
-
-def _look(watch: Watch, hour: float, dwell_h: float) -> Look:
-    if watch.looks == 0 and hour >= dwell_h:
-        return 1
-    if watch.looks == 1 and hour >= 2 * dwell_h:
-        return 2
-    return 0

@@ -28,7 +28,7 @@ def play(crowd: Crowd, plan: Plan, per_look: int, seed: int, run: int) -> Outcom
     hour = 0.0
     for number in rows:
         frozen = frozen_row(plan, number)
-        end = follow(frozen, step_ticks(rng, crowd, people, frozen, hour, per_look=per_look))
+        end = follow(frozen, step_ticks(rng, crowd, people, frozen, hour, per_look=per_look), plan)
         hour += end.hour
         phase = f"{frozen.row.phase} rolled back"
         outcome[phase] = max(outcome.get(phase) or 0.0, float(end.failed))

@@ -98,8 +98,14 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"turnout: {note}")
     if host.trouble is not None:
         say(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot")
+    announcement = Announcement(host)
+
+    def each_time() -> None:
+        announcement.once_ready()
+        host.watch()
+
     try:
-        host.supervisor.run(Announcement(host).once_ready)
+        host.supervisor.run(each_time)
     finally:
         host.close()
     _print(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")

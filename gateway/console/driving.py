@@ -93,7 +93,10 @@ class Silence:
 
 
 class Driving:
-    """The controller's lifespan; `may` tells whether this console is the one that decides."""
+    """The controller's lifespan; `may` tells whether this console is the one that decides.
+
+    `beat` is its sign of life: called after each pulse, also where another console decides.
+    """
 
     def __init__(
         self,
@@ -107,6 +110,7 @@ class Driving:
         pulse_s: float = PULSE_S,
     ) -> None:
         self._deciding, self._ledger, self._may, self._pulse_s = deciding, ledger, may, pulse_s
+        self.beat: Callable[[], None] = lambda: None
         self._telling = Telling(ledger, announce, wall_us=wall_us)
         self._silence = Silence(announce, monotonic_s=monotonic_s, wall_us=wall_us)
 
@@ -129,6 +133,7 @@ class Driving:
         if self._may():
             self._deciding.pulse()
             self._telling.look()
+        self.beat()
 
     def listen(self) -> None:
         """Notice silence."""

@@ -41,6 +41,7 @@ class ForeignPercents:
 
     def __init__(self, publication: Publication, is_planned: Callable[[Held], bool] = lambda _: False) -> None:
         self._publication, self._is_planned = publication, is_planned
+        self._acknowledged: set[str] = set()
         self._environment: Mapping[str, str] = {}
         self._announce: Announce = Unannounced()
         self._polls: dict[str, Poll] = {}
@@ -53,7 +54,7 @@ class ForeignPercents:
         return None if definition is None else _named(definition)
 
     def refuse(self, rollout: str) -> None:
-        """Refuse to move the percent by hand.
+        """Refuse to move the percent by hand or by a plan.
 
         Raises:
             RuledElsewhereError: a foreign flag rules it; the message names it and the remedy.
@@ -129,10 +130,9 @@ class ForeignPercents:
         """Give the rollout this percent; return why not, if so."""
         try:
             held = live(self._publication.state(), name)
-            if held.flag.percent == percent:
-                return None
-            if self._is_planned(held):
-                return f"says {percent:g} %, which is not taken while the plan of the rollout runs; pause or end one"
+            why_not = self._kept_by(held, percent)
+            if why_not is not None or held.flag.percent == percent:
+                return why_not
             version = held.flag.version
             self._publication.change(
                 lambda state, _: set_percent(state, name, percent, version), actor=source, reason="percent_from"
@@ -140,6 +140,23 @@ class ForeignPercents:
         except ApiError as error:
             return f"says {percent:g} %, which could not be taken yet: {error.message}"
         _log.info("percent taken from a foreign flag", extra={"rollout": name, "percent": percent})
+        return None
+
+    def _kept_by(self, held: Held, percent: float) -> str | None:
+        """Return why a rollout stays where it is, whatever its flag says: its plan rules it, or it was rolled back.
+
+        A rollback stays until the flag has said 0 once: somebody who rules it has seen it.
+        """
+        name = held.flag.rollout
+        if held.progress.standing == "rolled_back":
+            if percent == 0:
+                self._acknowledged.add(name)
+            if name not in self._acknowledged:
+                return f"says {percent:g} %, which is not taken since the rollout was rolled back; set it to 0 once"
+            return None
+        self._acknowledged.discard(name)
+        if self._is_planned(held) and held.flag.percent != percent:
+            return f"says {percent:g} %, which is not taken while the plan rules the rollout; roll that back to end it"
         return None
 
     def _note(self, name: str, definition: RolloutDefinition, trouble: str | None) -> None:

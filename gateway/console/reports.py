@@ -43,6 +43,7 @@ AT_ONCE = 2
 
 _ALL = 1_000_000
 _Answer = TypeVar("_Answer")
+_Report = TypeVar("_Report", Comparison, CostReport, FailureReport, Satisfaction, TrafficReport)
 
 
 class ReportError(ApiError):
@@ -77,13 +78,10 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(seen: Look) -> Comparison:
-            found = compare(seen, *_named(to), as_of=seen.asked_at, to=to, as_treated=as_treated)
-            if not _requests(found):
-                _refuse_unknown(seen, to, flag)
-            return replace(found, freshness=seen.freshness)
+        def find(seen: Look) -> Comparison:
+            return compare(seen, *_named(to), as_of=seen.asked_at, to=to, as_treated=as_treated)
 
-        return self._answer(ask)
+        return self._one(find, _requests, to, flag)
 
     def compare_by(self, by: str, asked: Asked = EVERYTHING, *, as_treated: bool = False) -> list[Comparison]:
         """Return such a table for each part of the requests, as `narrowing.BY` lists them.
@@ -95,72 +93,56 @@ class Reports:
 
         flag, to = self._of_rollout(asked)
 
-        def ask(seen: Look) -> list[Comparison]:
-            check_parts(by, _values(seen, to))
-            found = compare_by(seen, *_named(to), by, as_of=seen.asked_at, to=to, as_treated=as_treated)
-            if not found:
-                _refuse_unknown(seen, to, flag)
-            return [replace(one, freshness=seen.freshness) for one in found]
+        def find(seen: Look) -> list[Comparison]:
+            return compare_by(seen, *_named(to), by, as_of=seen.asked_at, to=to, as_treated=as_treated)
 
-        return self._answer(ask)
+        return self._each(find, to, flag, by)
 
     def cost(self, asked: Asked = EVERYTHING) -> CostReport:
         """Return what the requests of a rollout cost, or without any those of all traffic.
 
         Raises:
-            ApiError: as `compare`.
+            ApiError: as `compare_by`.
         """
         from analytics.warehouse.tables import cost  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_any(asked)
         present = {one.name: one.generation for one in self._control.list_rollouts()}
 
-        def ask(seen: Look) -> CostReport:
-            _check_parts(seen, to, asked.by)
-            found = cost(seen, to, as_of=seen.asked_at, present=present, by=asked.by)
-            if not found.total.requests:
-                _refuse_unknown(seen, to, flag)
-            return replace(found, freshness=seen.freshness)
+        def find(seen: Look) -> CostReport:
+            return cost(seen, to, as_of=seen.asked_at, present=present, by=asked.by)
 
-        return self._answer(ask)
+        return self._one(find, lambda found: found.total.requests, to, flag, asked.by)
 
     def errors(self, asked: Asked = EVERYTHING) -> FailureReport:
         """Return what failed of the requests of a rollout, or without any of all traffic.
 
         Raises:
-            ApiError: as `compare`.
+            ApiError: as `compare_by`.
         """
         from analytics.warehouse.tables import errors  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_any(asked)
 
-        def ask(seen: Look) -> FailureReport:
-            _check_parts(seen, to, asked.by)
-            found = errors(seen, to, as_of=seen.asked_at, by=asked.by)
-            if not found.requests:
-                _refuse_unknown(seen, to, flag)
-            return replace(found, freshness=seen.freshness)
+        def find(seen: Look) -> FailureReport:
+            return errors(seen, to, as_of=seen.asked_at, by=asked.by)
 
-        return self._answer(ask)
+        return self._one(find, lambda found: found.requests, to, flag, asked.by)
 
     def traffic(self, asked: Asked = EVERYTHING) -> TrafficReport:
         """Return how the requests of a rollout were split, by default of the only one.
 
         Raises:
-            ApiError: as `compare`.
+            ApiError: as `compare_by`.
         """
         from analytics.warehouse.tables import traffic  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_rollout(asked)
 
-        def ask(seen: Look) -> TrafficReport:
-            _check_parts(seen, to, asked.by)
-            found = traffic(seen, to, as_of=seen.asked_at, by=asked.by)
-            if not found.steps:
-                _refuse_unknown(seen, to, flag)
-            return replace(found, freshness=seen.freshness)
+        def find(seen: Look) -> TrafficReport:
+            return traffic(seen, to, as_of=seen.asked_at, by=asked.by)
 
-        return self._answer(ask)
+        return self._one(find, lambda found: len(found.steps), to, flag, asked.by)
 
     def satisfaction(self, asked: Asked = EVERYTHING) -> Satisfaction:
         """Return what users say of both arms' answers.
@@ -171,14 +153,7 @@ class Reports:
         from analytics.warehouse.satisfaction import satisfaction  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_rollout(asked)
-
-        def ask(seen: Look) -> Satisfaction:
-            found = satisfaction(seen, to, as_of=seen.asked_at)
-            if not found.base.requests + found.candidate.requests:
-                _refuse_unknown(seen, to, flag)
-            return replace(found, freshness=seen.freshness)
-
-        return self._answer(ask)
+        return self._one(lambda seen: satisfaction(seen, to, as_of=seen.asked_at), _requests, to, flag)
 
     def satisfaction_by(self, by: str, asked: Asked = EVERYTHING) -> list[Satisfaction]:
         """Return the same for each part of the requests, as `narrowing.BY` lists them.
@@ -189,15 +164,7 @@ class Reports:
         from analytics.warehouse.satisfaction import satisfaction_by  # noqa: PLC0415 - see `_answer`
 
         flag, to = self._of_rollout(asked)
-
-        def ask(seen: Look) -> list[Satisfaction]:
-            check_parts(by, _values(seen, to))
-            found = satisfaction_by(seen, to, by, as_of=seen.asked_at)
-            if not found:
-                _refuse_unknown(seen, to, flag)
-            return [replace(one, freshness=seen.freshness) for one in found]
-
-        return self._answer(ask)
+        return self._each(lambda seen: satisfaction_by(seen, to, by, as_of=seen.asked_at), to, flag, by)
 
     def close(self) -> None:
         """Let go of the threads and the memory."""
@@ -216,6 +183,38 @@ class Reports:
         if any(one is not None for one in (asked.rollout, asked.generation, asked.step, asked.phase)):
             return self._of_rollout(asked)
         return None, narrowing(asked, rollout=None, generation=None)
+
+    def _one(
+        self,
+        find: Callable[[Look], _Report],
+        count: Callable[[_Report], int],
+        to: Narrowing,
+        flag: Flag | None,
+        by: str | None = None,
+    ) -> _Report:
+        """Return a report, which says how fresh it is; where it counts no request, refuse what none has."""
+
+        def ask(seen: Look) -> _Report:
+            if by is not None:
+                check_parts(by, _values(seen, to))
+            found = find(seen)
+            if not count(found):
+                _refuse_unknown(seen, to, flag)
+            return replace(found, freshness=seen.freshness)
+
+        return self._answer(ask)
+
+    def _each(self, find: Callable[[Look], list[_Report]], to: Narrowing, flag: Flag, by: str) -> list[_Report]:
+        """Return a report for each part; where there is none, refuse what no request has."""
+
+        def ask(seen: Look) -> list[_Report]:
+            check_parts(by, _values(seen, to))
+            found = find(seen)
+            if not found:
+                _refuse_unknown(seen, to, flag)
+            return [replace(one, freshness=seen.freshness) for one in found]
+
+        return self._answer(ask)
 
     def _answer(self, ask: Callable[[Look], _Answer]) -> _Answer:
         """Return what is found in the warehouse; that it gives no answer becomes a `ReportError`."""
@@ -256,15 +255,10 @@ def _values(seen: Look, to: Narrowing) -> Values:
     return lambda what, first, most: values(seen, what, every, first=first, most=most)
 
 
-def _check_parts(seen: Look, to: Narrowing, by: str | None) -> None:
-    if by is not None:
-        check_parts(by, _values(seen, to))
-
-
 def _named(to: Narrowing) -> tuple[str, int]:
     """Return the rollout and the generation of a report that is about one."""
     return str(to.rollout), int(to.generation or 0)
 
 
-def _requests(found: Comparison) -> int:
+def _requests(found: Comparison | Satisfaction) -> int:
     return found.base.requests + found.candidate.requests

@@ -9,7 +9,8 @@ import itertools
 import os
 import socket
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -17,11 +18,13 @@ import msgspec
 from analytics.lake.place import Place
 from gateway.console.installation import RUN
 from gateway.serve.running import Child
+from gateway.serve.silence import Silence
 from gateway.settings.environment import Role, child_environment
 from gateway.settings.lake_access import lake_variables
 from gateway.settings.last_good import LAKE_COPY
 from gateway.settings.schema import Configuration
 from gateway.settings.telemetry_access import pushing, telemetry_variables
+from rollout.notify.heartbeat import HEARTBEAT_FILE
 
 _STREAM_GRACE_S = 640.0
 """A worker's streams may run for the longest default total timeout (600 s), and then it still has to settle."""
@@ -111,6 +114,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         return self._child(
             "console", "gateway.console", words, role="console", turn=2, grace_s=_GRACE_S, bound=listener
         )
+
+    def watch(self, held: ExitStack) -> Callable[[], None]:
+        """Return the look for the controller's sign of life; when it is missing, webhooks are told."""
+        command = _python("gateway.console.alarm", "--state-dir", str(self.state_dir), "--config", str(self.config))
+        environment = child_environment(self.definitions, self.environment, role="console")
+        return held.enter_context(closing(Silence(self.state_dir / RUN / HEARTBEAT_FILE, command, environment))).look
 
     def fetch(self) -> Sequence[str]:
         """Return the command that brings the copy of the snapshot once, to be run in the shipper's environment."""

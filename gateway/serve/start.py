@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -72,7 +72,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A host that is ready to run.
 
     `notes` are sentences that the operator should read; `trouble` says why the ledger is unusable, in which case the
-    last good snapshot serves and the console stays down. `public_name` is the first rollout's.
+    last good snapshot serves and the console stays down. `public_name` is the first rollout's. `watch` is to be called
+    all the time beside the supervisor's work.
     """
 
     state_dir: Path
@@ -82,6 +83,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str | None
     supervisor: Supervisor
     held: ExitStack
+    watch: Callable[[], None] = lambda: None
 
     def first_keys(self) -> dict[str, str]:
         """Return the keys of the first start by name (`admin`, `application`), as far as their file is still there."""
@@ -112,8 +114,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
         config = _demo_config(state_dir, simulated) if options.demo else options.config.absolute()
         definitions, warnings = load_for(options.role, config, set(environment))
         set_level(definitions.logs.level)
-        _require_secrets(definitions, environment)
-        require_fleet(options.role, definitions, state_dir, environment)
+        _require(options.role, definitions, state_dir, environment)
         inheritance = _inherited(state_dir, held) if options.takeover else None
         family = Family(definitions=definitions, environment=environment, state_dir=state_dir, config=config)
         trouble = _open(options.role, family, notes)
@@ -134,6 +135,7 @@ def prepare(options: Options, environment: Mapping[str, str]) -> Host:
             notes=[*(f"{config}: {warning}" for warning in warnings), *notes],
             trouble=trouble,
             supervisor=Supervisor(children, offer=offer, inheritance=inheritance),
+            watch=family.watch(held) if options.role != "gateway" else lambda: None,
             held=held.pop_all(),
         )
 
@@ -205,6 +207,11 @@ def _claim(state_dir: Path, held: ExitStack) -> int:
         raise StartError(message) from error
     sign(lock)
     return lock
+
+
+def _require(role: Part, definitions: Configuration, state_dir: Path, environment: Mapping[str, str]) -> None:
+    _require_secrets(definitions, environment)
+    require_fleet(role, definitions, state_dir, environment)
 
 
 def _require_secrets(definitions: Configuration, environment: Mapping[str, str]) -> None:

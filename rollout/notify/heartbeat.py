@@ -16,8 +16,8 @@ from pathlib import Path
 from rollout.notice import Announce, Notice
 
 HEARTBEAT_FILE = "controller.tick"
-SILENT_S = 60.0
-"""Twelve ticks of fast kill, and more than any look takes."""
+SILENT_S = 300.0
+"""More than any tick takes, be it the first one after a long outage of the lake."""
 WRITE_S = 1.0
 _LARGEST_BYTES = 64
 

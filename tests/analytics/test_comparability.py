@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,7 +11,7 @@ from analytics.comparability import are_ratings_comparable, cost_ratio, is_cost_
 from analytics.evidence import ArmSums, CheckSums, capped_sums
 
 
-def arm(users: list[tuple[float, float]]) -> ArmSums:
+def arm(users: Sequence[tuple[float, float]]) -> ArmSums:
     return ArmSums(requests=len(users), events=0, x=capped_sums(users, 1e9))
 
 

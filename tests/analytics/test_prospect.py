@@ -34,6 +34,10 @@ def week(rate: float, per_day: float, users: float = 50_000) -> Week:
     )
 
 
+def errors_alone(rate: float, per_day: float, users: float = 50_000) -> dict[Check, Week]:
+    return {"errors": week(rate, per_day, users)}
+
+
 def row(percent: float, days: float, *checks: Check) -> PlanRow:
     return PlanRow(phase="canary", percent=percent, days=days, checks=checks)
 
@@ -71,17 +75,17 @@ def test_looks_that_see_the_same_pass_together():
 
 
 def test_an_inner_row_needs_users_and_requests_by_its_second_look():
-    plenty, weeks = row(5, 2), {"errors": week(0.01, 2600, users=7000)}
+    plenty, weeks = row(5, 2), errors_alone(0.01, 2600, users=7000)
 
     assert row_chance(plenty, weeks, TOLERANCES) == 1.0
     assert row_chance(row(5, 1.9), weeks, TOLERANCES) == 0.0
-    assert row_chance(plenty, {"errors": week(0.01, 2600, users=3400)}, TOLERANCES) == 0.0
-    assert row_chance(plenty, {"errors": week(0.01, 2400, users=7000)}, TOLERANCES) == 0.0
+    assert row_chance(plenty, errors_alone(0.01, 2600, users=3400), TOLERANCES) == 0.0
+    assert row_chance(plenty, errors_alone(0.01, 2400, users=7000), TOLERANCES) == 0.0
 
 
 def test_one_check_passes_at_either_look():
     """Dice: the excess at D, and at 2D with as much again."""
-    weeks, one = {"errors": week(0.01, 12_000)}, row(10, 5, "errors")
+    weeks, one = errors_alone(0.01, 12_000), row(10, 5, "errors")
     early = pass_reach(Ahead(week=weeks["errors"], tolerance=TOLERANCES["errors"]), 0.1, 5)
     late = pass_reach(Ahead(week=weeks["errors"], tolerance=TOLERANCES["errors"]), 0.1, 10)
     rng, runs, passed = random.Random(9), 20_000, 0
@@ -102,7 +106,7 @@ def test_all_checks_must_pass_at_the_same_look():
 
 def test_a_plans_rows_have_each_their_chance():
     rows = [row(5, 2), row(10, 5, "errors")]
-    weeks = {"errors": week(0.01, 12_000)}
+    weeks = errors_alone(0.01, 12_000)
 
     assert plan_chances(rows, weeks, TOLERANCES) == tuple(row_chance(each, weeks, TOLERANCES) for each in rows)
 
@@ -116,6 +120,6 @@ def test_a_check_without_three_days_of_base_leaves_the_plan_unknown():
 
 
 def test_where_nothing_ever_failed_the_looks_are_taken_as_of_one_sum():
-    weeks = {"errors": week(0.0, 80_000)}
+    weeks = errors_alone(0.0, 80_000)
 
     assert 0.5 < row_chance(row(10, 1, "errors"), weeks, TOLERANCES) <= 1.0

@@ -102,6 +102,7 @@ def test_too_few_requests_are_told_as_they_are():
     assert not found.is_reached
     assert found.chance < 0.8
     assert max(one.days for one in found.rows) == 28
+    assert "satisfaction" not in found.widened, "its 300 ratings do not come, whatever the margin"
 
 
 def test_a_margin_of_nothing_is_left_at_nothing():

@@ -15,8 +15,9 @@ from analytics.record import Record
 from analytics.warehouse.evidence import Evidence
 from benchmarks.gates.rows import Habits, Village, arrivals
 from benchmarks.gates.steps import HOUR_S, step
-from rollout.gate import GateReport, Look, Watch, judge
+from rollout.gate import judge
 from rollout.phase import FrozenStep, Margin, step_window
+from rollout.verdict import GateReport, Look, Watch
 from tests.fakes import plain_evidence as plain
 from tests.fakes.handmade_lake import AT_US, HandmadeLake
 

@@ -54,9 +54,13 @@ def test_a_check_that_has_too_little_says_what_is_needed_and_when_that_is_expect
 def test_one_busy_user_is_called_one_user():
     busy = few(1, 12_040)
 
-    assert words("errors", evidence(errors=busy), running_s=0) == (
+    assert words("errors", evidence(errors=busy)) == (
         "errors: collecting. 12,040 requests come from 1 user; 100 users needed"
     )
+    assert words("errors", evidence(errors=few(40, 12_040)), running_s=DAY) == (
+        "errors: collecting. 12,040 requests come from 40 users; 100 users needed; expected in 1 d 12 h"
+    )
+    assert words("errors", evidence(errors=few(40, 12_040)), running_s=0).endswith("100 users needed")
 
 
 def test_an_arm_of_base_without_users_is_told():

@@ -23,7 +23,7 @@ class Latencies:
     """
 
     users: int = 2000
-    share: float = 0.5
+    share: float = 0.1
     requests: float = 50.0
     user_sd: float = 0.3
     request_sd: float = 0.6

@@ -31,10 +31,12 @@ def outage(rng: np.random.Generator, scenario: Scenario, *, hour: float, most: i
     base = users - int(rng.binomial(users, scenario.share))
     rates = requests(rng, scenario) / scenario.tick_h
     chance = propensities(rng, scenario, base)
-    has_failed = rng.random(users) < -np.expm1(-rates * chance * hour)
+    comes = np.where(rng.random(users) < scenario.present, 0.0, rng.uniform(0.0, scenario.horizon_h, users))
+    has_failed = rng.random(users) < -np.expm1(-rates * chance * np.maximum(0.0, hour - comes))
+    present = rates * (comes <= hour)
     has_failed_now = np.zeros(users, dtype=bool)
     asked = 0
-    for user in rng.choice(users, most, p=rates / rates.sum()):
+    for user in rng.choice(users, most, p=present / present.sum()):
         is_candidate = user >= base
         asked += int(is_candidate)
         if is_candidate or rng.random() < chance[user]:

@@ -15,7 +15,6 @@ from litestar import Litestar
 from msgspec.structs import replace
 
 from gateway.console.errors import RuledElsewhereError
-from gateway.console.foreign import ForeignPercents
 from gateway.console.installation import Installation, open_installation
 from gateway.settings.load import load
 from gateway.settings.schema import Configuration, PercentFrom, SecretRef
@@ -194,13 +193,24 @@ def test_secrets_are_arguments_like_options(ruled: Ruled):
     assert "s3cret" not in str(ruled.control.history(SALES))
 
 
-def test_a_plan_that_runs_is_not_moved_by_a_flag(ruled: Ruled):
-    ruled.foreign = ForeignPercents(ruled.control._publication, is_planned=lambda _: True)  # noqa: SLF001 - one that a plan rules
-    ruled.by(SOURCE)
-    ruled.looking(ruled.foreign.warnings)
+def test_a_plan_that_rules_is_not_moved_by_a_flag_until_it_is_rolled_back(ruled: Ruled):
+    steering = ruled.control.steering
+    steering.tell(SALES, "start", ruled.control.flag(SALES).version, actor="ops")
+    percent = ruled.percent
+    ruled.by(replace(SOURCE, flag="other"))
+    ruled.until_said("says 42 %, which is not taken while the plan rules the rollout")
+    assert ruled.percent == percent
 
-    assert "says 5 %, which is not taken while the plan of the rollout runs" in ruled.foreign.warnings()[0]
-    assert ruled.percent == 0.0
+    for wish in ("resume", "advance", "restart"):
+        with pytest.raises(RuledElsewhereError):
+            steering.tell(SALES, wish, ruled.control.flag(SALES).version, actor="ops", reason="why not")
+    steering.tell(SALES, "rollback", ruled.control.flag(SALES).version, actor="ops")
+    ruled.by(SOURCE)
+    ruled.until_said("says 5 %, which is not taken since the rollout was rolled back; set it to 0 once")
+    ruled.says(0)
+    ruled.looking(lambda: not ruled.foreign.warnings())
+    ruled.says(3.0)
+    ruled.until(3.0)
 
 
 def test_a_console_that_may_not_write_asks_nobody(ruled: Ruled):

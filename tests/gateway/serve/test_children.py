@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from gateway.serve.children import Family, cores
 from gateway.serve.running import Child
 from gateway.settings.schema import Application, Configuration, Lake, SecretRef, Server, Sql, Telemetry, Upstream
+from rollout.notify.heartbeat import HEARTBEAT_FILE, write_sign
 
 DEFINITIONS = Configuration(
     lake=Lake(seal_every_s=0.5),
@@ -177,3 +179,11 @@ def test_where_spans_are_pushed_the_shipper_alone_gets_the_credential_and_worker
 def test_no_process_gets_a_proxy_or_an_operators_key(listener: socket.socket):
     for child in everyone(listener):
         assert not [name for name in child.environment if name.lower().endswith("_proxy") or name == "TURNOUT_KEY"]
+
+
+def test_a_silent_controller_is_told_of_with_what_the_console_knows(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_sign(tmp_path / "run" / HEARTBEAT_FILE, "41")
+    with ExitStack() as held:
+        replace(family(), state_dir=tmp_path).watch(held)()
+
+    assert not caplog.records
