@@ -17,10 +17,12 @@ from pathlib import Path
 import msgspec
 
 from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.forecast import Week
 from analytics.lake.layout import FEEDBACK
 from analytics.lake.store import Store
 from analytics.references import References
 from analytics.warehouse.base_week import BaseWeek
+from analytics.warehouse.drifting import Drifting
 from analytics.warehouse.erased import Erased
 from analytics.warehouse.evidence_tables import opened, told
 from analytics.warehouse.folded_files import FoldedFiles
@@ -29,6 +31,7 @@ from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
 from analytics.warehouse.recorded import Recorded
 from analytics.warehouse.verdicts import LOOK_S
+from analytics.warehouse.weeks import Asked, weeks
 
 _US = 1_000_000
 
@@ -73,6 +76,7 @@ class Evidence:
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
         self._base = BaseWeek(self.connection, store)
+        self._drifting = Drifting(self.connection)
         self._erased = Erased(self.connection, erasures)
         self._recorded = Recorded(self.connection, store, pages, journal)
         self._looked_at: int | None = None
@@ -121,7 +125,8 @@ class Evidence:
             self._recorded.hear(heard, now)
             quality = self._recorded.quality(window, step_id, heard, now)
             as_of = self._recorded.fresh_to(heard, now)
-            return self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
+            found = self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
+            return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id, now))
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
@@ -150,6 +155,15 @@ class Evidence:
         step_id = self._step(window)
         with told(self._store):
             return self._base.own_references(window, step_id)
+
+    def weeks(self, asked: Asked) -> Mapping[Check, Week]:
+        """Return what a forecast reads of base's last whole days; see `weeks.weeks`.
+
+        Raises:
+            OSError: the lake refuses.
+        """
+        with told(self._store):
+            return weeks(self._store, asked)
 
     def close(self) -> None:
         """Let go of the file."""
