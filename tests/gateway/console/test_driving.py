@@ -23,15 +23,8 @@ def telling(stage: Stage) -> Telling:
 
 
 def driving(stage: Stage, *, may: bool = True) -> Driving:
-    return Driving(
-        stage.deciding,
-        stage.ledger,
-        stage.heard,
-        may=lambda: may,
-        monotonic_s=lambda: stage.clocks.monotonic_s,
-        wall_us=lambda: stage.clocks.wall_us,
-        pulse_s=0.01,
-    )
+    silence = Silence(stage.heard, monotonic_s=lambda: stage.clocks.monotonic_s, wall_us=lambda: stage.clocks.wall_us)
+    return Driving(stage.deciding, telling(stage), silence, stage.ledger, may=lambda: may, pulse_s=0.01)
 
 
 def test_what_was_written_is_told_once_and_again_after_a_restart(tmp_path: Path):
