@@ -1,4 +1,4 @@
-"""What `turnout demo` tells: its chapters, the commands that anybody would type, and what the controller does meanwhile.
+"""What `turnout demo` tells: its chapters, the commands that anybody would type, and what the controller does.
 
 The commands run on the demonstration's installation and none other, whatever the environment of the caller names.
 """
@@ -221,8 +221,8 @@ _REPLAY = """{users:,} simulated users ask at the times at which users of a real
 _FOLLOW = """An operator starts the plan, and does nothing more.
    $ turnout rollout start sales-companion"""
 
-_COMPARE = """The last step in which both models had users, head to head. Every request was recorded with model, latency,
-   tokens and cost, every rating with its request; DuckDB adds them up:"""
+_COMPARE = """The last step in which both models had users, head to head. Every request was recorded with model,
+   latency, tokens and cost, every rating with its request; DuckDB adds them up:"""
 
 _HISTORY = """Who moved what, when, and on which evidence? The audit is a chain of hashes.
    $ turnout rollout history {rollout} --verify
