@@ -100,7 +100,10 @@ class Silence:
 
 
 class Driving:
-    """The controller's lifespan; `may` tells whether this console decides. In the end it calls `close`."""
+    """The controller's lifespan; `may` tells whether this console decides. In the end it calls `close`.
+
+    `beat` is its sign of life: called after each pulse, also where another console decides.
+    """
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class Driving:
     ) -> None:
         self._close = close
         self._deciding, self._ledger, self._may, self._pulse_s = deciding, ledger, may, pulse_s
+        self.beat: Callable[[], None] = lambda: None
         self._telling, self._silence = telling, silence
 
     @asynccontextmanager
@@ -137,6 +141,7 @@ class Driving:
         if self._may():
             self._deciding.pulse()
             self._telling.look()
+        self.beat()
 
     def listen(self) -> None:
         """Notice silence."""

@@ -14,16 +14,24 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.lake.erasure import ERASURES
 from analytics.lake.place import MissingPackageError, Place
 from analytics.references import References
+from gateway.console.installation import RUN
 from gateway.console.measuring import EvidenceLostError
 
 if TYPE_CHECKING:
     from analytics.warehouse.evidence import Evidence
 
+JOURNAL = "journal"
+"""In the state directory, where this host has workers of its own."""
+
 
 class Gathering:
-    """`Measuring` of the lake at `place`, gathered in `path`; close it in the end. `clock`: µs since 1970 UTC."""
+    """`Measuring` of the lake at `place`, gathered in `path`; close it in the end. `clock`: µs since 1970 UTC.
+
+    `path` lies in the state directory, as this host's status pages, its journal and the list of who is erased do.
+    """
 
     def __init__(self, place: Place, path: Path, *, clock: Callable[[], int]) -> None:
         self._place, self._path, self._clock = place, path, clock
@@ -77,7 +85,15 @@ class Gathering:
         from analytics.warehouse.evidence import Evidence  # noqa: PLC0415 - see above
 
         if self._evidence is None:
-            self._evidence = Evidence(self._path, self._place.open(), clock=self._clock)
+            state, journal = self._path.parent, self._path.parent / JOURNAL
+            self._evidence = Evidence(
+                self._path,
+                self._place.open(),
+                clock=self._clock,
+                pages=state / RUN,
+                journal=journal if journal.exists() else None,
+                erasures=state / ERASURES,
+            )
         return self._evidence
 
     def _let_go(self) -> None:
