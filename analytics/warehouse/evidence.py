@@ -30,7 +30,7 @@ from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
 from analytics.warehouse.near_files import NearFiles
-from analytics.warehouse.recorded import Recorded
+from analytics.warehouse.recorded import Recorded, Told
 from analytics.warehouse.verdicts import LOOK_S
 from analytics.warehouse.weeks import Asked, weeks
 
@@ -81,6 +81,7 @@ class Evidence:
         self._erased = Erased(self.connection, erasures)
         self._recorded = Recorded(self.connection, store, pages, journal)
         self._looked_at: int | None = None
+        self._heard: Told | None = None
 
     @property
     def steps(self) -> list[tuple[str, int, int]]:
@@ -95,6 +96,8 @@ class Evidence:
             OSError: the lake or the disk refuses; what was folded before that is.
         """
         done = Folded()
+        with told(self._store):
+            self._heard = self._recorded.listen()
         heaps = self._files.news()
         for heap in heaps:
             with self._transaction():
@@ -122,11 +125,13 @@ class Evidence:
         step_id = self._step(window)
         with told(self._store):
             heard = self._recorded.listen()
+        # What came into the lake since the last fold is not added up yet, so it does not count as missing either.
+        folded = self._heard if self._heard is not None else heard
         now = self._clock()
         with self._transaction():
-            self._recorded.hear(heard, now)
-            quality = self._recorded.quality(window, step_id, heard, now)
-            as_of = self._recorded.fresh_to(heard, now)
+            self._recorded.hear(folded, now)
+            quality = self._recorded.quality(window, step_id, heard, now, folded=folded)
+            as_of = self._recorded.fresh_to(folded, now)
             found = self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
             return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id))
 

@@ -19,6 +19,7 @@ from analytics.lake.place import Place
 from gateway.console.app import Lifespan, create_app
 from gateway.console.compacting import Compacting
 from gateway.console.distribution import publishing
+from gateway.console.driving import driven
 from gateway.console.erasing import Erasing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.notifying import Notices
@@ -71,8 +72,12 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         _start(installation, is_known=definitions is not None)
         notices = Notices(installation, state_dir, environment, is_known=definitions is not None)
         beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
+        driving = driven(installation, place, state_dir, notices, partial(_may, installation))
+        driving.beat = notices.heartbeat.beat
         foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
-        app = create_app(installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign])
+        app = create_app(
+            installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign, driving.running]
+        )
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
@@ -101,9 +106,6 @@ def _beside(
 ) -> Sequence[Lifespan]:
     """Return what runs beside the API: the watch, what looks after the lake if this console is the one that writes."""
 
-    def may() -> bool:
-        return not installation.ledger.read_only and installation.control.barred() is None
-
     def after() -> None:
         """Let the audit know what was let go of and erased, and analysts ask none of it."""
         installation.control.removals.note_expired(read_manifest(lake.open()).expired)
@@ -114,13 +116,18 @@ def _beside(
         place=lake,
         state_dir=state_dir,
         environment=environment,
-        may=may,
+        may=partial(_may, installation),
         after=after,
         retention_days=retention_days,
     )
     erasing = Erasing(lake, state_dir, environment, queries.discard_copies)
     installation.control.removals.begin(Erasures(state_dir / ERASURES), lake.name, erasing.look)
     return [partial(_watching, watch=watch, installation=installation), compacting.running, erasing.running]
+
+
+def _may(installation: Installation) -> bool:
+    """Tell whether this console is the one that writes."""
+    return not installation.ledger.read_only and installation.control.barred() is None
 
 
 def _reports(lake: Place, state_dir: Path, installation: Installation) -> Reports:
