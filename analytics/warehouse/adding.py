@@ -22,9 +22,7 @@ SELECT step_id, arm, user_hash, {sums} FROM gained_day GROUP BY step_id, arm, us
 _IN_ORDER = "CREATE OR REPLACE TEMP TABLE by_day AS FROM gained_day ORDER BY day"
 """So that days lie together, and a fold reads those of its rows alone."""
 _TIMES = ["min(first_at) AS first_at", "max(last_at) AS last_at"]
-_LATER_IN_ORDER = "CREATE OR REPLACE TEMP TABLE by_day AS FROM gained_day ORDER BY day"
-"""So that days lie together, and a fold reads those of its rows alone."""
-_TIMES = [
+_LATER_TIMES = [
     "first_at = least(known.first_at, gained.first_at)",
     "last_at = greatest(known.last_at, gained.last_at)",
 ]
