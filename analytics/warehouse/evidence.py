@@ -29,6 +29,7 @@ from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
+from analytics.warehouse.near_files import NearFiles
 from analytics.warehouse.recorded import Recorded, Told
 from analytics.warehouse.verdicts import LOOK_S
 from analytics.warehouse.weeks import Asked, weeks
@@ -71,7 +72,7 @@ class Evidence:
     ) -> None:
         self._store, self._clock = store, clock
         self.connection = opened(path, store)
-        self._files = FoldedFiles(self.connection, store)
+        self._files = FoldedFiles(self.connection, store, NearFiles(store, path.with_name(f"{path.stem}-near")))
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
