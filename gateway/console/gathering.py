@@ -70,7 +70,7 @@ class Gathering:
         from analytics.warehouse.weeks import Asked, weeks  # noqa: PLC0415 - as below
 
         found = self.references(rollout, generation, at)
-        latencies = {check: q0 for check, q0 in found.latencies.items() if q0 is not None}
+        latencies: dict[Check, float] = {check: q0 for check, q0 in found.latencies.items() if q0 is not None}
         asked = Asked(rollout=rollout, generation=generation, before=at, latencies=latencies, rating=found.rating)
         store = self._place.open()
         try:

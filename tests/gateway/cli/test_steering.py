@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from analytics.evidence import Check
+from analytics.forecast import Tolerance
 from analytics.suggestion import Suggestion
 from gateway.cli import Abort, gate, rollout, steering
 from gateway.console.gate_views import PlanView
@@ -117,7 +119,7 @@ def test_a_forecast_is_unknown_where_nothing_was_measured(turnout: Turnout):
 def test_a_forecast_is_printed_with_the_plan_that_is_likelier(capsys: pytest.CaptureFixture[str]):
     rows = plan_rows(SHORT_PLAN)
     tolerated = tolerances(SHORT_PLAN)
-    wider = {**tolerated, "errors": replace(tolerated["errors"], absolute=0.01)}
+    wider: dict[Check, Tolerance] = {**tolerated, "errors": replace(tolerated["errors"], absolute=0.01)}
     better = Suggestion(
         rows=rows, tolerances=wider, chance=0.5, chances=(0.9,) * len(rows), is_reached=False, widened=("errors",)
     )
