@@ -32,8 +32,8 @@ help:  ## list these commands
 run: .venv/.ready-run  ## start Turnout: with turnout.toml if there is one, else in demonstration mode
 	@$(BIN)/turnout serve $(if $(wildcard turnout.toml),,--demo) $(ARGS)
 
-demo: .venv/.ready-run  ## play a rollout with simulated models and users
-	@$(BIN)/turnout demo $(ARGS)
+demo: .venv/.ready-run  ## play a rollout that decides for itself; STORY=equal|slow|failing|unhappy
+	@$(BIN)/turnout demo $(if $(STORY),--story $(STORY)) $(ARGS)
 
 real-models: .venv/.ready-real-models  ## play a rollout between two real models (downloads 350 MB; Linux and macOS)
 	@$(BIN)/python examples/real-models/run.py $(ARGS)

@@ -62,8 +62,8 @@ def tick_s(dwell_s: float) -> float:
 
 
 def fast_tick_s(dwell_s: float) -> float:
-    """Return how many seconds lie between two looks of fast kill and the hold conditions: 5, less for a short step."""
-    return min(5.0, tick_s(dwell_s))
+    """Return how many seconds lie between two looks of fast kill: 2.5, less for a short step."""
+    return min(2.5, tick_s(dwell_s))
 
 
 def move(progress: Progress, plan: Plan, *, at: int, thaws_at: int | None) -> Move:

@@ -50,7 +50,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rollout is in its plan.
 
     `step` stays after a rollback, as the last one. `running_s`: seconds that its clock ran; `held_s` that the gate has
-    held without interruption, since `held_since`. `references`: Q0 in milliseconds that the step took of itself.
+    held without interruption, since `held_since`. `references`: Q0 in milliseconds that the step took of itself,
+    None of what turned out not to apply.
     `report`: the gate's last word, `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC):
     when it came to stand as it does; `resumes`: how it stood before a pause. `start_at`: when a scheduled start is due.
     `note`: why it stands so.
@@ -65,7 +66,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     held_s: float = 0.0
     held_since: int = 0
     watch: Watch = Watch()
-    references: Mapping[Check, float] = {}
+    references: Mapping[Check, float | None] = {}
     report: GateReport | None = None
     passed: GateReport | None = None
     awaits: Awaited | None = None

@@ -17,17 +17,22 @@ from pathlib import Path
 import msgspec
 
 from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.forecast import Week
 from analytics.lake.layout import FEEDBACK
 from analytics.lake.store import Store
 from analytics.references import References
 from analytics.warehouse.base_week import BaseWeek
+from analytics.warehouse.drifting import Drifting
+from analytics.warehouse.erased import Erased
 from analytics.warehouse.evidence_tables import opened, told
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
-from analytics.warehouse.recorded import Recorded
+from analytics.warehouse.near_files import NearFiles
+from analytics.warehouse.recorded import Recorded, Told
 from analytics.warehouse.verdicts import LOOK_S
+from analytics.warehouse.weeks import Asked, weeks
 
 _US = 1_000_000
 
@@ -47,7 +52,8 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence:
     """The evidence in the file `path`, of the lake `store`; `clock` gives microseconds since 1970 UTC. Close it.
 
-    `pages` is the folder of this host's status pages, `journal` that of its journal, where it has workers of its own.
+    `pages` is the folder of this host's status pages, `journal` that of its journal, where it has workers of its own;
+    `erasures` where those stand who are to be erased.
 
     Raises:
         EvidenceHeldError: another process has it open.
@@ -62,22 +68,26 @@ class Evidence:
         clock: Callable[[], int] = _now,
         pages: Path | None = None,
         journal: Path | None = None,
+        erasures: Path | None = None,
     ) -> None:
         self._store, self._clock = store, clock
         self.connection = opened(path, store)
-        self._files = FoldedFiles(self.connection, store)
+        self._files = FoldedFiles(self.connection, store, NearFiles(store, path.with_name(f"{path.stem}-near")))
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
         self._base = BaseWeek(self.connection, store)
+        self._drifting = Drifting(self.connection)
+        self._erased = Erased(self.connection, erasures)
         self._recorded = Recorded(self.connection, store, pages, journal)
         self._looked_at: int | None = None
+        self._heard: Told | None = None
 
     @property
     def steps(self) -> list[tuple[str, int, int]]:
         """Return the steps that are followed: rollout, generation and step of each."""
         with told(self._store):
-            return self._followed.all()
+            return [(rollout, generation, step) for _, rollout, generation, step in self._followed.all()]
 
     def fold(self) -> Folded:
         """Add up what is new in the lake, and return how much that was; nothing new costs a listing.
@@ -86,6 +96,8 @@ class Evidence:
             OSError: the lake or the disk refuses; what was folded before that is.
         """
         done = Folded()
+        with told(self._store):
+            self._heard = self._recorded.listen()
         heaps = self._files.news()
         for heap in heaps:
             with self._transaction():
@@ -99,7 +111,9 @@ class Evidence:
         if heaps:
             with self._transaction():
                 self._files.forget_gone()
+        self._erase()
         self._look_for_requests()
+        self._monitor()
         return done
 
     def look(self, window: StepWindow) -> StepEvidence:
@@ -111,12 +125,15 @@ class Evidence:
         step_id = self._step(window)
         with told(self._store):
             heard = self._recorded.listen()
+        # What came into the lake since the last fold is not added up yet, so it does not count as missing either.
+        folded = self._heard if self._heard is not None else heard
         now = self._clock()
         with self._transaction():
-            self._recorded.hear(heard, now)
-            quality = self._recorded.quality(window, step_id, heard, now)
-            as_of = self._recorded.fresh_to(heard, now)
-            return self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
+            self._recorded.hear(folded, now)
+            quality = self._recorded.quality(window, step_id, heard, now, folded=folded)
+            as_of = self._recorded.fresh_to(folded, now)
+            found = self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
+            return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id))
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
@@ -146,9 +163,36 @@ class Evidence:
         with told(self._store):
             return self._base.own_references(window, step_id)
 
+    def weeks(self, asked: Asked) -> Mapping[Check, Week]:
+        """Return what a forecast reads of base's last whole days; see `weeks.weeks`.
+
+        Raises:
+            OSError: the lake refuses.
+        """
+        with told(self._store):
+            return weeks(self._store, asked)
+
     def close(self) -> None:
         """Let go of the file."""
         self.connection.close()
+
+    def _erase(self) -> None:
+        """Add up anew the steps of users who were erased; what was written of them before goes with the next pages."""
+        if not self._erased.is_changed():
+            return
+        try:
+            with self._transaction():
+                again = self._erased.steps([step_id for step_id, *_ in self._followed.all()])
+                for step_id in again:
+                    self._followed.forget(step_id)
+                    self._folding.fold_whole(step_id)
+                    self._drifting.forget(step_id)
+        except OSError:
+            self._erased.ask_again()
+            raise
+        if again:
+            with told(self._store):
+                self.connection.execute("CHECKPOINT")
 
     def _look_for_requests(self) -> None:
         """Look in the lake, once a minute, for requests of which verdicts came late."""
@@ -159,6 +203,10 @@ class Evidence:
         if self._folding.verdicts.is_looking:
             with self._transaction():
                 self._folding.verdicts.meet_lake(now=now)
+
+    def _monitor(self) -> None:
+        with told(self._store):
+            self._drifting.go_on(self._clock(), [step_id for step_id, *_ in self._followed.all()])
 
     def _step(self, window: StepWindow) -> int:
         """Return the number of a step that is followed by this window, from now on if it was not before."""
@@ -171,6 +219,7 @@ class Evidence:
         with self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
+            self._drifting.forget(step_id)
             self._recorded.begin(window, heard)
         return step_id
 

@@ -119,6 +119,14 @@ def _connected(path: Path) -> duckdb.DuckDBPyConnection | None:
     return None
 
 
+def in_memory(store: Store) -> duckdb.DuckDBPyConnection:
+    """Return a connection to such tables that nobody keeps."""
+    connection = duckdb.connect(":memory:", config=_SETTINGS)
+    _make(connection)
+    store.attach(connection)
+    return connection
+
+
 def _make(connection: duckdb.DuckDBPyConnection) -> None:
     measures = ", ".join(f"{name} {kind} DEFAULT 0" for name, kind in MEASURES.items())
     connection.execute("BEGIN")

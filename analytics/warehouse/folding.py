@@ -18,7 +18,9 @@ from analytics.warehouse.folded_files import FoldedFiles, Heap
 from analytics.warehouse.verdicts import Verdicts
 from analytics.warehouse.views import text_of
 
-_FRESH, _COUNTED, _AGAIN = "fresh", "counted", "counted_again"
+_FRESH, _COUNTED = "fresh", "counted"
+AGAIN = "counted_again"
+"""The view of the gate rows that `fold_whole` added up."""
 _TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
 _FOLLOWED = "{rows} WHERE rollout IN (SELECT rollout FROM evidence_step)"
 _DOUBLED = "SELECT count(*) > count(DISTINCT {key}) FROM {name}"
@@ -105,17 +107,24 @@ class Folding:
     def _steps(self) -> list[int]:
         return [number for (number,) in self._connection.execute("SELECT id FROM evidence_step").fetchall()]
 
-    def fold_whole(self, step_id: int) -> None:
-        """Add one step's rows up, of which there are none, from all files that were folded."""
+    def fold_whole(self, step_id: int, rows: str = KINDS[INCOMING].name) -> None:
+        """Add one step's rows up, of which there are none, from all files that were folded.
+
+        `rows`: the view of all requests, or a question that reads it.
+        """
+        self.make_views()
+        gate = text_of("evidence_gate").format(rows=rows)
+        self._connection.execute(_VIEW.format(name=AGAIN, gate=gate, step=step_id))
+        self._add(AGAIN)
+        self._mix(rows, [step_id])
+        self.verdicts.take_all(AGAIN)
+
+    def make_views(self) -> None:
+        """Make the views of all rows that were folded, each once: `requests` and `feedback`."""
         for folder, found in self._files.contents.items():
             view_once(
                 self._connection, self._store.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose)
             )
-        gate = text_of("evidence_gate").format(rows=KINDS[INCOMING].name)
-        self._connection.execute(_VIEW.format(name=_AGAIN, gate=gate, step=step_id))
-        self._add(_AGAIN)
-        self._mix(KINDS[INCOMING].name, [step_id])
-        self.verdicts.take_all(_AGAIN)
 
     def _add_fresh(self, steps: Collection[int]) -> None:
         gate = text_of("evidence_gate").format(rows=_FRESH)

@@ -28,6 +28,7 @@ _LOSSES_OVER = """
 DELETE FROM evidence_loss
 WHERE (rollout, generation, step) NOT IN (SELECT (rollout, generation, step) FROM evidence_step)
 """
+_ALL = "SELECT id, rollout, generation, step FROM evidence_step ORDER BY rollout, generation, step"
 _FORGET = "DELETE FROM evidence_{table} WHERE step_id = $step"
 
 
@@ -37,9 +38,9 @@ class Followed:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def all(self) -> list[tuple[str, int, int]]:
-        """Return the rollout, generation and step of each, in their order."""
-        return self._connection.execute("SELECT rollout, generation, step FROM evidence_step ORDER BY ALL").fetchall()
+    def all(self) -> list[tuple[int, str, int, int]]:
+        """Return the number, rollout, generation and step of each, in the order of these."""
+        return self._connection.execute(_ALL).fetchall()
 
     def find(self, window: StepWindow) -> int | None:
         """Return the number of the step that is measured by just this window; None: it is not followed so."""

@@ -52,9 +52,9 @@ class Looking:
             generation=window.generation,
             step=window.step,
             as_of=as_of,
-            checks={check: self._sums(step_id, MEASURED[check]) for check in checks_of(window)},
-            feedback=self._sums(step_id, FEEDBACK),
-            cost=self._sums(step_id, COST),
+            checks={check: self.sums(step_id, MEASURED[check]) for check in checks_of(window)},
+            feedback=self.sums(step_id, FEEDBACK),
+            cost=self.sums(step_id, COST),
             costed_share_base=_share(base, "costed", "uncosted"),
             costed_share_candidate=_share(candidate, "costed", "uncosted"),
             net_base=_mean(base, "net", "answers"),
@@ -80,8 +80,9 @@ class Looking:
             for kind in _KINDS
         )
 
-    def _sums(self, step_id: int, measure: Measure) -> CheckSums:
-        statement = text_of("evidence_sums").format(**msgspec.structs.asdict(measure))
+    def sums(self, step_id: int, measure: Measure, users: str = "evidence_user") -> CheckSums:
+        """Return both arms' sums of a figure, of a table of users."""
+        statement = text_of("evidence_sums").format(users=users, **msgspec.structs.asdict(measure))
         rows = {row["arm"]: row for row in self._rows(statement, {"step": step_id})}
         has_y = measure.y != "0"
         cap = next((row["cap"] for row in rows.values()), 1.0)

@@ -134,10 +134,13 @@ class Recorded:
             },
         )
 
-    def quality(self, window: StepWindow, step_id: int, told: Told, now: int) -> Quality:
-        """Return what hosts and numbers say of a step; the rest is for `Looking`."""
+    def quality(self, window: StepWindow, step_id: int, told: Told, now: int, *, folded: Told | None = None) -> Quality:
+        """Return what hosts and numbers say of a step; the rest is for `Looking`.
+
+        `folded` is what hosts said before the lake was last folded: numbers count up to there.
+        """
         known = self._connection.execute(_KNOWN).fetchall()
-        due, lost = self._numbers(step_id, told, known)
+        due, lost = self._numbers(step_id, folded or told, known)
         return Quality(
             due_rows=due,
             lost_rows=max(lost, self._counted(window, told)),

@@ -1,4 +1,4 @@
-"""What `turnout demo` tells: its chapters, each one or two of the commands that anybody would type, and their answers.
+"""What `turnout demo` tells: its chapters, the commands that anybody would type, and what the controller does.
 
 The commands run on the demonstration's installation and none other, whatever the environment of the caller names.
 """
@@ -6,97 +6,137 @@ The commands run on the demonstration's installation and none other, whatever th
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 
 from analytics.comparison import Comparison
 from gateway.cli import Abort
+from gateway.cli.client import HttpConsole
+from gateway.cli.following import Following, Paint, is_as_declared, is_over, plain
+from gateway.cli.found import found_key, found_url
+from gateway.cli.staging import CONFIG, PLAN, TURNOUT, own_environment, started
+from gateway.console.gate_views import GateView
 from gateway.serve.demo import ROLLOUT
-from gateway.settings.environment import process_environment
+from gateway.simulate.stories import Story
 
-PERCENTS = ("10", "25", "50")
-TURNOUT = (sys.executable, "-m", "gateway")
-_ARRIVE_S = 30.0
-_LOOK_S = 0.2
-_SPEED = "25"
-_RATED = "0.2"
+LONGEST_S = 285.0
+"""When a story is given up that has not ended: before five minutes are over."""
+GA_S = 10.0
+"""So long general availability is watched in the end."""
+SPEED = 13.5
+USERS = 6000
+RATED = 0.9
+_LOOK_S = 0.5
+_ARRIVE_S = 20.0
+_REPORTS = 5
+_TIMEOUT_S = 30.0
+_COLOURS = {"pass": "32", "fail": "31", "hold": "33", "inconclusive": "33"}
 
 
-def own_environment() -> dict[str, str]:
-    """Return this process's environment without the variables that name another installation."""
-    return {name: value for name, value in process_environment().items() if not name.startswith("TURNOUT_")}
-
-
-class Story:
+class Play:
     """What the commands are asked, and what of their answers is told."""
 
-    def __init__(self, folder: Path, users: int) -> None:
+    def __init__(self, folder: Path, story: Story) -> None:
+        self._folder, self._story = folder, story
         self._place = ("--state-dir", str(folder))
-        self._users = users
-        self._failed = self._sent = self._pieces = 0
-        self.last_step = 0
+        self._following = Following(_paint())
 
-    def step(self, at: int, percent: str, rows: int) -> None:
-        """Move the percentage and let users send requests."""
-        told = _FIRST_STEP if at == 0 else _LATER_STEP
-        so_far = f"{self._failed:,} requests" if self._failed else "No request"
-        _chapter(at + 2, told.format(percent=percent, so_far=so_far))
-        moved = self._turnout("rollout", "set", ROLLOUT, percent, "--reason", "demonstration", "--json")
-        self.last_step = json.loads(moved)["step"]
-        if at == 0:
-            _say(_REPLAY.format(users=self._users))
-        words = ("--limit", str(rows), "--users", str(self._users), "--seed", str(at))
-        answer = self._turnout("replay", *words, "--speed", _SPEED, "--feedback", _RATED, "--json", may_fail=True)
-        found: dict[str, Any] = json.loads(answer)
-        both, share = found["users_on_both_arms"], found["candidate_user_share"] or 0.0
-        _say(_REPLAYED.format(both=f"{both:,}" if both else "nobody", share=f"{share:.1%}".replace("%", " %"), **found))
-        self._failed += found["failed"]
-        self._sent = found["requests"]
-        self._pieces += found["feedback"]["accepted"]
+    @property
+    def last_step(self) -> int:
+        """The last step in which both models had users."""
+        return self._following.last_step
 
-    def compare(self, number: int) -> None:
-        """Show the last step's table, as soon as everything is in the lake."""
-        _chapter(number, _COMPARE.format(percent=PERCENTS[-1]))
-        words = ("report", "compare", ROLLOUT, "--step", str(self.last_step))
-        given_up_at = time.monotonic() + _ARRIVE_S
-        while not (arrived := self._has_arrived(found := self._report(words))) and time.monotonic() < given_up_at:
+    def begin(self, ready: str) -> None:
+        """Tell what there is, from what `turnout serve` says once it is ready, and the plan by which all is judged."""
+        base_url = next((line.split()[1] for line in ready.splitlines() if line.startswith("  gateway ")), "")
+        _say(_TITLE.format(tells=self._story.tells, promise=self._story.promise))
+        _chapter(1, _START.format(base_url=base_url, plan=_indented(PLAN), path=self._folder / CONFIG))
+
+    @contextmanager
+    def users(self) -> Generator[None]:
+        """Let users ask until the block ends, at the times at which users of a real service did."""
+        _chapter(2, _REPLAY.format(users=USERS, speed=SPEED, rated=RATED).replace("90%", "90 %"))
+        words = ("--users", str(USERS), "--speed", str(SPEED), "--feedback", str(RATED), "--concurrency", "256")
+        path = self._folder / "replay.log"
+        with path.open("wb") as log, started(("replay", *words, *self._place), log, end_by=signal.SIGINT):
+            yield
+        _say(f"\n   The users stop. Replay says: {_last_line(path)}")
+
+    def follow(self) -> bool:
+        """Start the plan and tell what the controller does, to its end; return whether that is the declared one."""
+        _chapter(3, _FOLLOW)
+        began_s = time.monotonic()
+        self._turnout("rollout", "start", ROLLOUT, "--reason", f"demonstration: {self._story.name}")
+        headers = {"authorization": f"Bearer {found_key(self._folder)}"}
+        with httpx.Client(
+            base_url=found_url(self._folder), headers=headers, timeout=_TIMEOUT_S, trust_env=False
+        ) as client:
+            view = self._followed(HttpConsole(client), began_s)
+        if view is None:
+            _say(f"\n   After {LONGEST_S:g} seconds it is not decided, so this is given up.")
+        return view is not None and is_as_declared(self._story, view)
+
+    def _followed(self, console: HttpConsole, began_s: float) -> GateView | None:
+        over_s: float | None = None
+        while (elapsed_s := time.monotonic() - began_s) < LONGEST_S:
+            view = console.gate(ROLLOUT, _REPORTS)
+            for line in self._following.look(view, elapsed_s):
+                _say(line)
+            if is_over(view):
+                over_s = elapsed_s if over_s is None else over_s
+                if view.controller.standing != "at_ga" or elapsed_s - over_s >= GA_S:
+                    return view
             time.sleep(_LOOK_S)
+        return None
+
+    def compare(self) -> None:
+        """Show the table of the last step in which both models had users, as soon as everything is in the lake."""
+        _chapter(4, _COMPARE)
+        words = ("report", "compare", ROLLOUT, "--step", str(self.last_step))
+        given_up_at, seen, found = time.monotonic() + _ARRIVE_S, -1, self._report(words)
+        while (now := _rows(found)) != seen and time.monotonic() < given_up_at:
+            time.sleep(2)
+            seen, found = now, self._report(words)
         _say(f"   $ turnout {' '.join(words)}\n")
         _say(self._turnout(*words).rstrip())
-        _say("" if arrived else _LATE)
         _say(in_words(found))
 
-    def verify(self, number: int) -> None:
+    def history(self) -> None:
+        """Show who moved what, when and why."""
+        _chapter(5, _HISTORY.format(rollout=ROLLOUT))
+        _say(self._turnout("rollout", "history", ROLLOUT, "--verify").rstrip())
+
+    def verify(self) -> None:
         """Count what was recorded."""
-        _chapter(number, _VERIFY)
+        _chapter(6, _VERIFY)
         found: dict[str, Any] = json.loads(self._turnout("lake", "verify", "--json"))
         _say(_VERIFIED.format(**found))
 
-    def _has_arrived(self, found: Comparison) -> bool:
-        """Tell whether the lake has all requests of the last replay, and every piece of feedback, late ones too."""
-        if found.base.requests + found.candidate.requests < self._sent:
-            return False
-        fates: list[dict[str, Any]] = json.loads(self._turnout("feedback", "count", "--json"))
-        pieces = sum(
-            count for fate in fates for status, count in fate.items() if status not in {"application", "unmatched"}
-        )
-        return pieces >= self._pieces
+    def end(self, keep: Path | None, *, is_declared: bool) -> None:
+        """Tell whether it ended as it had to, what is left, and where to go from here."""
+        ended = _AS_DECLARED if is_declared else _OTHERWISE
+        _say("\n" + ended.format(name=self._story.name, promise=self._story.promise))
+        _say(_DONE)
+        _say(_NOT_KEPT if keep is None else _KEPT.format(place=keep, step=self.last_step, rollout=ROLLOUT))
 
     def _report(self, words: Sequence[str]) -> Comparison:
         return msgspec.json.decode(self._turnout(*words, "--json"), type=Comparison)
 
-    def _turnout(self, *words: str, may_fail: bool = False) -> str:
-        """Run a command on this installation and none other; return what it printed. Its progress is seen as it is."""
+    def _turnout(self, *words: str) -> str:
+        """Run a command on this installation and none other; return what it printed."""
         done = subprocess.run(
             [*TURNOUT, *words, *self._place], stdout=subprocess.PIPE, text=True, env=own_environment(), check=False
         )
-        if done.returncode and not (may_fail and done.stdout):
+        if done.returncode:
             message = f"`turnout {' '.join(words)}` failed; the demonstration ends here"
             raise Abort(message)
         return done.stdout
@@ -129,17 +169,24 @@ def _more(relative: float) -> str:
     return f"{abs(relative):.0%} {'more' if relative > 0 else 'less'}"
 
 
-def begin(ready: str) -> None:
-    """Tell what there is, from what `turnout serve` says once it is ready."""
-    base_url = next((line.split()[1] for line in ready.splitlines() if line.startswith("  gateway ")), "")
-    _say(_TITLE)
-    _chapter(1, _START.format(base_url=base_url))
+def _rows(found: Comparison) -> int:
+    return found.base.requests + found.candidate.requests
 
 
-def end(keep: Path | None, step: int) -> None:
-    """Tell what is left, and where to go from here."""
-    _say(_DONE)
-    _say(_NOT_KEPT if keep is None else _KEPT.format(place=keep, step=step))
+def _paint() -> Paint:
+    """Return colours for a terminal that wants them."""
+    if not sys.stdout.isatty() or "NO_COLOR" in own_environment():
+        return plain
+    return lambda word: f"\x1b[1;{_COLOURS[word]}m{word}\x1b[0m" if word in _COLOURS else word
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines()
+    return lines[-1].removeprefix("turnout: ") if lines else "nothing"
+
+
+def _indented(text: str) -> str:
+    return "".join(f"      {line}\n" if line else "\n" for line in text.splitlines())
 
 
 def _chapter(number: int, text: str) -> None:
@@ -152,31 +199,37 @@ def _say(text: str) -> None:
 
 
 _TITLE = """
-A company has fine-tuned a model. Is it better than the one that its users have now? Turnout stands between the
-applications and the models, gives the new one to a growing share of the users, and measures both. Two minutes."""
+A company has fine-tuned a model. May it answer all users? Turnout gives it to a growing share of them, measures both
+models, and decides by what it has proven: onward, or back. At most five minutes.
+
+In this story the candidate {tells}.
+If Turnout is right, {promise}."""
 
 _START = """The gateway runs on this machine, before two simulated models: the base, and the fine-tuned candidate.
    Applications change nothing but their base_url, to {base_url}
-   They ask for "sales-companion"; which model answers is Turnout's business. So far it is the base, for everybody."""
+   They ask for "sales-companion"; which model answers is Turnout's business. So far it is the base, for everybody.
 
-_FIRST_STEP = """An operator gives the candidate {percent} % of the users.
-   $ turnout rollout set sales-companion {percent}"""
+   This is the plan, as it stands in {path}:
 
-_LATER_STEP = """{so_far} failed so far; now {percent} %. Who had the candidate keeps it: a hash of the user decides.
-   $ turnout rollout set sales-companion {percent}"""
+{plan}
+   Steps of a minute, wide margins, small minima: good for five minutes of show, and NO VALUES FOR REAL TRAFFIC. There,
+   leave them out: the default plan takes three weeks, asks for far narrower proof, and asks a person between phases."""
 
-_REPLAY = """   {users:,} simulated users ask, at the times at which users of a real service did, 25 times as fast;
-   a fifth of the answers are rated, with a thumb or with stars."""
+_REPLAY = """{users:,} simulated users ask at the times at which users of a real service did, {speed:g} times as fast;
+   {rated:.0%} of the answers are rated, with a thumb or with stars."""
 
-_REPLAYED = """   {requests:,} requests, {failed:,} failed. The candidate served {candidate_users:,} of {users:,} users,
-   {share}; {both} had both models in this step."""
+_FOLLOW = """An operator starts the plan, and does nothing more.
+   $ turnout rollout start sales-companion"""
 
-_COMPARE = """Which is better? Every request was recorded with model, latency, tokens and cost, every rating with its
-   request. DuckDB adds up the step at {percent} %, when both models had the same hours and about as many users:"""
+_COMPARE = """The last step in which both models had users, head to head. Every request was recorded with model,
+   latency, tokens and cost, every rating with its request; DuckDB adds them up:"""
+
+_HISTORY = """Who moved what, when, and on which evidence? The audit is a chain of hashes.
+   $ turnout rollout history {rollout} --verify
+"""
 
 _IN_WORDS = """   In words: {taste} ({candidate:.0%} of the ratings are good, {base:.0%} with the base).
-   Half of its answers take {time}; a request costs {cost}.
-   Whether that is worth it, a person decides."""
+   Half of its answers take {time}; a request costs {cost}."""
 
 _TASTES = {
     (True, True): "Users like the candidate more",
@@ -187,21 +240,25 @@ _TASTES = {
 
 _TOO_FEW = "   In words: too few requests to say anything."
 
-_LATE = "   (Some of it is still on its way to the lake: this machine is busy.)"
-
 _VERIFY = """The installation has ended in good order. Is every request in its records, once?
    $ turnout lake verify"""
 
 _VERIFIED = "   {records:,} requests recorded, {missing:,} missing, {duplicate_request_ids:,} twice."
 
+_AS_DECLARED = 'Story "{name}" ended as declared: {promise}.'
+_OTHERWISE = 'Story "{name}" did NOT end as declared, which was: {promise}.'
+
 _DONE = """
-The models, their prices and the users' taste were made up; the gateway, its records and the table were not.
+The models, their prices and the users' taste were made up; the gateway, its records and its decisions were not.
+Other stories: make demo STORY=equal, slow, failing or unhappy.
 Your own models: copy turnout.example.toml to turnout.toml, then `make run`."""
 
 _NOT_KEPT = (
     """Nothing is left on the disk. To compute the table yourself: make demo ARGS="--keep DIR", and docs/reports.md."""
 )
 
-_KEPT = """Its files are in {place}. The same table from them, and each number by SQL of your own (docs/reports.md):
+_KEPT = """Its files are in {place}. The same table from them, each number by SQL of your own (docs/reports.md), and
+what the gate said at each look:
    $ turnout report compare --step {step} --direct --state-dir {place}
+   $ turnout gate history {rollout} --direct --state-dir {place}
    $ turnout lake verify --state-dir {place}"""

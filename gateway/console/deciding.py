@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from analytics.evidence import Check, StepEvidence
-from gateway.console.measuring import EvidenceLostError, Measuring, References
+from analytics.evidence import Check, StepEvidence, StepWindow
+from gateway.console.measuring import UNKNOWN, EvidenceLostError, Measuring
 from gateway.console.steering import Steering
 from gateway.errors import ApiError
 from rollout.change import Change, Held, State, moment
@@ -154,13 +154,15 @@ class Deciding:
 
     def _judged(
         self, progress: Progress, look: Look, lost: str | None
-    ) -> tuple[Mapping[Check, float], GateReport, Watch]:
+    ) -> tuple[Mapping[Check, float | None], GateReport, Watch]:
         """Return the references that the step has by now, what its gate says, and what the next tick needs to know."""
         step, at, why = _step(progress), self._wall_us(), lost
         try:
             if why is None:
                 references = self._own_references(progress, step)
-                evidence = self._measuring.look(step_window(step, references))
+                evidence = self._measuring.look(_window(step, references))
+                missing = tuple(check for check, q0 in references.items() if q0 is None)
+                evidence = replace(evidence, inapplicable=(*evidence.inapplicable, *missing))
                 report, watch = judge(step, progress.watch, evidence, at=at, running_s=progress.running_s, look=look)
                 return references, report, watch
         except EvidenceLostError as error:
@@ -170,12 +172,12 @@ class Deciding:
         held = without_evidence(step, why or "", at=at, running_s=progress.running_s)
         return progress.references, held, progress.watch
 
-    def _own_references(self, progress: Progress, step: FrozenStep) -> Mapping[Check, float]:
+    def _own_references(self, progress: Progress, step: FrozenStep) -> Mapping[Check, float | None]:
         """Return Q0 of the checks whose base was too rare before the step, as soon as the step has enough itself."""
         unknown = unknown_references(progress)
         if not unknown:
             return progress.references
-        found = self._measuring.own_references(step_window(step, progress.references))
+        found = self._measuring.own_references(_window(step, progress.references))
         return {**progress.references, **{check: found[check] for check in unknown if check in found}}
 
     def _killed(self, held: Held, progress: Progress, lost: str | None) -> GateReport | None:
@@ -184,7 +186,7 @@ class Deciding:
         if lost is not None:
             return None
         try:
-            failing = self._measuring.failing(step_window(step, progress.references))
+            failing = self._measuring.failing(_window(step, progress.references))
         except Exception:  # noqa: BLE001 - see above
             return None
         evidence = StepEvidence(
@@ -196,13 +198,13 @@ class Deciding:
     def _carry_out(self, name: str, held: Held, counted: Progress) -> None:
         """In one transaction keep what was counted, or move; nothing if somebody was faster."""
         plan, at = self._steering.plan(name), self._wall_us()
-        what = move(counted, plan, at=at, thaws_at=self._steering.ahead(name, References(), at).thaws_at)
+        what = move(counted, plan, at=at, thaws_at=self._steering.ahead(name, UNKNOWN, at).thaws_at)
         if what == "stay":
             self._page(held, counted)
             if counted != held.progress:
                 self._ledger.keep(name, held.progress, counted, _news(held.progress, counted))
             return
-        references = self._steering.references(name, held.flag.generation) if what in NEED_REFERENCES else References()
+        references = self._steering.references(name, held.flag.generation) if what in NEED_REFERENCES else UNKNOWN
         reason = counted.report.summary if counted.report is not None else counted.note
 
         def edit(state: State, now_us: int) -> Sequence[Change]:
@@ -258,3 +260,8 @@ def _step(progress: Progress) -> FrozenStep:
         message = "a rollout without a step is watched by nobody"
         raise LedgerError(message)
     return progress.step
+
+
+def _window(step: FrozenStep, references: Mapping[Check, float | None]) -> StepWindow:
+    """Return what the step's evidence is made of, with the references that it took of itself."""
+    return step_window(step, {check: q0 for check, q0 in references.items() if q0 is not None})

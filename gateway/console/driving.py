@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from litestar import Litestar
 
+from analytics.lake.place import Place
 from gateway.console.deciding import Deciding
+from gateway.console.gathering import Gathering
+from gateway.console.installation import Installation, now_us
 from rollout.announcing import notice_of
 from rollout.change import Held, State
 from rollout.durations import spoken
@@ -20,6 +25,8 @@ from rollout.notice import Announce, Notice, What
 from rollout.progress import WATCHED
 from rollout.stores.ledger import Ledger, LedgerError
 
+EVIDENCE = "evidence.duckdb"
+"""In the state directory."""
 PULSE_S = 0.5
 SILENT_S = 300.0
 """So long after the last tick of a rollout people are told that nobody decides; five whole ticks."""
@@ -93,22 +100,26 @@ class Silence:
 
 
 class Driving:
-    """The controller's lifespan; `may` tells whether this console is the one that decides."""
+    """The controller's lifespan; `may` tells whether this console decides. In the end it calls `close`.
+
+    `beat` is its sign of life: called after each pulse, also where another console decides.
+    """
 
     def __init__(
         self,
         deciding: Deciding,
+        telling: Telling,
+        silence: Silence,
         ledger: Ledger,
-        announce: Announce,
         *,
         may: Callable[[], bool],
-        monotonic_s: Callable[[], float],
-        wall_us: Callable[[], int],
         pulse_s: float = PULSE_S,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
+        self._close = close
         self._deciding, self._ledger, self._may, self._pulse_s = deciding, ledger, may, pulse_s
-        self._telling = Telling(ledger, announce, wall_us=wall_us)
-        self._silence = Silence(announce, monotonic_s=monotonic_s, wall_us=wall_us)
+        self.beat: Callable[[], None] = lambda: None
+        self._telling, self._silence = telling, silence
 
     @asynccontextmanager
     async def running(self, _: Litestar) -> AsyncGenerator[None]:
@@ -123,12 +134,14 @@ class Driving:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            self._close()
 
     def decide(self) -> None:
         """Do what is due, and tell of it."""
         if self._may():
             self._deciding.pulse()
             self._telling.look()
+        self.beat()
 
     def listen(self) -> None:
         """Notice silence."""
@@ -147,6 +160,24 @@ class Driving:
                 trouble = str(error)
             except Exception:  # noqa: BLE001 - the task's outermost loop: said, and it goes on
                 _log.exception("the controller failed; it goes on")
+
+
+def driven(
+    installation: Installation, lake: Place, state_dir: Path, announce: Announce, may: Callable[[], bool]
+) -> Driving:
+    """Return the controller of an installation, which gathers its evidence from this lake."""
+    gathering = Gathering(lake, state_dir / EVIDENCE, clock=now_us)
+    steering, ledger = installation.control.steering, installation.ledger
+    if not ledger.read_only:
+        steering.measuring = gathering
+    return Driving(
+        Deciding(steering, ledger, announce, monotonic_s=time.monotonic, wall_us=now_us),
+        Telling(ledger, announce, wall_us=now_us),
+        Silence(announce, monotonic_s=time.monotonic, wall_us=now_us),
+        ledger,
+        may=may,
+        close=gathering.close,
+    )
 
 
 async def _whole(act: Callable[[], None]) -> None:

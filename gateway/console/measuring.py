@@ -6,27 +6,18 @@ The law: evidence that is lost is no evidence. Nobody is promoted on it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
-
-import msgspec
+from typing import Protocol
 
 from analytics.evidence import LATENCY, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.references import References
 
 
 class EvidenceLostError(Exception):
     """The evidence cannot be had now; the message is one sentence with the reason."""
 
 
-class References(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step is measured by: Q0 in milliseconds of each latency check that applies, None while there are too few.
-
-    `rating`: which feedback base had more of.
-    """
-
-    latencies: Mapping[Check, float | None] = msgspec.field(
-        default_factory=lambda: dict.fromkeys(sorted(LATENCY), None)
-    )
-    rating: Literal["thumb", "rating"] = "thumb"
+UNKNOWN = References(latencies=dict.fromkeys(sorted(LATENCY)))
+"""Of a step that takes its own."""
 
 
 class Measuring(Protocol):
@@ -48,8 +39,8 @@ class Measuring(Protocol):
         """Return what a step that begins at a moment (µs since 1970 UTC) is measured by: base's seven days before."""
         ...
 
-    def own_references(self, window: StepWindow) -> Mapping[Check, float]:
-        """Return Q0 of those checks of which the step's own base rows are enough by now."""
+    def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
+        """Return Q0 of those checks of which the step's own base rows are enough by now; None: it does not apply."""
         ...
 
 
@@ -70,9 +61,9 @@ class Unmeasured:
     def references(self, rollout: str, generation: int, at: int) -> References:
         """Return none: a step takes its own."""
         del rollout, generation, at
-        return References()
+        return UNKNOWN
 
-    def own_references(self, window: StepWindow) -> Mapping[Check, float]:
+    def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Refuse."""
         raise EvidenceLostError(_nothing(window.rollout))
 

@@ -19,6 +19,7 @@ from analytics.lake.place import Place
 from gateway.console.app import Lifespan, create_app
 from gateway.console.compacting import Compacting
 from gateway.console.distribution import publishing
+from gateway.console.driving import driven
 from gateway.console.erasing import Erasing
 from gateway.console.installation import Installation, master_keys, newest_snapshot, open_installation
 from gateway.console.notifying import Notices
@@ -71,8 +72,8 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         _start(installation, is_known=definitions is not None)
         notices = Notices(installation, state_dir, environment, is_known=definitions is not None)
         beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
-        foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
-        app = create_app(installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign])
+        moving = _moving(installation, notices, place, state_dir, environment)
+        app = create_app(installation.control, reports, queries, lifespan=[notices.running, *beside, *moving])
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
@@ -80,6 +81,16 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         queries.close()
         reports.close()
         installation.close()
+
+
+def _moving(
+    installation: Installation, notices: Notices, lake: Place, state_dir: Path, environment: Mapping[str, str]
+) -> Sequence[Lifespan]:
+    """Return what moves rollouts by itself: the controller, and foreign flags if this console is the writer."""
+    driving = driven(installation, lake, state_dir, notices, installation.may_write)
+    driving.beat = notices.heartbeat.beat
+    foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
+    return [*foreign, driving.running]
 
 
 def _start(installation: Installation, *, is_known: bool) -> None:
@@ -101,9 +112,6 @@ def _beside(
 ) -> Sequence[Lifespan]:
     """Return what runs beside the API: the watch, what looks after the lake if this console is the one that writes."""
 
-    def may() -> bool:
-        return not installation.ledger.read_only and installation.control.barred() is None
-
     def after() -> None:
         """Let the audit know what was let go of and erased, and analysts ask none of it."""
         installation.control.removals.note_expired(read_manifest(lake.open()).expired)
@@ -114,7 +122,7 @@ def _beside(
         place=lake,
         state_dir=state_dir,
         environment=environment,
-        may=may,
+        may=installation.may_write,
         after=after,
         retention_days=retention_days,
     )

@@ -10,9 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from analytics.references import References
 from gateway.console.errors import answered
 from gateway.console.gate_views import GateView, PlanView, gate_view, plan_view
-from gateway.console.measuring import EvidenceLostError, Measuring, References, Unmeasured
+from gateway.console.measuring import UNKNOWN, EvidenceLostError, Measuring, Unmeasured
 from gateway.console.publication import Publication
 from gateway.console.words import plain_words
 from gateway.errors import BadRequestError
@@ -68,7 +69,7 @@ class Steering:
             generation = live(state, rollout).flag.generation
         if wish in NEED_A_PLAN:
             self._refuse(rollout)
-        references = self.references(rollout, generation) if wish in NEED_A_PLAN else References()
+        references = self.references(rollout, generation) if wish in NEED_A_PLAN else UNKNOWN
 
         def edit(state: State, at: int) -> Sequence[Change]:
             wanted = Wanted(rollout=rollout, version=seen_version, actor=actor, reason=words, at=at)
@@ -103,7 +104,7 @@ class Steering:
             return self.measuring.references(rollout, generation, at if at is not None else time.time_ns() // 1000)
         except EvidenceLostError as error:
             _log.warning("a step takes its own references", extra={"rollout": rollout, "reason": str(error)})
-            return References()
+            return UNKNOWN
 
     def gate(self, name: str, *, reports: int = 0) -> GateView:
         """Return where a rollout stands in its plan and what its gate says, with so many of its reports."""

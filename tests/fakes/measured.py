@@ -10,9 +10,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.references import References
 from gateway.console.control import Control
 from gateway.console.deciding import Deciding
-from gateway.console.measuring import EvidenceLostError, References
+from gateway.console.measuring import EvidenceLostError
 from gateway.console.views import RolloutView
 from gateway.settings.plan_schema import PlanDefinition, StepDefinition
 from gateway.settings.schema import Configuration, RolloutDefinition
@@ -46,7 +47,7 @@ class Measured:
 
     evidence: StepEvidence = EQUAL
     users: tuple[FailingUsers, ...] = ()
-    own: Mapping[Check, float] = field(default_factory=dict)
+    own: Mapping[Check, float | None] = field(default_factory=dict)
     week: References = WEEK
     lost: str | None = None
     failure: Exception | None = None
@@ -76,7 +77,7 @@ class Measured:
         del rollout, generation, at
         return self.week
 
-    def own_references(self, window: StepWindow) -> Mapping[Check, float]:
+    def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Return the step's own."""
         del window
         return self.own

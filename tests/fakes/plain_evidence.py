@@ -117,14 +117,12 @@ def facts(one: Record, check: str, window: StepWindow, verdict: Piece | None) ->
     return None if one.cost_usd is None else (one.cost_usd, 0, 0)
 
 
-def check_sums(
-    records: Sequence[Record], pieces: Sequence[Piece], window: StepWindow, check: str, *, before: float = math.inf
-) -> CheckSums:
-    """Return both arms' sums of a check, over requests that began before a moment (microseconds)."""
+def check_sums(records: Sequence[Record], pieces: Sequence[Piece], window: StepWindow, check: str) -> CheckSums:
+    """Return both arms' sums of a check."""
     said = verdicts(records, pieces)
     users: dict[str, dict[bytes, list[float]]] = {"base": {}, "candidate": {}}
     for one in gate_rows(records, window):
-        found = facts(one, check, window, said.get(one.request_id)) if one.started_at < before else None
+        found = facts(one, check, window, said.get(one.request_id))
         if found is not None:
             user = users[str(one.arm_assigned)].setdefault(one.user_hash or b"", [0.0, 0.0, 0.0, 0.0])
             for at, value in enumerate((1.0, *found)):
@@ -195,3 +193,47 @@ def failing(records: Sequence[Record], window: StepWindow, now: int) -> tuple[Fa
 def _is_failing(one: Record, kind: str) -> bool:
     found = _errors(one)
     return one.outcome == "client_error" if kind == "client_error" else found is not None and found[0] == 1
+
+
+def drift(records: Sequence[Record], pieces: Sequence[Piece], window: StepWindow, check: str, now: int) -> float | None:
+    """Return the lowest correlation, over past midnights, of what users had gained by then with what they gained since.
+
+    A user's requests and badness are those of the cap at the time, as a look then would have weighed them.
+    """
+    day_us = round(window.day_s * 1_000_000)
+    midnights = range(window.started_at // day_us + 1, now // day_us + 1)
+    users = _capped(records, pieces, window, check, math.inf)
+    arms = {arm: [sums for (of, _), sums in users.items() if of == arm] for arm in ("base", "candidate")}
+    if not all(arms.values()):
+        return None
+    totals = {arm: (math.fsum(n for n, _ in some), math.fsum(x for _, x in some)) for arm, some in arms.items()}
+    weights = {"candidate": 1.0, "base": totals["candidate"][0] / totals["base"][0]}
+    found: list[float] = []
+    for midnight in midnights:
+        then = _capped(records, pieces, window, check, midnight * day_us)
+        a_of, b_of = [], []
+        for (arm, user), (n, x) in users.items():
+            rate = totals[arm][1] / totals[arm][0]
+            n_then, x_then = then.get((arm, user), (0.0, 0.0))
+            a_of.append(weights[arm] * (x_then - rate * n_then))
+            b_of.append(weights[arm] * (x - rate * n))
+        since = [b - a for a, b in zip(a_of, b_of, strict=True)]
+        scale = math.sqrt(math.fsum(a * a for a in a_of)) * math.sqrt(math.fsum(c * c for c in since))
+        if scale:
+            found.append(math.fsum(a * c for a, c in zip(a_of, since, strict=True)) / scale)
+    return min(found, default=None)
+
+
+def _capped(
+    records: Sequence[Record], pieces: Sequence[Piece], window: StepWindow, check: str, before: float
+) -> dict[tuple[str, bytes], tuple[float, float]]:
+    said = verdicts(records, pieces)
+    users: dict[tuple[str, bytes], list[float]] = {}
+    for one in gate_rows(records, window):
+        found = facts(one, check, window, said.get(one.request_id)) if one.started_at < before else None
+        if found is not None:
+            user = users.setdefault((str(one.arm_assigned), one.user_hash or b""), [0.0, 0.0])
+            user[0] += 1
+            user[1] += found[0]
+    cap = max(1.0, _quantile([n for (arm, _), (n, _) in users.items() if arm == "base"], 0.95))
+    return {who: (min(1.0, cap / n) * n, min(1.0, cap / n) * x) for who, (n, x) in users.items()}

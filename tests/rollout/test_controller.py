@@ -138,7 +138,7 @@ def test_a_tick_of_a_long_step_counts_four_minutes_at_most():
 
 
 @pytest.mark.parametrize(
-    ("dwell_s", "whole_s", "fast_s"), [(172_800.0, 60.0, 5.0), (480.0, 10.0, 5.0), (96.0, 2.0, 2.0), (5.0, 1.0, 1.0)]
+    ("dwell_s", "whole_s", "fast_s"), [(172_800.0, 60.0, 2.5), (480.0, 10.0, 2.5), (96.0, 2.0, 2.0), (5.0, 1.0, 1.0)]
 )
 def test_short_steps_are_looked_at_more_often(dwell_s: float, whole_s: float, fast_s: float):
     assert (tick_s(dwell_s), fast_tick_s(dwell_s)) == (whole_s, fast_s)

@@ -51,3 +51,7 @@ CREATE TABLE evidence_recent (
 CREATE TABLE evidence_seen (kind VARCHAR, worker VARCHAR, boot VARCHAR, first_seq BIGINT, last_seq BIGINT);
 -- which files were, and between which ids their rows are
 CREATE TABLE evidence_file (kind VARCHAR, name VARCHAR, first_id UUID, last_id UUID);
+-- erasures that the sums follow, as they stood then; the hash is kept while the erasure stands
+CREATE TABLE evidence_erasure (
+    id VARCHAR, user_hash BLOB, asked_at TIMESTAMP, files BIGINT, requests BIGINT, looked_at BIGINT, is_pending BOOLEAN
+);

@@ -32,7 +32,7 @@ waited AS (
 )
 SELECT
     id AS step_id, arm_assigned AS arm, user_hash, request_id, response_id, application, started_at,
-    worker, boot, seq, is_ok,
+    worker, boot, seq, is_ok, waited_ms, first_ms,
     epoch_us(started_at) // day_us AS day,
     date_trunc('second', started_at) AS slot,
     started_at + to_microseconds(least(round(coalesce(latency_ms, 0) * 1000), 1e12)::BIGINT) AS ended_at,

@@ -1,11 +1,11 @@
 -- question: what are the sums over users of one check, under its cap?
 -- grain: one row per arm that has users with n > 0: arm, cap, requests and events as they are, users, and of N and S the sums,
 --   squares and products; y_*: of y in the place of x
--- parameters: step; {n}, {x}, {y}, {events}: a user's figures
+-- parameters: step; {users}, a table of users with their figures; {n}, {x}, {y}, {events}: which of these
 -- cap: requests of one user that count in full, the 95 % quantile of n over base users, at least 1
 WITH users AS NOT MATERIALIZED (
     SELECT arm, ({n})::DOUBLE AS n, ({x})::DOUBLE AS x, ({y})::DOUBLE AS y, {events} AS events
-    FROM evidence_user
+    FROM {users}
     WHERE step_id = $step AND {n} > 0
 ),
 capped AS (

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from analytics.evidence import FailingUsers
-from gateway.console.measuring import References
+from gateway.console.measuring import UNKNOWN
 from gateway.settings.plan_schema import FreezeDefinition
 from rollout.schedule import parse_moment
 from tests.fakes.console import SALES
@@ -215,7 +215,7 @@ def test_a_gate_that_was_edited_in_mid_step_changes_nothing_before_the_next(stag
 
 
 def test_a_step_takes_its_own_references_once_and_keeps_them(stage: Stage):
-    stage.measured.week = References()
+    stage.measured.week = UNKNOWN
     stage.tell("start")
     stage.measured.own = {"p50": 800.0, "p99": 4000.0}
     stage.pulses(5)

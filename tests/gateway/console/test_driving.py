@@ -23,15 +23,8 @@ def telling(stage: Stage) -> Telling:
 
 
 def driving(stage: Stage, *, may: bool = True) -> Driving:
-    return Driving(
-        stage.deciding,
-        stage.ledger,
-        stage.heard,
-        may=lambda: may,
-        monotonic_s=lambda: stage.clocks.monotonic_s,
-        wall_us=lambda: stage.clocks.wall_us,
-        pulse_s=0.01,
-    )
+    silence = Silence(stage.heard, monotonic_s=lambda: stage.clocks.monotonic_s, wall_us=lambda: stage.clocks.wall_us)
+    return Driving(stage.deciding, telling(stage), silence, stage.ledger, may=lambda: may, pulse_s=0.01)
 
 
 def test_what_was_written_is_told_once_and_again_after_a_restart(tmp_path: Path):
@@ -166,3 +159,15 @@ async def test_a_tick_under_way_ends_before_the_console_does(tmp_path: Path):
             asyncio.get_running_loop().call_later(0.2, go.set)
 
         assert ended.is_set()
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_every_pulse_is_a_sign_of_life_also_where_another_console_decides(tmp_path: Path, *, may: bool):
+    beats: list[int] = []
+    with staged(tmp_path) as stage:
+        driven = driving(stage, may=may)
+        driven.beat = lambda: beats.append(1)
+        driven.decide()
+        driven.decide()
+
+    assert beats == [1, 1]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from analytics.references import References
 from gateway.console.control import Control
 from gateway.console.errors import ConflictedError
-from gateway.console.measuring import EvidenceLostError, References, Unmeasured
+from gateway.console.measuring import EvidenceLostError, Unmeasured
 from gateway.errors import ApiError, BadRequestError, NotFoundError
 from rollout.moves import Wish
 from tests.fakes.console import SALES, opened, opened_with_ledger

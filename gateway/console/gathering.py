@@ -1,0 +1,102 @@
+"""The controller's evidence as it is gathered from the lake: one file, opened when it is first needed.
+
+The law: whatever refuses, the lake, the disk or the file, is said in a sentence and tried again from the start; the
+file can be made again from the lake. One call at a time, from whatever thread: operators' starts ask for references
+while the controller folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.lake.erasure import ERASURES
+from analytics.lake.place import MissingPackageError, Place
+from analytics.references import References
+from gateway.console.installation import RUN
+from gateway.console.measuring import EvidenceLostError
+
+if TYPE_CHECKING:
+    from analytics.warehouse.evidence import Evidence
+
+JOURNAL = "journal"
+"""In the state directory, where this host has workers of its own."""
+
+
+class Gathering:
+    """`Measuring` of the lake at `place`, gathered in `path`; close it in the end. `clock`: µs since 1970 UTC.
+
+    `path` lies in the state directory, as this host's status pages, its journal and the list of who is erased do.
+    """
+
+    def __init__(self, place: Place, path: Path, *, clock: Callable[[], int]) -> None:
+        self._place, self._path, self._clock = place, path, clock
+        self._evidence: Evidence | None = None
+        self._turn = Lock()
+
+    def fold(self) -> None:
+        """Take in what the lake has that was not taken in yet."""
+        with self._asked() as evidence:
+            evidence.fold()
+
+    def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
+        """Return what fast kill reads of a step."""
+        with self._asked() as evidence:
+            return evidence.failing(window)
+
+    def look(self, window: StepWindow) -> StepEvidence:
+        """Return all that is known of a step."""
+        with self._asked() as evidence:
+            return evidence.look(window)
+
+    def references(self, rollout: str, generation: int, at: int) -> References:
+        """Return what base was like in the seven days before a moment."""
+        with self._asked() as evidence:
+            return evidence.references(rollout, generation, at)
+
+    def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
+        """Return what the step's own base was like, as far as that can be told by now."""
+        with self._asked() as evidence:
+            return evidence.own_references(window)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._turn:
+            self._let_go()
+
+    @contextmanager
+    def _asked(self) -> Generator[Evidence]:
+        with self._turn:
+            try:
+                yield self._opened()
+            except (OSError, MissingPackageError) as error:
+                self._let_go()
+                raise EvidenceLostError(str(error)) from error
+            except BaseException:
+                self._let_go()
+                raise
+
+    def _opened(self) -> Evidence:
+        # Imported here because DuckDB costs a tenth of a second and 30 MB, which only what decides should pay.
+        from analytics.warehouse.evidence import Evidence  # noqa: PLC0415 - see above
+
+        if self._evidence is None:
+            state, journal = self._path.parent, self._path.parent / JOURNAL
+            self._evidence = Evidence(
+                self._path,
+                self._place.open(),
+                clock=self._clock,
+                pages=state / RUN,
+                journal=journal if journal.exists() else None,
+                erasures=state / ERASURES,
+            )
+        return self._evidence
+
+    def _let_go(self) -> None:
+        if self._evidence is not None:
+            self._evidence.close()
+        self._evidence = None
