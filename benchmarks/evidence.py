@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from analytics.evidence import StepWindow
+from analytics.evidence import Check, StepWindow
 from analytics.lake.compact import compact
 from analytics.lake.directory import Directory
 from analytics.lake.place import Place
@@ -95,7 +95,7 @@ def _measured(path: Path, lake: Path, rows: int) -> dict[str, Figures]:
 
 
 def _window(rollout: str) -> StepWindow:
-    limits = {"p50": (245.0, 270.0), "p99": (1500.0, 1800.0), "ttft": (61.0, 67.0)}
+    limits: dict[Check, tuple[float, float]] = {"p50": (245.0, 270.0), "p99": (1500.0, 1800.0), "ttft": (61.0, 67.0)}
     return StepWindow(rollout=rollout, generation=1, step=1, percent=50.0, started_at=_BEGAN_AT, thresholds=limits)
 
 
