@@ -73,7 +73,6 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         notices = Notices(installation, state_dir, environment, is_known=definitions is not None)
         beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
         driving = driven(installation, place, state_dir, notices, partial(_may, installation))
-        driving.beat = notices.heartbeat.beat
         foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
         app = create_app(
             installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign, driving.running]
