@@ -170,12 +170,16 @@ def pass_error(ahead: Ahead, share: float, days: float) -> float:
 
 def pass_reach(ahead: Ahead, share: float, days: float) -> float:
     """Return by how many standard errors an equal candidate is expected beyond the bound of PASS; -inf below minima."""
-    week, tolerance = ahead.week, ahead.tolerance
-    users, requests = week.users_at(days) * share, week.requests_per_day * share * days
-    slack = ahead.slack
-    if users < tolerance.min_users or requests < tolerance.min_requests or slack < 0:
+    users, requests = ahead.week.users_at(days) * share, ahead.week.requests_per_day * share * days
+    if users < ahead.tolerance.min_users or requests < ahead.tolerance.min_requests:
         return -math.inf
-    if not week.slower and week.rate + slack > GREATEST_TARGET:
+    return reach_of_plenty(ahead, share, days)
+
+
+def reach_of_plenty(ahead: Ahead, share: float, days: float) -> float:
+    """Return the same as if the minima were met; -inf for a margin that nothing can prove."""
+    slack = ahead.slack
+    if slack < 0 or (not ahead.week.slower and ahead.week.rate + slack > GREATEST_TARGET):
         return -math.inf
     error = pass_error(ahead, share, days)
     return slack / error - PASS_Z if error else math.inf

@@ -13,13 +13,14 @@ from statistics import NormalDist
 import msgspec
 
 from analytics.evidence import Check
-from analytics.forecast import LEAST_DAYS, Ahead, Tolerance, Week, pass_reach
+from analytics.forecast import LEAST_DAYS, Ahead, Tolerance, Week, reach_of_plenty
 
 INNER_USERS = 100
 """Candidate users, and requests, without whom no row is left, also where nothing is to be proven."""
 
 INNER_REQUESTS = 500
 
+_SPREAD = 2.0
 _EDGE = 8.0
 _PANELS = 80
 _NORMAL = NormalDist()
@@ -59,17 +60,35 @@ def row_chance(row: PlanRow, weeks: Mapping[Check, Week], tolerances: Mapping[Ch
     """
     share, days = row.percent / 100, row.days
     traffic = max(weeks.values(), key=lambda week: week.requests_per_day)
-    if traffic.users_at(2 * days) * share < INNER_USERS or 2 * days * traffic.requests_per_day * share < INNER_REQUESTS:
-        return 0.0
+    needed = [(traffic, INNER_USERS, INNER_REQUESTS)]
+    needed += [(weeks[check], tolerances[check].min_users, tolerances[check].min_requests) for check in row.checks]
+    enough, later = (
+        min(minima_chance(week, share, span, users=users, requests=requests) for week, users, requests in needed)
+        for span in (days, 2 * days)
+    )
     first = second = both = 1.0
     for check in row.checks:
         early, late, together = _looks(Ahead(week=weeks[check], tolerance=tolerances[check]), share, days)
         first, second, both = first * early, second * late, both * together
-    return min(1.0, first + second - both)
+    return min(1.0, first * enough + second * later - both * enough)
+
+
+def minima_chance(week: Week, share: float, days: float, *, users: int, requests: int) -> float:
+    """Return the chance (0-1) that so many days bring a candidate its minima: dealt-out users are a draw.
+
+    The rarer of both. Requests vary as if their number's spread among users were twice its mean.
+    """
+    due, asked = week.users_at(days) * share, week.requests_per_day * share * days
+    if due <= 0 or asked <= 0:
+        return 0.0
+    spread = math.sqrt((1 - share) / due)
+    by_users = (1 - (users - 0.5) / due) / spread
+    by_requests = (1 - (requests - 0.5) / asked) / (spread * math.sqrt(1 + _SPREAD * _SPREAD))
+    return _NORMAL.cdf(min(by_users, by_requests))
 
 
 def _looks(ahead: Ahead, share: float, days: float) -> tuple[float, float, float]:
-    early, late = pass_reach(ahead, share, days), pass_reach(ahead, share, 2 * days)
+    early, late = reach_of_plenty(ahead, share, days), reach_of_plenty(ahead, share, 2 * days)
     known = ahead.week.variance_at(days)
     correlation = math.sqrt(ahead.week.variance_at(2 * days) / known if known else 0.5)
     return _NORMAL.cdf(early), _NORMAL.cdf(late), both_below(early, late, correlation)

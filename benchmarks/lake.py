@@ -115,13 +115,18 @@ _PIECE = {
 
 def write_lake(root: Path, rows: int) -> None:
     """Write the small files of so many requests, and of their feedback."""
+    write_part(root, rows, 0, rows)
+
+
+def write_part(root: Path, rows: int, first_row: int, end_row: int) -> None:
+    """Write those of `rows` requests that are numbered `first_row` to `end_row`, which may be later ones as well."""
     lake = Lake(root)
     lake.prepare()
     step = FILE_ROWS * WORKERS
-    said = 0
+    said = first_row
     with duckdb.connect(":memory:", config={"threads": 2, "memory_limit": "1GB"}) as connection:
-        for number, first in enumerate(range(0, rows, step), start=1):
-            bounds = {"rows": rows, "first": first, "end": min(first + step, rows)}
+        for number, first in enumerate(range(first_row, end_row, step), start=first_row + 1):
+            bounds = {"rows": rows, "first": first, "end": min(first + step, end_row)}
             for worker in range(WORKERS):
                 name = f"worker-{worker}", f"b{worker}"
                 values = {"worker": f"'{name[0]}'", "boot": f"'{name[1]}'", **_REQUEST}

@@ -8,14 +8,14 @@ from __future__ import annotations
 from analytics.evidence import LATENCY, Check, CheckSums
 from analytics.figures import Z_95
 from analytics.proof import GREATEST_TARGET, PASS_Z, Proof
-from analytics.quantile import ratio_words
 from analytics.sequential import safe_multiplier, tolerated
 from rollout.checks import Reading, Tick
 from rollout.durations import spoken
 from rollout.failing import beyond_margin, distance, raw_beside
 from rollout.phase import Margin
 from rollout.phrases import counted, rates, scores
-from rollout.proving import enough, lost_score, slower
+from rollout.proving import enough, lost_score
+from rollout.slowness import bounded, so_far, unbounded
 from rollout.verdict import Verdict
 
 NOT_APPLICABLE = "ttft: not applicable. Under 20 % of base's requests are streamed; it is not asked for"
@@ -99,10 +99,7 @@ def _bounded(reading: Reading, proof: Proof) -> str:
     """Return what a look has proven: the bound, and the margin that it keeps within."""
     margin = reading.margin
     if reading.check in LATENCY:
-        if reading.ratio is None:
-            return f"Ratio at most {margin.ratio:.2f}, the margin (97.5 % bound); {slower(reading)}"
-        value, _, high = reading.ratio
-        return f"Ratio {ratio_words(value)}, at most {ratio_words(high)} (97.5 % bound), margin {margin.ratio:.2f}"
+        return f"{bounded(reading, PASS_Z)} (97.5 % bound), margin {margin.ratio:.2f}"
     if reading.check == "satisfaction":
         return lost_score(proof)
     most = proof.candidate + PASS_Z * proof.error
@@ -119,10 +116,7 @@ def _unproven(reading: Reading, proof: Proof) -> str:
     if reading.check == "satisfaction":
         return f"{lost_score(proof)}; {seen}{wanted}"
     if reading.check in LATENCY:
-        known = slower(reading)
-        if reading.ratio is not None:
-            known = f"Ratio {ratio_words(reading.ratio[0])}, at most {ratio_words(reading.ratio[2])}"
-        return f"{known}, margin {reading.margin.ratio:.2f}; {seen}{wanted}"
+        return f"{unbounded(reading, PASS_Z)}, margin {reading.margin.ratio:.2f}; {seen}{wanted}"
     most = proof.candidate + PASS_Z * proof.error
     candidate, base, bound, target = rates(proof.candidate, proof.base, most, proof.target)
     return f"Candidate {candidate}, base {base}, at most {bound}, margin {target}; {seen}{wanted}"
@@ -132,10 +126,7 @@ def _so_far(reading: Reading, proof: Proof, tick: Tick) -> str:
     """Return a check's line between looks, with an interval that is safe to read at any time."""
     check, margin, found = reading.check, reading.margin, reading.found
     if check in LATENCY:
-        if reading.ratio is None:
-            return f"{check}: {slower(reading)}, margin {margin.ratio:.2f} times"
-        value, low, high = map(ratio_words, reading.ratio)
-        return f"{check} ratio {value} (95 % interval {low}\u2013{high}), margin {margin.ratio:.2f}"
+        return f"{so_far(reading, _multiplier(reading, tick))}, margin {margin.ratio:.2f}"
     half = _half(reading, proof, tick)
     if check == "satisfaction":
         lost = found.difference
@@ -150,11 +141,14 @@ def _so_far(reading: Reading, proof: Proof, tick: Tick) -> str:
 
 def _half(reading: Reading, proof: Proof, tick: Tick) -> float:
     """Return half the interval's width; 0 where there is none yet."""
+    return (_multiplier(reading, tick) or 0.0) * (proof.error if tick.look else reading.found.error)
+
+
+def _multiplier(reading: Reading, tick: Tick) -> float | None:
+    """Return by what to multiply a standard error: at a look its own, between looks one that is safe at any time."""
     if tick.look:
-        return Z_95 * proof.error
-    if reading.optimum is None:
-        return 0.0
-    return (safe_multiplier(reading.found.clock, reading.optimum) or 0.0) * reading.found.error
+        return Z_95
+    return None if reading.optimum is None else safe_multiplier(reading.found.clock, reading.optimum)
 
 
 def _deafness(reading: Reading) -> str:

@@ -11,8 +11,8 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from rollout.gate import Verdict
 from rollout.phase import Phase
+from rollout.verdict import Verdict
 
 What = Literal[
     "started",

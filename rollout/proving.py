@@ -6,7 +6,7 @@ import math
 
 from analytics.proof import PASS_Z, Proof
 from rollout.checks import Reading
-from rollout.phrases import rates, scores
+from rollout.phrases import scores
 
 POWER_Z = 2.802
 """1.960 + 0.842: with a margin so many standard errors wide, an equal candidate passes a look in four cases of five."""
@@ -33,9 +33,3 @@ def lost_score(proof: Proof) -> str:
     lost = proof.candidate - proof.base
     difference, worst, margin = scores(-lost, -lost - PASS_Z * proof.error, proof.base - proof.target)
     return f"{difference}, at worst {worst}, margin {margin}"
-
-
-def slower(reading: Reading) -> str:
-    """Return how many requests of each arm are slower than base's quantile was."""
-    candidate, base = rates(reading.found.candidate, reading.found.base)
-    return f"{candidate} of candidate's requests and {base} of base's are slower than base's {reading.check}"

@@ -19,6 +19,8 @@ _GAINED_USER = """
 CREATE OR REPLACE TEMP TABLE gained_user AS
 SELECT step_id, arm, user_hash, {sums} FROM gained_day GROUP BY step_id, arm, user_hash
 """
+_IN_ORDER = "CREATE OR REPLACE TEMP TABLE by_day AS FROM gained_day ORDER BY day"
+"""So that days lie together, and a fold reads those of its rows alone."""
 _TIMES = ["min(first_at) AS first_at", "max(last_at) AS last_at"]
 _LATER_TIMES = [
     "first_at = least(known.first_at, gained.first_at)",
@@ -47,5 +49,6 @@ def add_gained(connection: duckdb.DuckDBPyConnection, names: Collection[str], *,
     connection.execute(_GAINED_USER.format(sums=", ".join([*(_TIMES if has_times else []), *sums])))
     added = [f"{name} = known.{name} + gained.{name}" for name in names]
     without = "EXCLUDE (first_at, last_at)" if has_times else ""
-    put(connection, "user_day", "gained_day", (*_USER, "day"), ", ".join(added), without=without)
+    connection.execute(_IN_ORDER)
+    put(connection, "user_day", "by_day", (*_USER, "day"), ", ".join(added), without=without)
     put(connection, "user", "gained_user", _USER, ", ".join([*added, *(_LATER_TIMES if has_times else [])]))

@@ -1,13 +1,13 @@
 """The monitor's figure of each check at its past midnights: asked piece by piece, since users' days are many.
 
-What users had gained by a midnight stands; what they gained since grows. So an answer stays good for a twenty-fourth of
-the step's day, and a look asks for as many as fit into a moment, the oldest first.
+What users had gained by a midnight stands; what they gained since grows. So an answer stays good for a quarter of the
+step's day, and each fold asks for as many as fit into a moment, the oldest first: a look never waits for them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 import duckdb
 
@@ -17,9 +17,9 @@ from analytics.warehouse.looking import MEASURED, checks_of
 from analytics.warehouse.views import text_of
 
 MOMENT_S = 0.1
-"""A look goes on asking for so long."""
+"""A fold goes on asking for so long."""
 _US = 1_000_000
-_PARTS_OF_DAY = 24
+_PARTS_OF_DAY = 4
 _Place = tuple[int, Check, int]
 """A step, a check, a midnight."""
 _Answer = tuple[int, float | None]
@@ -31,34 +31,43 @@ class Drifting:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._connection, self._monotonic = connection, monotonic
+        self._windows: dict[int, StepWindow] = {}
         self._known: dict[_Place, _Answer] = {}
 
-    def drift(self, window: StepWindow, step_id: int, now: int) -> Mapping[Check, float | None]:
-        """Return each check's lowest correlation over past midnights; None where none is known yet."""
-        day_us = max(1, round(window.day_s * _US))
-        midnights = range(window.started_at // day_us + 1, now // day_us + 1)
-        checks = checks_of(window)
-        wanted: set[_Place] = {(step_id, check, midnight) for check in checks for midnight in midnights}
-        self._known = {one: answer for one, answer in self._known.items() if one[0] != step_id or one in wanted}
-        self._ask_some(sorted(wanted, key=self._asked_at), now, day_us // _PARTS_OF_DAY)
-        return {check: self._lowest(step_id, check) for check in checks}
+    def drift(self, window: StepWindow, step_id: int) -> Mapping[Check, float | None]:
+        """Return each check's lowest correlation over past midnights, None as long as none is known; go on asking."""
+        self._windows[step_id] = window
+        return {check: self._lowest(step_id, check) for check in checks_of(window)}
+
+    def go_on(self, now: int, followed: Collection[int]) -> None:
+        """Ask for a moment, the oldest answers first, of the steps that were looked at and are followed still."""
+        self._windows = {step_id: window for step_id, window in self._windows.items() if step_id in followed}
+        self._known = {place: answer for place, answer in self._known.items() if place[0] in self._windows}
+        give_up_s = self._monotonic() + MOMENT_S
+        for place in sorted(self._due(now), key=self._asked_at):
+            self._known[place] = (now, self._ask(*place))
+            if self._monotonic() >= give_up_s:
+                return
+
+    def forget(self, step_id: int) -> None:
+        """Forget the answers about a step whose rows were added up anew."""
+        self._known = {place: answer for place, answer in self._known.items() if place[0] != step_id}
+
+    def _due(self, now: int) -> set[_Place]:
+        due: set[_Place] = set()
+        for step_id, window in self._windows.items():
+            day_us = max(1, round(window.day_s * _US))
+            midnights = range(window.started_at // day_us + 1, now // day_us + 1)
+            places: set[_Place] = {(step_id, check, midnight) for check in checks_of(window) for midnight in midnights}
+            due |= {place for place in places if now - self._asked_at(place) >= day_us // _PARTS_OF_DAY}
+        return due
 
     def _lowest(self, step_id: int, check: Check) -> float | None:
         known = [rho for (step, what, _), (_, rho) in self._known.items() if (step, what) == (step_id, check)]
         return min((rho for rho in known if rho is not None), default=None)
 
-    def _asked_at(self, one: _Place) -> int:
-        return self._known.get(one, (-1, None))[0]
-
-    def _ask_some(self, oldest_first: Sequence[_Place], now: int, good_us: int) -> None:
-        give_up_s = self._monotonic() + MOMENT_S
-        for one in oldest_first:
-            asked_at = self._asked_at(one)
-            if asked_at >= 0 and now - asked_at < good_us:
-                return
-            self._known[one] = (now, self._ask(*one))
-            if self._monotonic() >= give_up_s:
-                return
+    def _asked_at(self, place: _Place) -> int:
+        return self._known.get(place, (0, None))[0]
 
     def _ask(self, step_id: int, check: Check, midnight: int) -> float | None:
         measure = MEASURED[check]

@@ -29,6 +29,7 @@ from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
+from analytics.warehouse.near_files import NearFiles
 from analytics.warehouse.recorded import Recorded, Told
 from analytics.warehouse.verdicts import LOOK_S
 from analytics.warehouse.weeks import Asked, weeks
@@ -71,7 +72,7 @@ class Evidence:
     ) -> None:
         self._store, self._clock = store, clock
         self.connection = opened(path, store)
-        self._files = FoldedFiles(self.connection, store)
+        self._files = FoldedFiles(self.connection, store, NearFiles(store, path.with_name(f"{path.stem}-near")))
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
@@ -112,6 +113,7 @@ class Evidence:
                 self._files.forget_gone()
         self._erase()
         self._look_for_requests()
+        self._monitor()
         return done
 
     def look(self, window: StepWindow) -> StepEvidence:
@@ -131,7 +133,7 @@ class Evidence:
             quality = self._recorded.quality(window, step_id, heard, now, folded=folded)
             as_of = self._recorded.fresh_to(folded, now)
             found = self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
-            return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id, now))
+            return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id))
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
@@ -184,6 +186,7 @@ class Evidence:
                 for step_id in again:
                     self._followed.forget(step_id)
                     self._folding.fold_whole(step_id)
+                    self._drifting.forget(step_id)
         except OSError:
             self._erased.ask_again()
             raise
@@ -201,6 +204,10 @@ class Evidence:
             with self._transaction():
                 self._folding.verdicts.meet_lake(now=now)
 
+    def _monitor(self) -> None:
+        with told(self._store):
+            self._drifting.go_on(self._clock(), [step_id for step_id, *_ in self._followed.all()])
+
     def _step(self, window: StepWindow) -> int:
         """Return the number of a step that is followed by this window, from now on if it was not before."""
         with told(self._store):
@@ -212,6 +219,7 @@ class Evidence:
         with self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
+            self._drifting.forget(step_id)
             self._recorded.begin(window, heard)
         return step_id
 

@@ -15,6 +15,7 @@ from analytics.lake.contents import Contents, contents
 from analytics.lake.layout import FEEDBACK, INCOMING, MERGED
 from analytics.lake.once import KINDS, rows_of
 from analytics.lake.store import Store
+from analytics.warehouse.near_files import NearFiles
 from analytics.warehouse.views import text_of
 
 _PARQUET = ".parquet"
@@ -43,10 +44,10 @@ class Heap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoldedFiles:
-    """The notes in the evidence of `connection`, of one lake's files."""
+    """The notes in the evidence of `connection`, of one lake's files; `near` brings them where need be."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store) -> None:
-        self._connection, self._store = connection, store
+    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store, near: NearFiles) -> None:
+        self._connection, self._store, self._near = connection, store, near
         self._manifest: str | None = None
         self._contents: Mapping[str, Contents] = {}
         self._noted: dict[str, set[str]] = {}
@@ -78,7 +79,8 @@ class FoldedFiles:
 
     def fresh_rows(self, heap: Heap) -> str | None:
         """Return the question that gives the rows of a heap that were not folded; None where there are none."""
-        rows = rows_of(self._store.address, KINDS[heap.folder], heap.names)
+        self._near.bring(() if heap.is_part else heap.names)
+        rows = rows_of(self._near.address, KINDS[heap.folder], heap.names)
         ask = self._connection.execute
         ask(_TABLE.format(name=_NUMBERS, rows=_NUMBERED.format(rows=rows)))
         [(is_seen, is_apart)] = ask(
@@ -105,6 +107,7 @@ class FoldedFiles:
         first_id, last_id = self._extent(heap)
         ask(_NOTE, {"kind": kind, "names": list(heap.names), "first_id": first_id, "last_id": last_id})
         self._noted[kind].update(heap.names)
+        self._near.bring(())
         return count
 
     def forget_gone(self) -> None:
@@ -122,7 +125,7 @@ class FoldedFiles:
         if heap.is_part:
             part = next(part for part in self._contents[heap.folder].parts if part.name in heap.names)
             return part.first_id, part.last_id
-        rows = rows_of(self._store.address, KINDS[heap.folder], heap.names)
+        rows = rows_of(self._near.address, KINDS[heap.folder], heap.names)
         return self._connection.execute(_EXTENT.format(rows=rows)).fetchall()[0]
 
     def _heaps(self, folder: str) -> list[Heap]:

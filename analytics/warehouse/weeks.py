@@ -18,6 +18,7 @@ from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import AGAIN, Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import MEASURED, Looking, checks_of
+from analytics.warehouse.near_files import NearFiles
 from analytics.warehouse.views import text_of
 
 _ROWS = """(
@@ -53,7 +54,7 @@ def weeks(store: Store, asked: Asked) -> Mapping[Check, Week]:
     """
     connection = in_memory(store)
     try:
-        files = FoldedFiles(connection, store)
+        files = FoldedFiles(connection, store, NearFiles(store))
         files.news()
         return _weeks(connection, Folding(connection, store, files), asked)
     finally:

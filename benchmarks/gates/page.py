@@ -57,9 +57,8 @@ def _section(table: Table, result: Mapping[str, Any]) -> str:
     shown = [name for name in table.figures if any(name in row["figures"] for row in rows)]
     head = f"| | {' | '.join(shown)} |\n|---|{'---|' * len(shown)}"
     lines = [f"| {row['case']} | {' | '.join(cell(row['figures'].get(name)) for name in shown)} |" for row in rows]
-    processes = "one process" if result["jobs"] == 1 else f"{result['jobs']} processes"
-    took = f"{result['seconds'] / 60:.1f} minutes in {processes}"
-    played = f"{result['runs']:,} runs a row, seed {result['seed']}, {took}."
+    spent = f"{result['cpu_s'] / 60:.1f} minutes of one processor"
+    played = f"{result['runs']:,} runs a row, seed {result['seed']}, {spent}."
     notes = [f"- {row['case']}: {row['note']}" for row in rows if "note" in row]
     return "\n".join(
         [f"### {table.title}", "", f"{table.words} {played}", "", head, *lines, "", *notes, *[""][: len(notes)]]

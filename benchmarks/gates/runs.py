@@ -6,8 +6,8 @@ A run is a function of its seed and number alone, so figures do not depend on ho
 from __future__ import annotations
 
 import math
+import os
 import statistics
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -68,7 +68,7 @@ class Table:
 
 def played(table: Table, *, runs: int, seed: int, jobs: int) -> dict[str, Any]:
     """Play all cases of a table in so many processes, and return its figures, ready for JSON."""
-    started = time.monotonic()
+    spent_s = cpu_s()
     with ExitStack() as running:
         pool = running.enter_context(get_context("spawn").Pool(jobs)) if jobs > 1 else None
         rows: list[dict[str, Any]] = []
@@ -76,8 +76,17 @@ def played(table: Table, *, runs: int, seed: int, jobs: int) -> dict[str, Any]:
             play, numbers = partial(case.play, seed), range(runs)
             results = pool.map(play, numbers, max(1, runs // (jobs * 8))) if pool else [play(run) for run in numbers]
             rows.append(_row(table, case, results, seed))
-    seconds = round(time.monotonic() - started, 1)
-    return {"name": table.name, "runs": runs, "seed": seed, "seconds": seconds, "jobs": jobs, "rows": rows}
+        if pool:
+            pool.close()
+            pool.join()
+    spent_s = round(cpu_s() - spent_s, 1)
+    return {"name": table.name, "runs": runs, "seed": seed, "cpu_s": spent_s, "rows": rows}
+
+
+def cpu_s() -> float:
+    """Return the processor time, in seconds, of this process and of those that it started and that are over."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _row(table: Table, case: Case, results: Sequence[Outcome], seed: int) -> dict[str, Any]:

@@ -71,9 +71,10 @@ class HttpConsole:
         """Return what a rollout's gate says."""
         return self._ask("GET", f"gates/{_segment(name)}", GateView, query={"limit": str(reports)})
 
-    def plan(self, name: str) -> PlanView:
-        """Return a rollout's plan."""
-        return self._ask("GET", f"rollouts/{_segment(name)}/plan", PlanView)
+    def plan(self, name: str, *, suggest: bool = False) -> PlanView:
+        """Return a rollout's plan, and if wished a forecast and a likelier plan."""
+        asked = {"suggest": "true"} if suggest else {}
+        return self._ask("GET", f"rollouts/{_segment(name)}/plan", PlanView, query=asked, timeout_s=_REPORT_TIMEOUT_S)
 
     def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
         """Pin a user to an arm."""

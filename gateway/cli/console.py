@@ -47,8 +47,8 @@ class Console(Protocol):
         """Return what a rollout's gate says, with so many of its earlier reports."""
         ...
 
-    def plan(self, name: str) -> PlanView:
-        """Return a rollout's plan."""
+    def plan(self, name: str, *, suggest: bool = False) -> PlanView:
+        """Return a rollout's plan, and if wished a forecast and a likelier plan."""
         ...
 
     def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:

@@ -85,9 +85,9 @@ class DirectConsole:
         """Return what a rollout's gate said last."""
         return self._control.steering.gate(name, reports=reports)
 
-    def plan(self, name: str) -> PlanView:
-        """Return a rollout's plan."""
-        return self._control.steering.shown_plan(name)
+    def plan(self, name: str, *, suggest: bool = False) -> PlanView:
+        """Return a rollout's plan, and if wished a forecast and a likelier plan."""
+        return self._control.steering.shown_plan(name, with_forecast=suggest)
 
     def force_user(self, name: str, user: str, arm: Arm, seen_version: int, reason: str) -> RolloutView:
         """Pin a user to an arm."""

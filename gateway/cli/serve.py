@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -98,18 +99,22 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"turnout: {note}")
     if host.trouble is not None:
         say(f"turnout: {host.trouble}\nturnout: serving by the last good snapshot")
+    try:
+        host.supervisor.run(_watching(host))
+    finally:
+        host.close()
+    _print(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")
+    return int(host.supervisor.has_failed)
+
+
+def _watching(host: Host) -> Callable[[], None]:
     announcement = Announcement(host)
 
     def each_time() -> None:
         announcement.once_ready()
         host.watch()
 
-    try:
-        host.supervisor.run(each_time)
-    finally:
-        host.close()
-    _print(f"Turnout has ended. What it knows and recorded stays in {host.state_dir}\n")
-    return int(host.supervisor.has_failed)
+    return each_time
 
 
 def _print(text: str) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from gateway.cli.console import Console
 from gateway.cli.table import write_json, write_table
+from gateway.console.gate_views import PlanView
 from gateway.console.views import RolloutView
 from rollout.change import moment
-from rollout.durations import spoken
+from rollout.durations import DAY_S, spoken
 from rollout.moves import WORDS, Wish
 from rollout.phase import Margin
 
@@ -42,6 +43,7 @@ def add_actions(actions: Any, add: Add) -> None:
             )
     plan = add(actions, "plan", "show a rollout's plan: its rows, and what its gates demand", _plan)
     plan.add_argument("name", metavar="NAME", help="a rollout, or a flag that one rollout alone uses")
+    plan.add_argument("--suggest", action="store_true", help="add a forecast, and a plan that is likely to be passed")
 
 
 def standing(view: RolloutView) -> str:
@@ -70,7 +72,7 @@ def _tell(console: Console, arguments: argparse.Namespace) -> int:
 
 
 def _plan(console: Console, arguments: argparse.Namespace) -> int:
-    shown = console.plan(arguments.name)
+    shown = console.plan(arguments.name, suggest=arguments.suggest)
     if arguments.json:
         write_json(shown)
         return 0
@@ -94,7 +96,29 @@ def _plan(console: Console, arguments: argparse.Namespace) -> int:
     write_table(("CHECK", "TOLERATES", "USERS", "REQUESTS"), margins)
     between = "a person approves" if shown.plan.approval == "one" else "nobody is asked"
     sys.stdout.write(f"\nBetween phases {between}. Later edits apply from the next step on.\n")
+    if arguments.suggest:
+        write_forecast(shown)
     return 0
+
+
+def write_forecast(shown: PlanView) -> None:
+    """Print how likely a plan is to be passed, and the one that is likelier."""
+    if shown.chance is None or shown.suggestion is None:
+        sys.stdout.write(f"\nForecast: unknown; {shown.unknown}.\n")
+        return
+    sys.stdout.write(f"\nForecast: an equal candidate reaches GA with a chance of {shown.chance:.0%}.\n")
+    better = shown.suggestion
+    words = "" if better.is_reached else ", which is the likeliest within reach"
+    sys.stdout.write(f"Suggested, with a chance of {better.chance:.0%}{words}:\n\n")
+    rows = [
+        (row.phase, row.percent, spoken(row.days * DAY_S), f"{chance:.0%}")
+        for row, chance in zip(better.rows, better.chances, strict=True)
+    ]
+    write_table(("PHASE", "PERCENT", "DWELL", "CHANCE"), rows)
+    for check in better.widened:
+        wider = better.tolerances[check]
+        margin = Margin(relative=wider.relative, absolute=wider.absolute, ratio=wider.ratio)
+        sys.stdout.write(f"{check} then tolerates {_tolerated(margin)}\n")
 
 
 def _tolerated(margin: Margin) -> str:

@@ -18,7 +18,6 @@ from analytics.lake.place import Place
 from gateway.console.deciding import Deciding
 from gateway.console.gathering import Gathering
 from gateway.console.installation import Installation, now_us
-from gateway.console.notifying import Notices
 from rollout.announcing import notice_of
 from rollout.change import Held, State
 from rollout.durations import spoken
@@ -164,23 +163,21 @@ class Driving:
 
 
 def driven(
-    installation: Installation, lake: Place, state_dir: Path, notices: Notices, may: Callable[[], bool]
+    installation: Installation, lake: Place, state_dir: Path, announce: Announce, may: Callable[[], bool]
 ) -> Driving:
     """Return the controller of an installation, which gathers its evidence from this lake."""
     gathering = Gathering(lake, state_dir / EVIDENCE, clock=now_us)
     steering, ledger = installation.control.steering, installation.ledger
     if not ledger.read_only:
         steering.measuring = gathering
-    driving = Driving(
-        Deciding(steering, ledger, notices, monotonic_s=time.monotonic, wall_us=now_us),
-        Telling(ledger, notices, wall_us=now_us),
-        Silence(notices, monotonic_s=time.monotonic, wall_us=now_us),
+    return Driving(
+        Deciding(steering, ledger, announce, monotonic_s=time.monotonic, wall_us=now_us),
+        Telling(ledger, announce, wall_us=now_us),
+        Silence(announce, monotonic_s=time.monotonic, wall_us=now_us),
         ledger,
         may=may,
         close=gathering.close,
     )
-    driving.beat = notices.heartbeat.beat
-    return driving
 
 
 async def _whole(act: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from analytics.suggestion import Suggestion
 from rollout.change import Held
 from rollout.explanation import Condition, Explanation, Position, explain
 from rollout.phase import Phase, Plan, Row
@@ -57,10 +58,17 @@ class GateView(_View, frozen=True):
 
 
 class PlanView(_View, frozen=True):
-    """A rollout's plan as it is in force for the next step."""
+    """A rollout's plan as it is in force for the next step, and how likely an equal candidate comes through.
+
+    `chances` (0-1) of the rows with a dwell before GA, in order, and `chance` of all; None while `unknown` says why.
+    """
 
     rollout: str
     plan: Plan
+    chance: float | None = None
+    chances: tuple[float, ...] | None = None
+    suggestion: Suggestion | None = None
+    unknown: str = ""
 
 
 def controller_view(progress: Progress) -> ControllerView:
@@ -116,11 +124,6 @@ def position_of(held: Held, plan: Plan, *, at: int, thaws_at: int | None) -> Pos
         next_look_s=next_look_s(progress),
         wait_s=max(0.0, (waits - at) / 1_000_000) if waits is not None else None,
     )
-
-
-def plan_view(rollout: str, plan: Plan) -> PlanView:
-    """Return a plan."""
-    return PlanView(rollout=rollout, plan=plan)
 
 
 def _condition(progress: Progress) -> Condition:

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.forecast import Week
 from analytics.lake.erasure import ERASURES
 from analytics.lake.place import MissingPackageError, Place
 from analytics.references import References
@@ -62,6 +63,21 @@ class Gathering:
         """Return what the step's own base was like, as far as that can be told by now."""
         with self._asked() as evidence:
             return evidence.own_references(window)
+
+    def weeks(self, rollout: str, generation: int, at: int) -> Mapping[Check, Week]:
+        """Return what a forecast reads of base's last days, from the lake itself; the controller goes on meanwhile."""
+        from analytics.warehouse.evidence_tables import told  # noqa: PLC0415 - as below
+        from analytics.warehouse.weeks import Asked, weeks  # noqa: PLC0415 - as below
+
+        found = self.references(rollout, generation, at)
+        latencies: dict[Check, float] = {check: q0 for check, q0 in found.latencies.items() if q0 is not None}
+        asked = Asked(rollout=rollout, generation=generation, before=at, latencies=latencies, rating=found.rating)
+        store = self._place.open()
+        try:
+            with told(store):
+                return weeks(store, asked)
+        except OSError as error:
+            raise EvidenceLostError(str(error)) from error
 
     def close(self) -> None:
         """Let go of the file."""

@@ -31,6 +31,10 @@ class Installation(msgspec.Struct, frozen=True):
     control: Control
     last_good: Snapshot | None
 
+    def may_write(self) -> bool:
+        """Tell whether this console is the one that writes: the ledger here, and for its fleet."""
+        return not self.ledger.read_only and self.control.barred() is None
+
     def close(self) -> None:
         """Let go of the ledger."""
         self.ledger.close()

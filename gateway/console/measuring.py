@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from analytics.evidence import LATENCY, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.forecast import Week
 from analytics.references import References
 
 
@@ -43,6 +44,10 @@ class Measuring(Protocol):
         """Return Q0 of those checks of which the step's own base rows are enough by now; None: it does not apply."""
         ...
 
+    def weeks(self, rollout: str, generation: int, at: int) -> Mapping[Check, Week]:
+        """Return what a forecast reads of base's last days before a moment; it holds nothing else up."""
+        ...
+
 
 class Unmeasured:
     """Where no evidence can be had: a stopped installation's files, and tests that do without."""
@@ -62,6 +67,11 @@ class Unmeasured:
         """Return none: a step takes its own."""
         del rollout, generation, at
         return UNKNOWN
+
+    def weeks(self, rollout: str, generation: int, at: int) -> Mapping[Check, Week]:
+        """Refuse."""
+        del generation, at
+        raise EvidenceLostError(_nothing(rollout))
 
     def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Refuse."""

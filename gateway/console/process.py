@@ -72,11 +72,8 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         _start(installation, is_known=definitions is not None)
         notices = Notices(installation, state_dir, environment, is_known=definitions is not None)
         beside = _beside(watch, installation, place, state_dir, environment, queries, retention_days)
-        driving = driven(installation, place, state_dir, notices, partial(_may, installation))
-        foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
-        app = create_app(
-            installation.control, reports, queries, lifespan=[notices.running, *beside, *foreign, driving.running]
-        )
+        moving = _moving(installation, notices, place, state_dir, environment)
+        app = create_app(installation.control, reports, queries, lifespan=[notices.running, *beside, *moving])
         published = publishing(installation, state_dir, place, redis, environment) if redis else nullcontext()
         with published:
             _server(app).run(sockets=[listener])
@@ -84,6 +81,16 @@ def run(  # noqa: PLR0913 - one for each setting of the process
         queries.close()
         reports.close()
         installation.close()
+
+
+def _moving(
+    installation: Installation, notices: Notices, lake: Place, state_dir: Path, environment: Mapping[str, str]
+) -> Sequence[Lifespan]:
+    """Return what moves rollouts by itself: the controller, and foreign flags if this console is the writer."""
+    driving = driven(installation, lake, state_dir, notices, installation.may_write)
+    driving.beat = notices.heartbeat.beat
+    foreign = [] if installation.ledger.read_only else [installation.control.foreign.told(environment, notices)]
+    return [*foreign, driving.running]
 
 
 def _start(installation: Installation, *, is_known: bool) -> None:
@@ -115,18 +122,13 @@ def _beside(
         place=lake,
         state_dir=state_dir,
         environment=environment,
-        may=partial(_may, installation),
+        may=installation.may_write,
         after=after,
         retention_days=retention_days,
     )
     erasing = Erasing(lake, state_dir, environment, queries.discard_copies)
     installation.control.removals.begin(Erasures(state_dir / ERASURES), lake.name, erasing.look)
     return [partial(_watching, watch=watch, installation=installation), compacting.running, erasing.running]
-
-
-def _may(installation: Installation) -> bool:
-    """Tell whether this console is the one that writes."""
-    return not installation.ledger.read_only and installation.control.barred() is None
 
 
 def _reports(lake: Place, state_dir: Path, installation: Installation) -> Reports:

@@ -7,12 +7,15 @@ where they cannot be had, the step takes its own.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
+from analytics.prospect import plan_chances
 from analytics.references import References
+from analytics.suggestion import suggest
 from gateway.console.errors import answered
-from gateway.console.gate_views import GateView, PlanView, gate_view, plan_view
+from gateway.console.gate_views import GateView, PlanView, gate_view
 from gateway.console.measuring import UNKNOWN, EvidenceLostError, Measuring, Unmeasured
 from gateway.console.publication import Publication
 from gateway.console.words import plain_words
@@ -22,6 +25,7 @@ from rollout.change import Change, State, live
 from rollout.moves import Wish, advance, pause, restart, resume, roll_back, start
 from rollout.phase import Plan
 from rollout.plan import DEFAULT_PLAN
+from rollout.prospects import plan_rows, tolerances
 from rollout.schedule import BadTimeError, frozen_until, parse_moment
 from rollout.stepping import Ahead, Wanted
 from rollout.stores.ledger import Edit, Ledger
@@ -33,6 +37,7 @@ Refuse = Callable[[str], None]
 """Raises an `ApiError` where something else than the plan rules a rollout's percent."""
 
 NEED_A_PLAN: frozenset[Wish] = frozenset({"start", "advance", "restart", "resume"})
+TOO_SOON = "a forecast needs three whole days of base with every check that the plan asks for"
 _log = logging.getLogger("turnout.console")
 
 
@@ -117,12 +122,26 @@ class Steering:
         plan, at = self.plan(rollout), time.time_ns() // 1000
         return gate_view(held, plan, kept, at=at, thaws_at=frozen_until(plan.freezes, at))
 
-    def shown_plan(self, name: str) -> PlanView:
-        """Return a rollout's plan as it is in force."""
+    def shown_plan(self, name: str, *, with_forecast: bool = False) -> PlanView:
+        """Return a rollout's plan as it is in force, and if wished a forecast and a plan that is likelier."""
         with answered():
             state = self._publication.state()
         rollout = self._resolve(state, name)
-        return plan_view(rollout, self.plan(rollout))
+        plan = self.plan(rollout)
+        if not with_forecast:
+            return PlanView(rollout=rollout, plan=plan)
+        with answered():
+            generation = live(state, rollout).flag.generation
+        try:
+            weeks = self.measuring.weeks(rollout, generation, time.time_ns() // 1000)
+        except EvidenceLostError as error:
+            return PlanView(rollout=rollout, plan=plan, unknown=str(error))
+        rows, tolerated = plan_rows(plan), tolerances(plan)
+        chances = plan_chances(rows, weeks, tolerated)
+        if chances is None:
+            return PlanView(rollout=rollout, plan=plan, unknown=TOO_SOON)
+        suggestion = suggest(rows, weeks, tolerated)
+        return PlanView(rollout=rollout, plan=plan, chance=math.prod(chances), chances=chances, suggestion=suggestion)
 
 
 def _moment(text: str | None) -> int | None:

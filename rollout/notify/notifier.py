@@ -22,6 +22,8 @@ from rollout.notify.webhook import TIMEOUT_S, Way, Webhook, WebhookError, client
 from rollout.stores.outbox import Delivery, Outbox, OutboxError
 
 LOOK_S = 1.0
+GRACE_S = 1.0
+"""How long the end waits for an answer that may be on its way: what it would say is not asked again then."""
 _MEMORY = 1_000
 _NOBODY = "(all)"
 
@@ -84,7 +86,9 @@ class Notifier:
 
     def troubles(self) -> list[str]:
         """Return what an operator should know of webhooks that take nothing."""
-        return [f"webhook {name} was not told: {trouble}" for name, trouble in list(self._troubles.items())]
+        known = {*self._webhooks, _NOBODY}
+        troubles = [(name, trouble) for name, trouble in list(self._troubles.items()) if name in known]
+        return [f"webhook {name} was not told: {trouble}" for name, trouble in troubles]
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -127,6 +131,8 @@ class Notifier:
                 except Exception:  # noqa: BLE001 - the thread's outermost loop: said, and it goes on
                     _log.exception("telling webhooks failed; it goes on")
                 await _rest(woken, [task for task in telling.values() if not task.done()], self._pause_s(loop.time()))
+            if telling:
+                await asyncio.wait(telling.values(), timeout=GRACE_S)
             for task in telling.values():
                 task.cancel()
             await asyncio.gather(*telling.values(), return_exceptions=True)

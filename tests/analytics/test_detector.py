@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.detector import DAYS_APART, HOURS_APART, Detector, needs_days, score, watch
@@ -50,6 +50,7 @@ def test_days_alarm_earlier():
     assert hours_to_alarm(1.0, DAYS_APART) < hours_to_alarm(1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e300, 1e300), max_size=50))
 def test_the_level_stays_a_number(scores: list[float]):
     detector = Detector()

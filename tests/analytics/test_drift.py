@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.drift import UserSoFar, drift, drift_alarm, drift_of_users, is_drifting
@@ -52,6 +52,7 @@ def test_nothing_is_said_where_nothing_varied():
     assert not is_drifting(None, 1000)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e300), st.floats(0, 1e300), finite)
 def test_a_correlation_stays_one(before: float, since: float, product: float):
     found = drift(before=before, since=since, product=product)

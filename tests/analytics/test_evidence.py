@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import cap_of, capped_sums
@@ -32,6 +32,7 @@ def test_nobody_sums_to_nothing():
     assert (sums.users, sums.ratio, sums.variance) == (0, None, None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 1000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))), st.floats(1, 1000))
 def test_the_cap_keeps_every_users_own_rate(users: list[tuple[int, int]], cap: float):
     capped = [capped_sums([user], cap) for user in users]

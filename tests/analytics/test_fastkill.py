@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import FailingUsers
@@ -48,6 +48,7 @@ def test_the_sum_is_the_fraction(candidate: int, base: int, rho: Fraction):
     assert ln_odds(candidate, base, float(rho)) == pytest.approx(exactly(candidate, base, rho), abs=1e-11)
 
 
+@settings(deadline=None)
 @given(counts, counts, shares)
 def test_one_more_failing_candidate_is_more_evidence_and_one_of_base_less(candidate: int, base: int, rho: float):
     odds = ln_odds(candidate, base, rho)
@@ -56,6 +57,7 @@ def test_one_more_failing_candidate_is_more_evidence_and_one_of_base_less(candid
     assert ln_odds(candidate, base + 1, rho) < odds
 
 
+@settings(deadline=None)
 @given(counts, counts, shares, st.floats(1.001, 2.0))
 def test_a_greater_allowance_is_less_evidence(candidate: int, base: int, rho: float, more: float):
     assert ln_odds(candidate, base, min(0.9995, rho * more)) <= ln_odds(candidate, base, rho) + 1e-9

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import ArmSums, CheckSums
@@ -243,6 +243,7 @@ def test_without_errors_of_base_the_floor_decides():
     assert pass_reach(flawless, 0.1, 1.0) == pytest.approx(0.0, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(
     st.floats(1e-5, 0.9), st.floats(1, 1e7), st.floats(1, 30), st.floats(0.001, 0.999), st.floats(0.1, 28),
     st.floats(1, 4),

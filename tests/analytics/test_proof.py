@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import ArmSums, CheckSums, capped_sums
@@ -132,6 +132,7 @@ def test_variance_never_shrinks_towards_the_margin(base: float, target: float):
     assert inflation(base, target) >= 1.0
 
 
+@settings(deadline=None)
 @given(
     st.integers(2, 10_000_000), st.integers(2, 10_000_000), st.floats(0, 1), st.floats(0, 1),
     st.floats(0, 0.5), st.floats(1e-4, 0.2),
@@ -147,6 +148,7 @@ def test_a_candidate_at_the_margin_or_beyond_never_passes(
         assert found.statistic <= 0
 
 
+@settings(deadline=None)
 @given(st.integers(100, 100_000), st.integers(0, 50), st.floats(0.0, 0.2), st.floats(0.0, 0.2))
 def test_a_wider_margin_never_proves_less_of_a_good_candidate(users: int, events: int, absolute: float, more: float):
     """Good: no worse than base. Then R* grows faster than the variance that is assumed at it."""

@@ -7,7 +7,7 @@ import random
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import ArmSums, CheckSums, capped_sums
@@ -78,6 +78,7 @@ def test_there_is_no_ratio_without_slow_requests_of_base_or_without_users():
     assert latency_ratio(base_arm(1000, 500), {}) is None
 
 
+@settings(deadline=None)
 @given(st.integers(50, 3000), st.floats(0.7, 1.6), st.floats(1.01, 1.9))
 def test_the_bound_is_within_the_margin_if_the_look_passes(users: int, factor: float, margin: float):
     base = base_arm(9 * users, round(9 * users * 0.1))

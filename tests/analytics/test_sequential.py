@@ -6,7 +6,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.evidence import ArmSums, CheckSums, capped_sums
@@ -108,6 +108,7 @@ def test_a_level_outside_its_range_is_refused(level: float):
         kappa(level)
 
 
+@settings(deadline=None)
 @given(scores, st.floats(0, 1e6), clocks, clocks, levels)
 def test_more_standard_errors_are_never_less_evidence(z: float, more: float, clock: float, best: float, level: float):
     less, greater = ln_evidence(z, clock, best, level), ln_evidence(z + more, clock, best, level)
@@ -254,6 +255,7 @@ def test_the_target_is_a_share_more_and_a_little_more():
     assert tolerated(0.1, relative=0.25, absolute=0.002) == pytest.approx(0.127)
 
 
+@settings(deadline=None)
 @given(arm_of_users, arm_of_users, st.floats(0, 1), st.floats(0, 0.2), st.floats(1, 50))
 def test_nothing_fails_and_passes_at_once(
     base: list[tuple[int, int]], candidate: list[tuple[int, int]], relative: float, absolute: float, cap: float
@@ -269,6 +271,7 @@ def test_nothing_fails_and_passes_at_once(
     assert not (has_failed and shown is not None and shown.is_pass)
 
 
+@settings(deadline=None)
 @given(arm_of_users, arm_of_users)
 def test_arms_that_change_places_change_the_sign(base: list[tuple[int, int]], candidate: list[tuple[int, int]]):
     """Where both have events enough to show their own variance."""
@@ -282,6 +285,7 @@ def test_arms_that_change_places_change_the_sign(base: list[tuple[int, int]], ca
     assert (there.difference, there.error, there.z) == (-back.difference, back.error, -back.z)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 10_000_000), st.integers(2, 10_000_000), st.floats(0, 1), st.floats(0, 1))
 def test_ten_million_users_have_figures(users_b: int, users_c: int, rate_b: float, rate_c: float):
     def single(users: int, rate: float) -> ArmSums:

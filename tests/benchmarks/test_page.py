@@ -13,8 +13,7 @@ RESULT = {
     "name": "one",
     "runs": 10,
     "seed": 3,
-    "seconds": 60.0,
-    "jobs": 2,
+    "cpu_s": 60.0,
     "rows": [{"case": "a", "runs": 10, "figures": {"share": FIGURE}}],
 }
 
@@ -23,7 +22,7 @@ def test_a_table_says_how_it_was_made():
     text = sections([TABLE], {"one": RESULT})
 
     assert "### One" in text
-    assert "Words. 10 runs a row, seed 3, 1.0 minutes in 2 processes." in text
+    assert "Words. 10 runs a row, seed 3, 1.0 minutes of one processor." in text
     assert "| a | 0.25 |" in text
     assert "| | share |" in text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.forecast import Week
 from analytics.references import References
 from gateway.console.control import Control
 from gateway.console.deciding import Deciding
@@ -49,6 +50,7 @@ class Measured:
     users: tuple[FailingUsers, ...] = ()
     own: Mapping[Check, float | None] = field(default_factory=dict)
     week: References = WEEK
+    days: Mapping[Check, Week] = field(default_factory=dict)
     lost: str | None = None
     failure: Exception | None = None
     windows: list[StepWindow] = field(default_factory=list)
@@ -76,6 +78,12 @@ class Measured:
         """Return the week's."""
         del rollout, generation, at
         return self.week
+
+    def weeks(self, rollout: str, generation: int, at: int) -> Mapping[Check, Week]:
+        """Return base's days."""
+        del rollout, generation, at
+        self._look()
+        return self.days
 
     def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Return the step's own."""

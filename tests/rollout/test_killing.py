@@ -28,6 +28,7 @@ def test_an_hour_alarms_where_the_step_as_a_whole_does_not():
 
     assert counter is not None
     assert "12 candidate users failed, 3 base users within the present hour: odds " in killed(INNER, counter).words
+    assert killed(INNER, counter).words.endswith(", 48,000 needed")
 
 
 def test_refused_requests_count_apart():

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from gateway.console.auth import Asked, actor, permits
 from gateway.console.control import Control
@@ -81,9 +81,9 @@ def roll_back_rollout(
 
 
 @get("/rollouts/{name:str}/plan", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
-def show_plan(control: NamedDependency[Control], name: FromPath[str]) -> PlanView:
-    """Show a rollout's plan as it is in force for the next step."""
-    return control.steering.shown_plan(name)
+def show_plan(control: NamedDependency[Control], name: FromPath[str], *, suggest: FromQuery[bool] = False) -> PlanView:
+    """Show a rollout's plan as it is in force for the next step; `suggest` adds a forecast and a likelier plan."""
+    return control.steering.shown_plan(name, with_forecast=suggest)
 
 
 @get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)

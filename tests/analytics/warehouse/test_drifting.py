@@ -20,9 +20,13 @@ def test_the_monitor_finds_the_worst_midnight_that_plain_python_finds(lake, open
     lake.put_feedback(pieces)
     evidence = opening(clock=lambda: NOW)
     evidence.look(DAILY)
-    found = Drifting(evidence.connection, lambda: 0.0).drift(DAILY, 1, NOW)
+    drifting = Drifting(evidence.connection, lambda: 0.0)
+    early = drifting.drift(DAILY, 1)
+    drifting.go_on(NOW, [1])
+    found = drifting.drift(DAILY, 1)
 
     assert found == {check: pytest.approx(plain.drift(records, pieces, DAILY, check, NOW)) for check in found}
+    assert early == dict.fromkeys(found)
     assert len(found) == 5
 
 
@@ -33,4 +37,26 @@ def test_a_first_day_and_a_single_arm_tell_of_no_drift(lake, opening):
 
     assert set(evidence.look(WINDOW).drift.values()) == {None}
     clock[0] = NOW
+    evidence.fold()
     assert set(evidence.look(WINDOW).drift.values()) == {None}
+
+
+def test_answers_come_with_the_folds_and_are_asked_for_again_as_the_day_goes_on(lake, opening):
+    chance = random.Random(4)
+    lake.put([drawn(chance, number) for number in range(1, 150)])
+    clock = [NOW]
+    evidence = opening(clock=lambda: clock[0])
+    assert set(evidence.look(WINDOW).drift.values()) == {None}
+    for _ in range(30):
+        evidence.fold()
+    before = evidence.look(WINDOW).drift
+    lake.put([gate_row(200_000 + n, outcome="timeout", arm_assigned="candidate") for n in range(40)])
+    evidence.fold()
+    soon = evidence.look(WINDOW).drift
+    clock[0] += 6 * 3_600_000_000
+    for _ in range(30):
+        evidence.fold()
+
+    assert None not in {before["errors"], before["p99"]}
+    assert soon == before
+    assert evidence.look(WINDOW).drift["errors"] != before["errors"]

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.cli import Abort, gate, rollout
+from analytics.evidence import Check
+from analytics.forecast import Tolerance
+from analytics.suggestion import Suggestion
+from gateway.cli import Abort, gate, rollout, steering
+from gateway.console.gate_views import PlanView
+from rollout.prospects import plan_rows, tolerances
 from rollout.stores.sqlite import SqliteLedger
 from rollout.verdict import Verdict
 from tests.fakes.console import SALES, opened_with_ledger, serving
-from tests.fakes.plans import said
+from tests.fakes.plans import SHORT_PLAN, said
 
 Turnout = Callable[..., tuple[int, str, str]]
 
@@ -102,6 +107,30 @@ def test_a_gate_is_checked_in_words_with_its_exit_code(turnout: Turnout, ledger:
     assert code == 4
     assert "hold: It says hold." in out
     assert "620 of 10,000 users" in out
+
+
+def test_a_forecast_is_unknown_where_nothing_was_measured(turnout: Turnout):
+    code, out, _ = turnout("rollout", "plan", SALES, "--suggest")
+
+    assert code == 0
+    assert "Forecast: unknown; nothing measures" in out
+
+
+def test_a_forecast_is_printed_with_the_plan_that_is_likelier(capsys: pytest.CaptureFixture[str]):
+    rows = plan_rows(SHORT_PLAN)
+    tolerated = tolerances(SHORT_PLAN)
+    wider: dict[Check, Tolerance] = {**tolerated, "errors": replace(tolerated["errors"], absolute=0.01)}
+    better = Suggestion(
+        rows=rows, tolerances=wider, chance=0.5, chances=(0.9,) * len(rows), is_reached=False, widened=("errors",)
+    )
+    steering.write_forecast(
+        PlanView(rollout=SALES, plan=SHORT_PLAN, chance=0.25, chances=(0.5, 0.5), suggestion=better)
+    )
+
+    out = capsys.readouterr().out
+    assert "with a chance of 25%" in out
+    assert "which is the likeliest within reach" in out
+    assert "errors then tolerates 25 % more and 1 points more" in out
 
 
 def test_a_gate_explains_itself_in_five_answers(turnout: Turnout):

@@ -159,3 +159,15 @@ async def test_a_tick_under_way_ends_before_the_console_does(tmp_path: Path):
             asyncio.get_running_loop().call_later(0.2, go.set)
 
         assert ended.is_set()
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_every_pulse_is_a_sign_of_life_also_where_another_console_decides(tmp_path: Path, *, may: bool):
+    beats: list[int] = []
+    with staged(tmp_path) as stage:
+        driven = driving(stage, may=may)
+        driven.beat = lambda: beats.append(1)
+        driven.decide()
+        driven.decide()
+
+    assert beats == [1, 1]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gateway.console.gate_views import controller_view, gate_view, plan_view, position_of
+from gateway.console.gate_views import controller_view, gate_view, position_of
 from rollout.progress import Progress
 from tests.fakes.plans import AT, SHORT_PLAN, held, holding, said, standing, started
 
@@ -26,10 +26,6 @@ def test_a_gate_shows_how_far_the_step_is_and_what_comes_next():
 
 def test_before_the_start_nothing_comes_next():
     assert gate_view(held(holding()), SHORT_PLAN, [], at=AT).next_row is None
-
-
-def test_a_plan_is_shown_as_it_is():
-    assert plan_view("sales", SHORT_PLAN).plan == SHORT_PLAN
 
 
 def test_what_passed_and_waits_is_spoken_of_as_passed_unless_it_holds_by_now():

@@ -26,6 +26,7 @@ def test_an_empty_lake_says_nothing_of_a_step_and_nothing_of_the_week_before(gat
     assert sum(one.candidate for one in gathering.failing(WINDOW)) == 0
     assert gathering.references("chat", 2, NOW).latencies == UNKNOWN.latencies
     assert gathering.own_references(WINDOW) == {}
+    assert gathering.weeks("chat", 2, NOW) == {}
 
 
 def test_what_refuses_is_said_and_asked_again_from_the_start(gathering: Gathering, tmp_path: Path):

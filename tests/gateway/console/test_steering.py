@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from analytics.forecast import Week
 from analytics.references import References
 from gateway.console.control import Control
 from gateway.console.errors import ConflictedError
@@ -11,6 +13,7 @@ from gateway.console.measuring import EvidenceLostError, Unmeasured
 from gateway.errors import ApiError, BadRequestError, NotFoundError
 from rollout.moves import Wish
 from tests.fakes.console import SALES, opened, opened_with_ledger
+from tests.fakes.measured import Measured
 from tests.fakes.plans import said
 
 WEEK = References(latencies={"p50": 200.0, "p99": 900.0}, rating="rating")
@@ -145,3 +148,34 @@ def test_the_next_step_is_by_the_plan_in_force(control: Control):
 def test_a_gate_of_a_plan_that_has_not_started_has_nothing_next(tmp_path: Path):
     with opened(tmp_path) as control:
         assert control.steering.gate(SALES).next_row is None
+
+
+def week(rate: float) -> Week:
+    return Week(
+        rate=rate,
+        requests_per_day=50_000,
+        users_day=2000,
+        users=14_000,
+        variance_day=3 * rate / 50_000,
+        variance=3 * rate / 350_000,
+        slower={1.0: rate, 1.1: rate * 0.7, 1.2: rate * 0.5},
+    )
+
+
+def test_a_plan_has_a_forecast_once_base_has_days_and_a_likelier_plan_beside_it(control: Control):
+    control.steering.measuring = measured = Measured()
+    assert control.steering.shown_plan(SALES, with_forecast=True).unknown.startswith(
+        "a forecast needs three whole days"
+    )
+
+    rated = msgspec.structs.replace(week(0.2), slower={})
+    errors = msgspec.structs.replace(week(0.01), slower={})
+    measured.days = {"errors": errors, "p50": week(0.5), "p99": week(0.01), "ttft": week(0.5), "satisfaction": rated}
+    shown = control.steering.shown_plan(SALES, with_forecast=True)
+    assert shown.chance is not None
+    assert shown.chances is not None
+    assert (0 < shown.chance <= 1, len(shown.chances)) == (True, 4)
+    assert shown.suggestion is not None
+
+    measured.lost = "the lake is away"
+    assert control.steering.shown_plan(SALES, with_forecast=True).unknown == "the lake is away"

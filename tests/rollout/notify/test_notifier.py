@@ -182,17 +182,15 @@ def test_a_secret_that_is_missing_is_said_and_looked_for_again(tmp_path: Path):
 
 
 def test_a_webhook_that_is_configured_no_more_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    with receiving() as ops, receiving([503] * 99) as gone:
-        with notifying(tmp_path, webhook(gone, "gone")) as notifier:
-            notifier.announce(ROLLED_BACK)
-            gone.await_count(1)
-            notifier.use([webhook(ops)])
-            notifier.announce(replace(ROLLED_BACK, step=3))
-            ops.await_count(1)
-            until(lambda: "configured any more" in caplog.text)
-            assert notifier.troubles() == []
-
-        assert open_and_count(tmp_path) == {}
+    with receiving() as ops, receiving([503] * 99) as gone, notifying(tmp_path, webhook(gone, "gone")) as notifier:
+        notifier.announce(ROLLED_BACK)
+        gone.await_count(1)
+        notifier.use([webhook(ops)])
+        notifier.announce(replace(ROLLED_BACK, step=3))
+        ops.await_count(1)
+        until(lambda: "configured any more" in caplog.text)
+        until(lambda: open_and_count(tmp_path) == {})
+        assert notifier.troubles() == []
 
 
 def test_an_address_that_cannot_be_called_is_a_failure_like_others(tmp_path: Path):
