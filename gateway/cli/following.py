@@ -1,4 +1,4 @@
-"""A rollout's plan as it moves, told line by line from what its gate shows. Pure: views come in, lines go out.
+"""A rollout's plan as it moves, told line by line from what its gate shows: views come in, lines go out.
 
 The law: nothing is told that the controller did not do, and the gate's words are its own.
 """
@@ -65,7 +65,7 @@ class Following:
             if report.at <= self._report_at:
                 continue
             self._report_at = report.at
-            if report.verdict == "collecting" and not report.look:
+            if report.gate == "certificate" or (report.verdict == "collecting" and not report.look):
                 continue
             at_look = f"look {report.look}: " if report.look else ""
             yield f"\n{clock:>6}  The gate, {at_look}{self._paint(report.verdict)}. {_tail(report)}"
@@ -96,11 +96,11 @@ class Following:
 
 
 def _requests(report: GateReport) -> str:
-    errors = next((check.figures for check in report.checks if check.check == "errors"), {})
-    base, candidate = errors.get("requests_base"), errors.get("requests_candidate")
-    if base is None or candidate is None:
-        return ""
-    return f", {base + candidate:,.0f} requests, {candidate:,.0f} of them the candidate's"
+    for check in report.checks:
+        base, candidate = check.figures.get("requests_base"), check.figures.get("requests_candidate")
+        if check.check == "errors" and base is not None and candidate is not None:
+            return f", {base + candidate:,.0f} requests, {candidate:,.0f} of them the candidate's"
+    return ""
 
 
 def _checks(report: GateReport) -> Iterator[str]:

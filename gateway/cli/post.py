@@ -17,7 +17,7 @@ from gateway.cli.target import Target
 from gateway.simulate.results import FeedbackSummary
 from gateway.simulate.users import Habit, Opinion, habit, opinion, text_of
 
-_CONNECTIONS = 4
+_CONNECTIONS = 64
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 _TIMEOUTS = {"timeout": httpx.Timeout(60.0).as_dict()}
 

@@ -20,7 +20,7 @@ Ending = Literal["ga", "rolled_back", "not_promoted"]
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated model is like: shares (0-1) of failed requests and of liked answers, and how slow it is."""
 
-    errors: float = 0.02
+    errors: float = 0.03
     slower: float = 1.0
     quality: float = 0.90
 
@@ -55,7 +55,7 @@ STORIES: Mapping[str, Story] = {
         ),
         Story(
             name="failing",
-            candidate=Behaviour(errors=0.06),
+            candidate=Behaviour(errors=0.09),
             tells="fails three times as often",
             promise="it is rolled back in canary",
             ends="rolled_back",

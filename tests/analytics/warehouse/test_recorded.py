@@ -63,6 +63,29 @@ def test_a_number_that_is_settled_and_nowhere_is_lost(lake, quality):
     assert (quality().lost_rows, quality().due_rows) == (3, 6)
 
 
+def test_what_came_into_the_lake_after_the_last_fold_is_not_lost(lake, folder, tmp_path):
+    evidence = Evidence(
+        tmp_path / "evidence.duckdb",
+        Directory(lake.root),
+        clock=lambda: NOW,
+        pages=folder,
+        journal=tmp_path / "journal",
+    )
+    lake.put([gate_row(number) for number in (2, 9)])
+    beat(lake, settled_to=2)
+    evidence.look(WINDOW)
+    lake.put([gate_row(number) for number in (3, 4, 5, 6, 7, 8)])
+    beat(lake, settled_to=9)
+
+    before = evidence.look(WINDOW).quality
+    evidence.fold()
+    after = evidence.look(WINDOW).quality
+    evidence.close()
+
+    assert (before.lost_rows, before.due_rows) == (0, 1)
+    assert (after.lost_rows, after.due_rows) == (0, 8)
+
+
 def test_what_may_still_come_is_not_lost(lake, quality):
     lake.put([gate_row(number) for number in (2, 9)])
 

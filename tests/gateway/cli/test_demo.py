@@ -16,7 +16,6 @@ from gateway.serve.demo import ROLLOUT
 from tests.fakes.recomputation import read_lake, recompute, same
 
 TURNOUT = (sys.executable, "-m", "gateway")
-SMALL = ("--rows", "100", "--users", "80")
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -42,32 +41,59 @@ def turnout(*words: str) -> str:
     return subprocess.run([*TURNOUT, *words], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_the_demo_tells_the_story_and_every_number_of_its_table_recomputes_from_the_lake(tmp_path: Path):
-    kept = tmp_path / "kept"
-    command = [*TURNOUT, "demo", *SMALL, "--keep", str(kept)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, env=environment(tmp_path))
-
+def played(story: str, folder: Path) -> str:
+    """Play a story to its end, and return what it told."""
+    command = [*TURNOUT, "demo", "--story", story, "--keep", str(folder)]
+    told = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=840, env=environment(folder.parent)
+    )
     assert told.returncode == 0, told.stdout + told.stderr
-    steps = [line.split()[2:4] for line in told.stdout.splitlines() if line.startswith("   $ turnout ")]
-    assert steps == [["rollout", "set"]] * 3 + [["report", "compare"], ["lake", "verify"]] + [
-        ["report", "compare"],
-        ["lake", "verify"],
-    ]
-    assert "400 requests recorded, 0 missing, 0 twice." in told.stdout
-    assert not processes_in(kept)
-    again = ("report", "compare", "--step", "3", "--direct", "--state-dir", str(kept))
+    assert f'Story "{story}" ended as declared' in told.stdout
+    assert "the audit chain is whole" in told.stdout
+    assert " missing, 0 twice." in told.stdout
+    assert not processes_in(folder)
+    return told.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_equal_candidate_reaches_ga_and_every_number_of_its_table_recomputes_from_the_lake(tmp_path: Path):
+    kept = tmp_path / "kept"
+    told = played("equal", kept)
+
+    moves = [line for line in told.splitlines() if "The controller" in line]
+    assert [words in line for words, line in zip(("canary", "beta", "general availability"), moves, strict=True)]
+    again = ("report", "compare", "--step", "2", "--direct", "--state-dir", str(kept))
     table, _, _ = turnout(*again).partition("Everything that")
-    assert table.strip() in told.stdout
+    assert table.strip() in told
     found = json.loads(turnout(*again, "--json"))
-    assert found["base"]["requests"] + found["candidate"]["requests"] == 200
     assert found["base"]["ratings"] > 0
-    assert list(same(found, recompute(*read_lake(kept / "lake"), ROLLOUT, 1, 3))) == []
+    assert list(same(found, recompute(*read_lake(kept / "lake"), ROLLOUT, 1, 2))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("story", ["slow", "failing"])
+def test_a_candidate_that_is_worse_is_rolled_back_in_canary(tmp_path: Path, story: str):
+    told = played(story, tmp_path / "kept")
+
+    assert "The controller rolls back: 30 % > 0 %" in told
+    assert "The controller begins beta" not in told
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_candidate_that_users_like_less_never_leaves_beta(tmp_path: Path):
+    told = played("unhappy", tmp_path / "kept")
+
+    assert "The controller begins beta" in told
+    assert "general availability: " not in told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals):
     demo = subprocess.Popen(
-        [*TURNOUT, "demo", "--rows", "100000"],
+        [*TURNOUT, "demo"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(tmp_path),
@@ -75,7 +101,7 @@ def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: sig
     )
     with demo:
         assert demo.stdout is not None
-        while b"a fifth of the answers" not in demo.stdout.readline():
+        while b"of the answers are rated" not in demo.stdout.readline():
             assert demo.poll() is None
         assert processes_in(tmp_path)
         os.killpg(demo.pid, number)

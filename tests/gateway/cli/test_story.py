@@ -8,7 +8,9 @@ import pytest
 
 from analytics.comparison import ArmFigures, Comparison, Difference, Figure, LeftOut
 from analytics.freshness import UNKNOWN
-from gateway.cli.story import begin, end, in_words, own_environment
+from gateway.cli.staging import PLAN
+from gateway.cli.story import Play, in_words
+from gateway.simulate.stories import STORIES
 
 NOTHING = Figure(value=None, of=0)
 
@@ -101,20 +103,28 @@ def test_without_ratings_nothing_is_said():
     assert "too few" in in_words(compared(None, 0.9, None, None))
 
 
-def test_the_beginning_names_the_address_and_the_end_the_folder(capsys: pytest.CaptureFixture[str]):
-    begin("Turnout is ready.\n  gateway   http://127.0.0.1:4711/v1   (the base_url of your applications)\n")
-    end(Path("/kept"), 3)
-    end(None, 3)
+def test_the_beginning_names_the_address_and_the_whole_plan_and_that_it_is_none_for_real_traffic(
+    capsys: pytest.CaptureFixture[str],
+):
+    play = Play(Path("/kept"), STORIES["slow"])
+    play.begin("Turnout is ready.\n  gateway   http://127.0.0.1:4711/v1   (the base_url of your applications)\n")
     said = capsys.readouterr().out
 
     assert "their base_url, to http://127.0.0.1:4711/v1\n" in said
-    assert "turnout report compare --step 3 --direct --state-dir /kept\n" in said
+    assert "it is rolled back in canary" in said
+    assert all(f"      {line}\n" in said for line in PLAN.splitlines() if line)
+    assert "NO VALUES FOR REAL TRAFFIC" in said
+
+
+@pytest.mark.parametrize(("is_declared", "words"), [(True, "ended as declared"), (False, "did NOT end as declared")])
+def test_the_end_says_whether_it_is_the_declared_one_and_names_the_folder(
+    *, is_declared: bool, words: str, capsys: pytest.CaptureFixture[str]
+):
+    play = Play(Path("/kept"), STORIES["slow"])
+    play.end(Path("/kept"), is_declared=is_declared)
+    play.end(None, is_declared=is_declared)
+    said = capsys.readouterr().out
+
+    assert f'Story "slow" {words}' in said
+    assert "turnout report compare --step 0 --direct --state-dir /kept\n" in said
     assert "Nothing is left" in said
-
-
-def test_the_commands_of_the_story_never_reach_another_installation(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TURNOUT_URL", "http://elsewhere")
-    monkeypatch.setenv("ORDINARY", "x")
-
-    assert "TURNOUT_URL" not in own_environment()
-    assert own_environment()["ORDINARY"] == "x"
