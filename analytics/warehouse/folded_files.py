@@ -70,12 +70,22 @@ class FoldedFiles:
             OSError: the lake cannot be read.
         """
         loose = {folder: self._names(folder) for folder in KINDS}
-        manifest = max((name for name in self._listed(MERGED) if name.startswith(_MANIFEST)), default="")
+        manifest = self._newest_manifest()
         if manifest == self._manifest and all(names <= self._noted[folder] for folder, names in loose.items()):
             return []
         self._contents = contents(self._store)
         self._manifest = manifest
         return [heap for folder in (INCOMING, FEEDBACK) for heap in self._heaps(folder)]
+
+    def waiting(self) -> list[str] | None:
+        """Return the loose files of requests that were not folded; None where compacted ones may not be either.
+
+        Raises:
+            OSError: the lake cannot be listed.
+        """
+        if self._newest_manifest() != self._manifest:
+            return None
+        return sorted(self._names(INCOMING) - self._noted[INCOMING])
 
     def fresh_rows(self, heap: Heap) -> str | None:
         """Return the question that gives the rows of a heap that were not folded; None where there are none."""
@@ -137,6 +147,9 @@ class FoldedFiles:
             *heaps,
             *(Heap(folder=folder, names=loose[at : at + _AT_ONCE]) for at in range(0, len(loose), _AT_ONCE)),
         ]
+
+    def _newest_manifest(self) -> str:
+        return max((name for name in self._listed(MERGED) if name.startswith(_MANIFEST)), default="")
 
     def _names(self, folder: str) -> set[str]:
         return {f"{folder}/{name}" for name in self._listed(folder) if name.endswith(_PARQUET)}

@@ -42,7 +42,7 @@ class Gathering:
     def fold(self) -> None:
         """Take in what the lake has that was not taken in yet."""
         with self._asked() as evidence:
-            evidence.fold()
+            evidence.keep_up()
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step."""
