@@ -52,6 +52,7 @@ class FoldedFiles:
         self._manifest: str | None = None
         self._contents: Mapping[str, Contents] = {}
         self._noted: dict[str, set[str]] = {}
+        self._replaced: Mapping[str, set[str]] = {}
         self.forget_memory()
 
     @property
@@ -72,10 +73,12 @@ class FoldedFiles:
         """
         loose = {folder: self._names(folder) for folder in KINDS}
         manifest = self._newest_manifest()
-        if manifest == self._manifest and all(names <= self._noted[folder] for folder, names in loose.items()):
+        if manifest == self._manifest and not any(self._unknown(folder, names) for folder, names in loose.items()):
             return []
         self._contents = contents(self._store)
         self._manifest = manifest
+        # Files that compacted ones have replaced lie about for a while yet.
+        self._replaced = {folder: names - self._contents[folder].loose.keys() for folder, names in loose.items()}
         return [heap for folder in (INCOMING, FEEDBACK) for heap in self._heaps(folder)]
 
     def waiting(self) -> list[str] | None:
@@ -86,7 +89,7 @@ class FoldedFiles:
         """
         if self._newest_manifest() != self._manifest:
             return None
-        return sorted(self._names(INCOMING) - self._noted[INCOMING])
+        return sorted(self._unknown(INCOMING, self._names(INCOMING)))
 
     def fresh_rows(self, heap: Heap) -> str | None:
         """Return the question that gives the rows of a heap that were not folded; None where there are none."""
@@ -151,6 +154,9 @@ class FoldedFiles:
             *heaps,
             *(Heap(folder=folder, names=loose[at : at + _AT_ONCE]) for at in range(0, len(loose), _AT_ONCE)),
         ]
+
+    def _unknown(self, folder: str, names: set[str]) -> set[str]:
+        return names - self._noted[folder] - self._replaced.get(folder, set())
 
     def _newest_manifest(self) -> str:
         return max((name for name in self._listed(MERGED) if name.startswith(_MANIFEST)), default="")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from analytics.warehouse.evidence import Folded
+from analytics.warehouse.folded_files import FoldedFiles
+from analytics.warehouse.near_files import NearFiles
 from tests.fakes.gate_rows import NOW, WINDOW, gate_row
 from tests.fakes.handmade_lake import LATER_US
 
@@ -49,3 +51,20 @@ def test_names_of_files_that_are_gone_are_forgotten(lake, opening):
 
     [(files,)] = evidence.connection.execute("SELECT count(*) FROM evidence_file").fetchall()
     assert files == 1
+
+
+def test_files_that_compacted_ones_replaced_do_not_wait(lake, opening):
+    evidence = opening(clock=lambda: NOW)
+    for number in range(1, 4):
+        lake.put([gate_row(number, outcome="timeout")])
+    lake.compact(NOW)
+    assert evidence.look(WINDOW).quality.base_rows == 3
+    lake.put([gate_row(4, outcome="timeout")])
+    files = FoldedFiles(evidence.connection, lake.lake.store, NearFiles(lake.lake.store))
+    files.news()
+    waiting = files.waiting()
+
+    assert waiting is not None
+    assert len(waiting) == 1
+    evidence.keep_up()
+    assert evidence.failing(WINDOW)[0].base == 4
