@@ -65,7 +65,9 @@ def test_every_move_that_people_want_to_know_is_told():
         "paused",
     ]
     assert told[0] is not None
-    assert told[0].words == f"{SALES}: its plan was started: canary 5 %, by ann. because"
+    assert told[0].words.startswith(f"{SALES}: its plan was started: canary 5 %, by ann. certificate: inconclusive.")
+    assert told[5] is not None
+    assert told[5].words == f"{SALES}: paused at canary 5 %, by ann. because"
 
 
 def test_going_on_is_told_wherever_it_leads():

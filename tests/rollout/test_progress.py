@@ -142,3 +142,10 @@ def test_progress_is_the_same_after_it_was_written_and_read():
     written = replace(RUNNING, report=said("collecting"), watch=Watch(v_opt={"p50": 0.1 + 0.2}, deaf=("p99",)))
 
     assert msgspec.json.decode(msgspec.json.encode(written), type=Progress) == written
+
+
+def test_the_plan_rules_the_percent_once_it_was_started_also_by_having_taken_it_back():
+    ruling = {standing: Progress(standing=standing).is_planned for standing in ("idle", "by_hand", "running")}
+
+    assert ruling == {"idle": False, "by_hand": False, "running": True}
+    assert Progress(standing="rolled_back").is_planned
