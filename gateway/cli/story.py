@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,24 +95,24 @@ class Play:
         with httpx.Client(
             base_url=found_url(self._folder), headers=headers, timeout=_TIMEOUT_S, trust_env=False
         ) as client:
-            view = self._followed(HttpConsole(client), began_s)
-        if view is None:
-            _say(f"\n   After {LONGEST_S:g} seconds it is not decided, so this is given up.")
-        return view is not None and is_as_declared(self._story, view)
+            console = HttpConsole(client)
+            return self.watch(lambda: console.gate(ROLLOUT, _REPORTS), began_s)
 
-    def _followed(self, console: HttpConsole, began_s: float) -> GateView | None:
+    def watch(self, look: Callable[[], GateView], began_s: float) -> bool:
+        """Tell what is seen until it is over; return whether that is the declared end."""
         over_s: float | None = None
         while (elapsed_s := time.monotonic() - began_s) < LONGEST_S:
             self._ask_on()
-            view = console.gate(ROLLOUT, _REPORTS)
+            view = look()
             for line in self._following.look(view, elapsed_s):
                 _say(line)
             if is_over(view):
                 over_s = elapsed_s if over_s is None else over_s
                 if view.controller.standing != "at_ga" or elapsed_s - over_s >= GA_S:
-                    return view
+                    return is_as_declared(self._story, view)
             time.sleep(_LOOK_S)
-        return None
+        _say(f"\n   After {LONGEST_S:g} seconds it is not decided, so this is given up.")
+        return False
 
     def compare(self) -> None:
         """Show the table of the last step in which both models had users, as soon as everything is in the lake."""
