@@ -103,7 +103,7 @@ def actions(one: Installation) -> list[str]:
     return [entry["action"] for entry in reversed(history["entries"])]
 
 
-def until_last_dispatch(one: Installation) -> tuple[float, int]:
+def until_last_dispatch(one: Installation, *, settled: bool = True) -> tuple[float, int]:
     """Return the seconds from the first failure to the last request that was given to the candidate, and how many."""
     question = """
         SELECT epoch(max(started_at) - min(started_at)) AS seconds, count(*) AS requests FROM records
@@ -111,7 +111,7 @@ def until_last_dispatch(one: Installation) -> tuple[float, int]:
             AND started_at >= (SELECT min(started_at) FROM records WHERE arm_assigned = 'candidate'
                 AND (outcome <> 'ok' OR fallback_reason IS NOT NULL))
     """
-    [row] = one.lake(question)
+    [row] = one.lake(question, settled=settled)
     return row["seconds"], row["requests"]
 
 
