@@ -32,6 +32,8 @@ _MOST_MIDNIGHTS = 150
 _MORE = 100_000
 _SECOND = 400
 """About as many requests as a busy installation seals in a second."""
+_MINUTE, _TICKS = 60 * _SECOND, 24
+"""A minute's requests, and how often fast kill looks meanwhile."""
 _BEGAN_AT = 1_788_220_800_000_000
 _NOW = _BEGAN_AT + 30 * 86_400_000_000
 Figures = dict[str, float]
@@ -70,8 +72,7 @@ def _measured(path: Path, lake: Path, rows: int) -> dict[str, Figures]:
     for table in TABLES:
         evidence.connection.execute(f"UPDATE evidence_{table} SET step_id = {first} WHERE step_id = {second}")
     evidence.connection.execute("CHECKPOINT")
-    looks = [_timed(lambda: evidence.look(one)) for _ in range(_ROUNDS)]
-    measured["a look"] = {name: statistics.median(each[name] for each in looks) for name in looks[0]}
+    measured["a look"] = _median([_timed(lambda: evidence.look(one)) for _ in range(_ROUNDS)])
     measured["fast kill's look"] = _timed(lambda: evidence.failing(one))
     measured["a moment of the monitor"] = _timed(evidence.fold)
     asked = [_timed(evidence.fold) for _ in range(_MOST_MIDNIGHTS)]
@@ -81,6 +82,7 @@ def _measured(path: Path, lake: Path, rows: int) -> dict[str, Figures]:
     write_part(lake, rows, rows + _MORE, rows + _MORE + _SECOND)
     measured["folding a second's records"] = _timed(evidence.fold)
     measured["folding nothing"] = _timed(evidence.fold)
+    measured |= _minute(evidence, lake, rows, one)
     found = evidence.look(one).quality
     evidence.close()
     users = found.base_users + found.candidate_users
@@ -92,6 +94,24 @@ def _measured(path: Path, lake: Path, rows: int) -> dict[str, Figures]:
         "file_mb": path.stat().st_size / 1e6,
     }
     return measured
+
+
+def _minute(evidence: Evidence, lake: Path, rows: int, window: StepWindow) -> dict[str, Figures]:
+    """Return what the controller's minute costs: fast kill's looks at what is new, and a look at the sums."""
+    first, tick = rows + _MORE + _SECOND, _MINUTE // _TICKS
+    kept_up: list[Figures] = []
+    for at in range(first, first + _MINUTE, tick):
+        write_part(lake, rows, at, at + tick)
+        kept_up.append(_timed(evidence.keep_up))
+    failing = _timed(lambda: evidence.failing(window))
+    look = _timed(lambda: evidence.look(window))
+    minute = [*kept_up, *[failing] * _TICKS, look]
+    return {
+        f"keeping up, {tick:,} records": _median(kept_up),
+        "fast kill's look, meanwhile": failing,
+        f"a look, {_MINUTE:,} records later": look,
+        "a minute in all": {name: sum(each[name] for each in minute) for name in look},
+    }
 
 
 def _window(rollout: str) -> StepWindow:
@@ -113,6 +133,10 @@ def _timed(act: Callable[[], object]) -> Figures:
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     act()
     return {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
+
+
+def _median(rounds: list[Figures]) -> Figures:
+    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
 
 
 def _peak_mib() -> float:

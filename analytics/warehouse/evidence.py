@@ -10,7 +10,7 @@ window has changed is added up anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,10 +30,13 @@ from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
 from analytics.warehouse.looking import Looking
 from analytics.warehouse.near_files import NearFiles
+from analytics.warehouse.peeked import MOST_FILES, Peeked
 from analytics.warehouse.recorded import Recorded, Told
 from analytics.warehouse.verdicts import LOOK_S
 from analytics.warehouse.weeks import Asked, weeks
 
+WHOLE_S = 90.0
+"""`keep_up` folds at least so often; a look, which folds before, is due every minute."""
 _US = 1_000_000
 
 
@@ -72,7 +75,9 @@ class Evidence:
     ) -> None:
         self._store, self._clock = store, clock
         self.connection = opened(path, store)
-        self._files = FoldedFiles(self.connection, store, NearFiles(store, path.with_name(f"{path.stem}-near")))
+        near = NearFiles(store, path.with_name(f"{path.stem}-near"))
+        self._files = FoldedFiles(self.connection, store, near)
+        self._peeked = Peeked(self.connection, near)
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
@@ -81,6 +86,8 @@ class Evidence:
         self._erased = Erased(self.connection, erasures)
         self._recorded = Recorded(self.connection, store, pages, journal)
         self._looked_at: int | None = None
+        self._folded_at: int | None = None
+        self._is_behind = False
         self._heard: Told | None = None
 
     @property
@@ -111,17 +118,37 @@ class Evidence:
         if heaps:
             with self._transaction():
                 self._files.forget_gone()
+        with told(self._store):
+            self._peeked.forget()
+        self._folded_at, self._is_behind = self._clock(), False
         self._erase()
         self._look_for_requests()
         self._monitor()
         return done
 
-    def look(self, window: StepWindow) -> StepEvidence:
-        """Return what is known of a step now, by this window; fold before.
+    def keep_up(self) -> None:
+        """See who failed in what is new in the lake, which costs the same however large the sums are; fold seldom.
+
+        What reads the sums folds before, where this did not.
 
         Raises:
             OSError: the lake or the disk refuses.
         """
+        names = self._waiting()
+        if names is None:
+            self.fold()
+            return
+        self._is_behind = True
+        with told(self._store):
+            self._peeked.take(names)
+
+    def look(self, window: StepWindow) -> StepEvidence:
+        """Return what is known of a step now, by this window; fold or keep up before.
+
+        Raises:
+            OSError: the lake or the disk refuses.
+        """
+        self._catch_up()
         step_id = self._step(window)
         with told(self._store):
             heard = self._recorded.listen()
@@ -159,6 +186,7 @@ class Evidence:
         Raises:
             OSError: the lake or the disk refuses.
         """
+        self._catch_up()
         step_id = self._step(window)
         with told(self._store):
             return self._base.own_references(window, step_id)
@@ -175,6 +203,21 @@ class Evidence:
     def close(self) -> None:
         """Let go of the file."""
         self.connection.close()
+
+    def _catch_up(self) -> None:
+        if self._is_behind:
+            self.fold()
+
+    def _waiting(self) -> Sequence[str] | None:
+        """Return the files of requests that wait to be folded; None when it is time to fold."""
+        now, folded_at = self._clock(), self._folded_at
+        if folded_at is None or not 0 <= now - folded_at < WHOLE_S * _US:
+            return None
+        if self._erased.is_changed():
+            self._erased.ask_again()
+            return None
+        names = self._files.waiting()
+        return None if names is None or len(self._peeked.new(names)) > MOST_FILES else names
 
     def _erase(self) -> None:
         """Add up anew the steps of users who were erased; what was written of them before goes with the next pages."""

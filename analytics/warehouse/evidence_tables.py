@@ -47,6 +47,7 @@ TABLES = ("user", "user_day", "failure", "slot", "mixed", "boot", "rated", "rece
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
+    "wal_autocheckpoint": "128MB",
     "max_temp_directory_size": "8GB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,

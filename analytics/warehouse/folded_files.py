@@ -15,6 +15,7 @@ from analytics.lake.contents import Contents, contents
 from analytics.lake.layout import FEEDBACK, INCOMING, MERGED
 from analytics.lake.once import KINDS, rows_of
 from analytics.lake.store import Store
+from analytics.warehouse.evidence_tables import NEEDED_OF
 from analytics.warehouse.near_files import NearFiles
 from analytics.warehouse.views import text_of
 
@@ -22,7 +23,7 @@ _PARQUET = ".parquet"
 _MANIFEST = "manifest-"
 _AT_ONCE = 256
 """Loose files that are folded in one transaction."""
-_NUMBERS, _FRESH = "numbers", "fresh_numbers"
+_NUMBERS, _FRESH, _ARRIVED = "numbers", "fresh_numbers", "arrived"
 _EXTENT = "SELECT min(request_id)::VARCHAR, max(request_id)::VARCHAR FROM ({rows})"
 _TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
 _NUMBERED = "SELECT DISTINCT worker, boot, seq FROM ({rows})"
@@ -70,18 +71,32 @@ class FoldedFiles:
             OSError: the lake cannot be read.
         """
         loose = {folder: self._names(folder) for folder in KINDS}
-        manifest = max((name for name in self._listed(MERGED) if name.startswith(_MANIFEST)), default="")
+        manifest = self._newest_manifest()
         if manifest == self._manifest and all(names <= self._noted[folder] for folder, names in loose.items()):
             return []
         self._contents = contents(self._store)
         self._manifest = manifest
         return [heap for folder in (INCOMING, FEEDBACK) for heap in self._heaps(folder)]
 
+    def waiting(self) -> list[str] | None:
+        """Return the loose files of requests that were not folded; None where compacted ones may not be either.
+
+        Raises:
+            OSError: the lake cannot be listed.
+        """
+        if self._newest_manifest() != self._manifest:
+            return None
+        return sorted(self._names(INCOMING) - self._noted[INCOMING])
+
     def fresh_rows(self, heap: Heap) -> str | None:
         """Return the question that gives the rows of a heap that were not folded; None where there are none."""
         self._near.bring(() if heap.is_part else heap.names)
         rows = rows_of(self._near.address, KINDS[heap.folder], heap.names)
         ask = self._connection.execute
+        if not heap.is_part:
+            # Many small files, which are read but once: their numbers, their rows and their extent are all asked.
+            ask(_TABLE.format(name=_ARRIVED, rows=NEEDED_OF.format(rows=rows) if heap.folder == INCOMING else rows))
+            rows = f"FROM {_ARRIVED}"
         ask(_TABLE.format(name=_NUMBERS, rows=_NUMBERED.format(rows=rows)))
         [(is_seen, is_apart)] = ask(
             text_of("evidence_unseen").format(numbers=_NUMBERS), {"kind": heap.folder}
@@ -125,8 +140,7 @@ class FoldedFiles:
         if heap.is_part:
             part = next(part for part in self._contents[heap.folder].parts if part.name in heap.names)
             return part.first_id, part.last_id
-        rows = rows_of(self._near.address, KINDS[heap.folder], heap.names)
-        return self._connection.execute(_EXTENT.format(rows=rows)).fetchall()[0]
+        return self._connection.execute(_EXTENT.format(rows=f"FROM {_ARRIVED}")).fetchall()[0]
 
     def _heaps(self, folder: str) -> list[Heap]:
         found, noted = self._contents[folder], self._noted[folder]
@@ -137,6 +151,9 @@ class FoldedFiles:
             *heaps,
             *(Heap(folder=folder, names=loose[at : at + _AT_ONCE]) for at in range(0, len(loose), _AT_ONCE)),
         ]
+
+    def _newest_manifest(self) -> str:
+        return max((name for name in self._listed(MERGED) if name.startswith(_MANIFEST)), default="")
 
     def _names(self, folder: str) -> set[str]:
         return {f"{folder}/{name}" for name in self._listed(folder) if name.endswith(_PARQUET)}

@@ -187,7 +187,9 @@ class Recorded:
         """Return how many frames were counted as lost since the step was looked at first."""
         rows = self._connection.execute(_BASELINE, _which(window)).fetchall()
         before = {(host, worker, boot): lost for host, worker, boot, lost in rows}
-        return sum(max(0, lost - before.get(boot, 0)) for boot, lost in told.lost.items())
+        # This host may have had no name yet when the step was looked at first.
+        nameless = {one: before.get((_HERE, *one[1:]), 0) for one in told.lost}
+        return sum(max(0, lost - before.get(one, nameless[one])) for one, lost in told.lost.items())
 
     def _statuses(self) -> Sequence[tuple[str, Status]]:
         found: list[tuple[str, Status]] = []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from analytics.warehouse.evidence import Evidence
 
 JOURNAL = "journal"
-"""In the state directory, where this host has workers of its own."""
+"""In the state directory; where this host has workers of its own, its name lies there, perhaps later than now."""
 
 
 class Gathering:
@@ -42,7 +42,7 @@ class Gathering:
     def fold(self) -> None:
         """Take in what the lake has that was not taken in yet."""
         with self._asked() as evidence:
-            evidence.fold()
+            evidence.keep_up()
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step."""
@@ -101,13 +101,13 @@ class Gathering:
         from analytics.warehouse.evidence import Evidence  # noqa: PLC0415 - see above
 
         if self._evidence is None:
-            state, journal = self._path.parent, self._path.parent / JOURNAL
+            state = self._path.parent
             self._evidence = Evidence(
                 self._path,
                 self._place.open(),
                 clock=self._clock,
                 pages=state / RUN,
-                journal=journal if journal.exists() else None,
+                journal=state / JOURNAL,
                 erasures=state / ERASURES,
             )
         return self._evidence

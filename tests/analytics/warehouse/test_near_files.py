@@ -54,3 +54,19 @@ def test_a_near_store_is_asked_where_it_is(lake, tmp_path):
     near.bring(["incoming/some.parquet"])
 
     assert near.address("incoming/some.parquet") == str(lake.root / "incoming/some.parquet")
+
+
+def test_a_file_of_a_far_store_is_brought_once_for_both(lake, tmp_path):
+    store = FarDirectory(lake.root)
+    evidence = Evidence(tmp_path / "e.duckdb", store, clock=lambda: NOW)
+    evidence.look(WINDOW)
+    for number in (1, 2):
+        lake.put([gate_row(number, outcome="timeout")])
+        evidence.keep_up()
+    failing = evidence.failing(WINDOW)[0].base
+    found = evidence.look(WINDOW).quality.base_rows
+    evidence.close()
+
+    assert (failing, found) == (2, 2)
+    assert len([name for name in store.calls if name.endswith(".parquet")]) == 2
+    assert not (tmp_path / "e-near").exists()

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
+from msgspec.structs import replace
 
+from analytics.journal.status import StatusPage
+from analytics.lake.directory import Directory
+from analytics.lake.erasing import Erasing
+from analytics.lake.erasure import ERASURES, Erasure, Erasures, ended
+from analytics.lake.host import named_host
 from analytics.lake.place import Place
-from gateway.console.gathering import Gathering
+from analytics.lake.presence import Reporter
+from gateway.console.gathering import JOURNAL, Gathering
+from gateway.console.installation import RUN
 from gateway.console.measuring import UNKNOWN, EvidenceLostError
-from tests.fakes.gate_rows import NOW, WINDOW
+from tests.fakes.gate_rows import DAY_US, NOW, WINDOW, gate_row
+from tests.fakes.handmade_lake import HandmadeLake
 
 
 @pytest.fixture
@@ -36,3 +47,65 @@ def test_what_refuses_is_said_and_asked_again_from_the_start(gathering: Gatherin
 
     (tmp_path / "state").unlink()
     gathering.fold()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> HandmadeLake:
+    return HandmadeLake(tmp_path / "lake")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[StatusPage]:
+    made = StatusPage.create(tmp_path / "state" / RUN / "w0.status", boot="b1", pid=os.getpid())
+    yield made
+    made.close()
+
+
+def test_a_worker_whose_disk_refuses_raises_the_alarm(gathering: Gathering, page: StatusPage):
+    assert not gathering.look(WINDOW).quality.disk_alarm
+    page.change(journal_trouble=1)
+
+    assert gathering.look(WINDOW).quality.disk_alarm
+
+
+def test_frames_that_a_worker_lost_count_from_the_first_look_on_and_once(
+    gathering: Gathering, page: StatusPage, lake: HandmadeLake, tmp_path: Path
+):
+    page.lost = 5
+    assert gathering.look(WINDOW).quality.lost_rows == 0
+    (tmp_path / "state" / JOURNAL).mkdir()
+    name = named_host(tmp_path / "state" / JOURNAL)
+    page.lost = 8
+    Reporter(Directory(lake.root), name, tmp_path / "state" / RUN, lambda *_: None, lambda: NOW).tick()
+
+    assert gathering.look(WINDOW).quality.lost_rows == 3
+
+
+def test_users_who_are_erased_are_erased_from_the_evidence(gathering: Gathering, lake: HandmadeLake, tmp_path: Path):
+    ann, nobody = b"ann-ann-ann-hash", b"nobody-knows-who"
+    folder = tmp_path / "state" / ERASURES
+    lake.put([gate_row(1, user_hash=ann), gate_row(2)])
+    gathering.look(WINDOW)
+    asked = Erasure(id="e1", lake=str(lake.root), asked_at=NOW, user_hash=ann, pseudonym=nobody, application="shop")
+    erasing = Erasing(Directory(lake.root), tmp_path)
+    looked = erasing.look(asked, Erasures(folder).keep, is_whole=True)
+    erasing.close()
+    Erasures(folder).keep(ended(looked, NOW))
+    gathering.fold()
+    assert gathering.look(WINDOW).quality.base_users == 2
+    gathering.close()
+
+    with duckdb.connect(str(tmp_path / "state" / "evidence.duckdb")) as connection:
+        users = {user for (user,) in connection.execute("SELECT user_hash FROM evidence_user").fetchall()}
+    assert users == {nobody, gate_row(2).user_hash}
+
+
+def test_a_forecast_reads_the_lakes_whole_days_of_base(gathering: Gathering, lake: HandmadeLake):
+    began_at = NOW // DAY_US * DAY_US
+    rows = [gate_row(number, latency_ms=20.0 + number % 50) for number in range(2_000)]
+    lake.put([replace(one, started_at=began_at - 4 * DAY_US + n * 200_000_000) for n, one in enumerate(rows)])
+
+    found = gathering.weeks("chat", 2, NOW)
+
+    assert {"errors", "p50", "p99"} <= found.keys()
+    assert found["errors"].days >= 2
