@@ -7,6 +7,8 @@ that is bounded.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -88,6 +90,10 @@ _OPTIONS: Mapping[Form, str] = {
 _ROW_GROUP, _ROW_GROUP_OF_BODIES = 61_440, 2_048
 
 
+_NO_ROOM = os.strerror(errno.ENOSPC)
+"""How DuckDB, as everybody, says that a disk is full; by its kind such an error is like those of reading."""
+
+
 class ExportError(RuntimeError):
     """Nothing was exported; the message says why."""
 
@@ -165,6 +171,8 @@ def _opened(lake: Store, asked: Asked, scratch: Path) -> Generator[duckdb.DuckDB
                 _view_content(connection, lake)
             yield connection
     except duckdb.Error as error:
+        if _NO_ROOM in str(error):
+            raise OSError(errno.ENOSPC, _NO_ROOM) from error
         message = f"nothing was exported, for the lake cannot be read: {reason_of(error)}"
         raise ExportError(message) from error
 

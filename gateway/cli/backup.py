@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
+from gateway.cli.delivered import refused, require_apart, require_outside, require_place
 from gateway.cli.lakes import find_lake
 from gateway.cli.progress import Stages
 from gateway.cli.table import write_json, write_table
@@ -60,13 +61,16 @@ def run(arguments: argparse.Namespace) -> int:
     state: Path = arguments.state_dir or state_dir(environment)
     stages = Stages(sys.stderr)
     try:
+        require_place(arguments.to)
         wanted = _wanted(arguments, state.absolute())
+        require_outside(arguments.to, find_lake(None, state, environment))
+        require_apart(arguments.to, state)
         access = find_lake(arguments.to, state, environment).access
         at, host = time.time_ns() // 1000, socket.gethostname()
         with backing_up(arguments.to, access) as delivery:
             made = back_up(delivery, wanted, environment, at=at, host=host, tell=stages.show)
     except (BackupError, LedgerError, SecretError, MissingPackageError, OSError) as error:
-        raise Abort(str(error)) from error
+        raise Abort(refused(error, "nothing was backed up", arguments.to)) from error
     finally:
         stages.end()
     if arguments.json:

@@ -202,7 +202,8 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
     """Yield the console that a command's options lead to.
 
     Raises:
-        Abort: neither a running console nor, with `--direct`, a stopped installation is found.
+        Abort: neither a running console nor, with `--direct`, a stopped installation is found; or `--lake` is there
+            without `--direct`.
     """
     environment = process_environment()
     directory: Path = arguments.state_dir if arguments.state_dir is not None else state_dir(environment)
@@ -213,6 +214,9 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
         with open_directly(directory, environment, lake, only_reports=only_reports) as console:
             yield console
         return
+    if getattr(arguments, "lake", None) is not None:
+        message = "--lake goes with --direct; a console answers from the lake of its own installation"
+        raise Abort(message, exit_code=2)
     url, key = environment.get(URL_VARIABLE), environment.get(KEY_VARIABLE)
     if url and not key:
         message = f"{URL_VARIABLE} is set without {KEY_VARIABLE}; a key found on this machine is not sent elsewhere"
@@ -237,7 +241,7 @@ def add_reach_options(command: argparse.ArgumentParser) -> None:
 
 def _segment(name: str) -> str:
     if name in {"", ".", ".."} or "/" in name:
-        message = f"{name!r} is no name of a rollout or a key; `turnout rollout list` and `turnout key list` show them"
+        message = f"{name!r} is no name of a rollout, a key or a query: it is empty, a dot or two, or has a slash in it"
         raise Abort(message, exit_code=2)
     try:
         return quote(name, safe="")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
+from gateway.cli.delivered import refused, require_outside, require_place
 from gateway.cli.lakes import HELP, find_lake
 from gateway.cli.narrowing import since_of
 from gateway.cli.progress import Stages
@@ -19,7 +20,6 @@ from gateway.console.narrowing import parse_moment
 from gateway.settings.environment import process_environment, state_dir
 
 if TYPE_CHECKING:
-    from analytics.lake.place import Place
     from analytics.warehouse.described import Manifest
     from analytics.warehouse.export import Asked
 
@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     environment = process_environment()
     state: Path = arguments.state_dir or state_dir(environment)
     place = find_lake(arguments.lake, state, environment)
-    _require_outside(arguments.to, place)
+    require_place(arguments.to)
+    require_outside(arguments.to, place)
     stages = Stages(sys.stderr)
     try:
         lake = place.open()
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         ):
             done = export(lake, delivery, asked, Path(scratch), at=time.time_ns() // 1000, tell=stages.show)
     except (ExportError, MissingPackageError, OSError) as error:
-        raise Abort(str(error)) from error
+        raise Abort(refused(error, "nothing was exported", arguments.to)) from error
     finally:
         stages.end()
     if arguments.json:
@@ -101,20 +102,6 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         application=arguments.application,
         with_content=arguments.content,
     )
-
-
-def _require_outside(target: str, place: Place) -> None:
-    """Refuse a target inside the lake: who reads all of the lake would read every row twice."""
-    inside = (
-        target.rstrip("/").startswith(place.url.rstrip("/") + "/")
-        if place.directory is None
-        else Path(target).resolve().is_relative_to(place.directory.resolve())
-    )
-    if inside:
-        message = (
-            f"{target} is inside the lake {place.url}, whose readers would take it for records; name another place"
-        )
-        raise Abort(message)
 
 
 def _write(done: Manifest, target: str) -> None:

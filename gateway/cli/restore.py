@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.lake.place import MissingPackageError
 from gateway.cli import Abort
+from gateway.cli.delivered import refused, require_place
 from gateway.cli.direct import person
 from gateway.cli.lakes import find_lake
 from gateway.cli.progress import Stages
@@ -50,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     environment = process_environment()
     state: Path = arguments.state_dir or state_dir(environment)
+    if arguments.lake is not None and not arguments.lake.startswith("file://"):
+        require_place(arguments.lake)
     lake = None if arguments.lake is None else find_lake(arguments.lake, state, environment)
     access = find_lake(arguments.source, state, environment).access
     stages = Stages(sys.stderr)
@@ -59,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             done = restore(source, target, environment, person(), stages.show)
         config = place_configuration(state, done.restored.manifest, arguments.config or config_path(environment))
     except (BackupError, ApiError, LedgerError, SecretError, MissingPackageError, OSError) as error:
-        raise Abort(str(error)) from error
+        raise Abort(refused(error, "nothing was restored", state)) from error
     finally:
         stages.end()
     if arguments.json:

@@ -6,6 +6,8 @@ Ctrl-C ends the query where it runs, not only here.
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import secrets
 import sys
 import time
@@ -20,11 +22,14 @@ from gateway.cli.console import Console
 from gateway.cli.freshness import freshness_lines
 from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table
+from gateway.cli.whole import write_whole
 from gateway.console.views import AnswerView
 from rollout.change import moment
 
 _FORMATS = ("table", "csv", "json", "parquet")
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+_NUMBER = re.compile(r"-?[0-9]{1,38}|-?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|-?[0-9]+[eE][-+]?[0-9]+")
+"""What is taken for a number: a whole one that DuckDB has room for, or one with a point or an exponent."""
 _NAMED = {"true": True, "false": False, "null": None}
 
 
@@ -81,7 +86,16 @@ def _require_one_act(arguments: argparse.Namespace) -> None:
 
 
 def _query(arguments: argparse.Namespace) -> str:
-    return sys.stdin.read() if arguments.query == "-" else arguments.query
+    """Return the query.
+
+    Raises:
+        Abort: it is empty.
+    """
+    query = sys.stdin.read() if arguments.query == "-" else arguments.query
+    if not query.strip():
+        message = "the query is empty; write one SELECT, for example 'SHOW TABLES'"
+        raise Abort(message, exit_code=2)
+    return query
 
 
 def _keep(console: Console, arguments: argparse.Namespace, parameters: dict[str, object]) -> int:
@@ -134,6 +148,8 @@ def _format(arguments: argparse.Namespace) -> str:
 def _parameter(text: str) -> tuple[str, object]:
     """Return name and value: a whole number, a number, true, false, null, or else text; quotes keep it text.
 
+    What is larger than any number, or none that JSON could write (`nan`), is text too: it may well be a name or an id.
+
     Raises:
         Abort: it is no NAME=VALUE.
     """
@@ -145,10 +161,10 @@ def _parameter(text: str) -> tuple[str, object]:
         return name, _NAMED[value]
     if len(value) > 1 and value[0] == value[-1] == "'":
         return name, value[1:-1]
-    try:
-        return name, int(value) if value.lstrip("-").isdigit() else float(value)
-    except ValueError:
+    if not _NUMBER.fullmatch(value):
         return name, value
+    number = int(value) if value.lstrip("-").isdigit() else float(value)
+    return name, number if math.isfinite(number) else value
 
 
 def _write_answer(answer: AnswerView) -> None:
@@ -171,7 +187,7 @@ def _cell(value: Any) -> str | None:
 
 def _write_file(path: Path, text: bytes) -> None:
     try:
-        path.write_bytes(text)
+        write_whole(path, text)
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise Abort(message) from error

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ USERS = 6000
 RATED = 0.9
 STREAMED = 0.8
 _LOOK_S = 0.5
-_ARRIVE_S = 20.0
+_ARRIVE_S = 60.0
 _REPORTS = 5
 _TIMEOUT_S = 30.0
 _REPLAY_LOG = "replay.log"
@@ -95,34 +95,39 @@ class Play:
         with httpx.Client(
             base_url=found_url(self._folder), headers=headers, timeout=_TIMEOUT_S, trust_env=False
         ) as client:
-            view = self._followed(HttpConsole(client), began_s)
-        if view is None:
-            _say(f"\n   After {LONGEST_S:g} seconds it is not decided, so this is given up.")
-        return view is not None and is_as_declared(self._story, view)
+            console = HttpConsole(client)
+            return self.watch(lambda: console.gate(ROLLOUT, _REPORTS), began_s)
 
-    def _followed(self, console: HttpConsole, began_s: float) -> GateView | None:
+    def watch(self, look: Callable[[], GateView], began_s: float) -> bool:
+        """Tell what is seen until it is over; return whether that is the declared end."""
         over_s: float | None = None
         while (elapsed_s := time.monotonic() - began_s) < LONGEST_S:
             self._ask_on()
-            view = console.gate(ROLLOUT, _REPORTS)
+            view = look()
             for line in self._following.look(view, elapsed_s):
                 _say(line)
             if is_over(view):
                 over_s = elapsed_s if over_s is None else over_s
                 if view.controller.standing != "at_ga" or elapsed_s - over_s >= GA_S:
-                    return view
+                    return is_as_declared(self._story, view)
             time.sleep(_LOOK_S)
-        return None
+        _say(f"\n   After {LONGEST_S:g} seconds it is not decided, so this is given up.")
+        return False
 
     def compare(self) -> None:
         """Show the table of the last step in which both models had users, as soon as everything is in the lake."""
         _chapter(4, _COMPARE)
         words = ("report", "compare", ROLLOUT, "--step", str(self.last_step))
-        given_up_at, seen, found = time.monotonic() + _ARRIVE_S, -1, self._report(words)
-        while (now := _rows(found)) != seen and time.monotonic() < given_up_at:
-            time.sleep(2)
-            seen, found = now, self._report(words)
         _say(f"   $ turnout {' '.join(words)}\n")
+        given_up_at, seen = time.monotonic() + _ARRIVE_S, -1
+        while (found := self._report(words)) is None or _rows(found) != seen:
+            if time.monotonic() > given_up_at:
+                break
+            seen = seen if found is None else _rows(found)
+            time.sleep(_LOOK_S)
+        if found is None:
+            _say(_NO_TABLE)
+            return
         _say(self._turnout(*words).rstrip())
         _say(in_words(found))
 
@@ -144,8 +149,12 @@ class Play:
         _say(_DONE)
         _say(_NOT_KEPT if keep is None else _KEPT.format(place=keep, step=self.last_step, rollout=ROLLOUT))
 
-    def _report(self, words: Sequence[str]) -> Comparison:
-        return msgspec.json.decode(self._turnout(*words, "--json"), type=Comparison)
+    def _report(self, words: Sequence[str]) -> Comparison | None:
+        """Return the table; None where a busy machine did not compute it in time."""
+        try:
+            return msgspec.json.decode(self._turnout(*words, "--json"), type=Comparison)
+        except Abort:
+            return None
 
     def _turnout(self, *words: str) -> str:
         """Run a command on this installation and none other; return what it printed."""
@@ -253,6 +262,8 @@ _TASTES = {
     (False, True): "Users may like the candidate more, or it is chance",
     (False, False): "Users may like the candidate less, or it is chance",
 }
+
+_NO_TABLE = "   This machine is too busy to compute it now."
 
 _TOO_FEW = "   In words: too few requests to say anything."
 

@@ -134,11 +134,18 @@ def _no_text(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Resp
 def _sentence(request: Request[Any, Any, Any], error: HTTPException) -> str:
     if error.status_code in {404, 405}:
         return f"there is no {request.method} {request.scope['path']}; /api/v1/openapi.json lists what there is"
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return f"the body is larger than {_MAX_BODY_BYTES // 1024} KiB, which is what the console reads of one request"
     problems = error.extra if isinstance(error.extra, list) else []
-    places = [f"{problem.get('key', '')}: {problem.get('message', '')}" for problem in problems]
-    if places == ["data: 'data'"]:
+    places = [f"{_written(problem.get('key', ''))}: {problem.get('message', '')}" for problem in problems]
+    if places == ["the body: 'data'"]:
         return "this request needs a JSON body"
     return f"the request cannot be read: {'; '.join(places or [error.detail])}"
+
+
+def _written(key: str) -> str:
+    """Return how a caller writes what a handler calls so."""
+    return {"data": "the body", "form": "format"}.get(key, key)
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,7 +1,7 @@
 """What a caller wants of a report, in the words of the API and the command line; and what is said where it cannot be.
 
 Every report takes the same words. An application, phase, endpoint, step or tag that no request has is refused with
-those that there are: an empty table would look like one without requests.
+those that there are, and so is a generation to come: an empty table would look like one without requests.
 """
 
 from __future__ import annotations
@@ -116,6 +116,17 @@ def check_parts(by: str, values: Values) -> None:
     if len(values(by, None, MOST_PARTS + 1)) > MOST_PARTS:
         message = f"{by} has more than {MOST_PARTS} values in these requests; ask for a shorter time, or in SQL"
         raise BadRequestError(message, param="by", code="too_many_parts")
+
+
+def check_generation(generation: int, present: int) -> None:
+    """Refuse a generation that is still to come, of which there is no request.
+
+    Raises:
+        NotFoundError: the rollout's generations end before it.
+    """
+    if generation > present:
+        message = f"no request of generation {generation}; the present generation is {present}"
+        raise NotFoundError(message, param="generation", code="generation_not_found")
 
 
 def check_step(step: int, last: int) -> None:

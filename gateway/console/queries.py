@@ -45,6 +45,8 @@ COPIES = "sql"
 AT_ONCE = 2
 """Statements that run at the same time; the others wait for their turn."""
 MOST_WAITING = 20
+MOST_OF_ONE = 10
+"""So many of one key run or wait: who asks for everything at once leaves room for somebody else."""
 
 Format = Literal["json", "csv", "parquet"]
 
@@ -136,13 +138,16 @@ class Queries:
         """Let a statement be cancelled by this name from now until the block ends, also while it waits for its turn.
 
         Raises:
-            ApiError: the name is taken, or too many wait already.
+            ApiError: the name is taken, or too many wait already, of all or of this key.
         """
         if self.turns.statistics().tasks_waiting >= MOST_WAITING:
             message = f"{MOST_WAITING} queries wait already; ask again later"
             raise NoAnswerError(message)
         cancellation = Cancellation()
         with self._lock:
+            if sum(one.asker == asker.key for one in self._running.values()) >= MOST_OF_ONE:
+                message = f"{MOST_OF_ONE} queries of this key run or wait already; await one of them, or end it"
+                raise NoAnswerError(message)
             self._unnamed += 1
             name = query_id or f" {self._unnamed}"
             if name in self._running:

@@ -27,6 +27,7 @@ from gateway.console.narrowing import (
     EVERYTHING,
     Asked,
     Values,
+    check_generation,
     check_known,
     check_parts,
     check_step,
@@ -241,6 +242,8 @@ def _refuse_unknown(seen: Look, to: Narrowing, flag: Flag | None) -> None:
     """Refuse what no request of the rollout has, where a report found none."""
     there = _values(seen, to)
     check_known(to, there)
+    if to.generation is not None and flag is not None and not there("hour", None, 1):
+        check_generation(to.generation, flag.generation)
     if to.step is not None and flag is not None:
         is_present = to.generation == flag.generation
         steps = () if is_present else there("step", None, _ALL)

@@ -47,10 +47,14 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def is_stream(self) -> bool:
+        """Tell whether it was streamed."""
+        return self.headers.get("content-type", "").startswith("text/event-stream")
+
+    @property
     def is_complete(self) -> bool:
         """Tell whether the whole answer came, a stream's end included."""
-        is_stream = self.headers.get("content-type", "").startswith("text/event-stream")
-        return self.failure is None and self.status == 200 and (not is_stream or b"data: [DONE]" in self.body)
+        return self.failure is None and self.status == 200 and (not self.is_stream or b"data: [DONE]" in self.body)
 
 
 class Caller:

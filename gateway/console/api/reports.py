@@ -5,10 +5,12 @@ Reports wait for each other, in threads of their own: however many are asked for
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
@@ -21,6 +23,9 @@ from analytics.traffic import TrafficReport
 from gateway.console.auth import permits
 from gateway.console.narrowing import Asked
 from gateway.console.reports import Reports
+from gateway.errors import BadRequestError
+
+_REPEATABLE = "tag"
 
 Counted = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 """A generation of a rollout, or a step of its story: both count from 1."""
@@ -58,10 +63,34 @@ def asked_for(  # noqa: PLR0913 - each is a word of the query
     )
 
 
+def only_words(*more: str) -> Callable[[Request[Any, Any, Any]], None]:
+    """Return what refuses a word that no report takes, or one that is there twice.
+
+    Ignored, it would leave figures of other requests than were asked for, which look like an answer.
+    """
+    known = (*Asked.__struct_fields__, *more)
+
+    def refuse_others(request: Request[Any, Any, Any]) -> None:
+        for word, times in Counter(word for word, _ in request.query_params.multi_items()).items():
+            if word not in known:
+                message = f"a report is not asked for by {word!r}; there are: {', '.join(known)}"
+                raise BadRequestError(message, param=word)
+            if times > 1 and word != _REPEATABLE:
+                message = f"{word} is there {times} times; a report takes it once"
+                raise BadRequestError(message, param=word)
+
+    return refuse_others
+
+
 NARROWED = {"asked": Provide(asked_for, sync_to_thread=False)}
 
 
-@get("/reports/compare", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+@get(
+    "/reports/compare",
+    opt=permits("ops", "analyst", "admin"),
+    dependencies=NARROWED,
+    before_request=only_words("as_treated"),
+)
 async def compare_arms(
     reports: NamedDependency[Reports],
     asked: NamedDependency[Asked],
@@ -73,7 +102,9 @@ async def compare_arms(
     return await reports.threads.run(partial(compare, asked, as_treated=as_treated))
 
 
-@get("/reports/satisfaction", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+@get(
+    "/reports/satisfaction", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED, before_request=only_words()
+)
 async def satisfaction(
     reports: NamedDependency[Reports], asked: NamedDependency[Asked]
 ) -> Satisfaction | list[Satisfaction]:
@@ -82,19 +113,19 @@ async def satisfaction(
     return await reports.threads.run(partial(answer, asked))
 
 
-@get("/reports/cost", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+@get("/reports/cost", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED, before_request=only_words())
 async def report_cost(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> CostReport:
     """Tell what requests cost, and what a month of one arm alone would; without a rollout of all traffic."""
     return await reports.threads.run(partial(reports.cost, asked))
 
 
-@get("/reports/errors", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+@get("/reports/errors", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED, before_request=only_words())
 async def report_errors(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> FailureReport:
     """Tell what failed, in groups of what is alike; without a rollout of all traffic."""
     return await reports.threads.run(partial(reports.errors, asked))
 
 
-@get("/reports/traffic", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED)
+@get("/reports/traffic", opt=permits("ops", "analyst", "admin"), dependencies=NARROWED, before_request=only_words())
 async def report_traffic(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> TrafficReport:
     """Tell how a rollout's users and requests were split, by default those of the only one."""
     return await reports.threads.run(partial(reports.traffic, asked))

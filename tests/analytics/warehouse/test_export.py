@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import pytest
 
 from analytics.content import Content
 from analytics.lake.columns import CONTENT
-from analytics.lake.delivery import delivering, digest
+from analytics.lake.delivery import Delivered, delivering, digest
 from analytics.lake.directory import Directory
 from analytics.lake.parquet import ParquetWriter, row
 from analytics.lake.store import Access
 from analytics.record import Attempt, Record
 from analytics.warehouse import export as exporting
-from analytics.warehouse.described import Manifest
+from analytics.warehouse.described import Form, Manifest
 from analytics.warehouse.export import Asked, ExportError, export
 from tests.fakes.handmade_lake import AT_US, HandmadeLake, record
 
+FULL = Path("/dev/full")
 DAY_US = 86_400_000_000
 TEXT = 'a "quoted", comma\nand a line = €'
 
@@ -226,6 +228,23 @@ def test_a_compacted_lake_gives_the_same_rows(lake: HandmadeLake, tmp_path: Path
 
     assert rows(tmp_path / "before") == rows(tmp_path / "after")
     assert len(rows(tmp_path / "after")) == 50
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="not exercised: there is no /dev/full here")
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_full_disk_is_no_lake_that_cannot_be_read(lake: HandmadeLake, tmp_path: Path, form: Form):
+    class FullDisk:
+        def add(self, name: str, fill: Callable[[Path], None], *, private: bool = False) -> Delivered:
+            fill(FULL)
+            return Delivered(name=f"{name}{private}", size_bytes=0, sha256="")
+
+        def finish(self, name: str, manifest: bytes) -> None:
+            raise NotImplementedError
+
+    lake.put(requests(3))
+    with pytest.raises(OSError, match="No space left on device") as refused:
+        export(Directory(lake.root), FullDisk(), Asked(form=form), tmp_path, at=AT_US, tell=lambda *_: None)
+    assert refused.value.errno == errno.ENOSPC
 
 
 def test_a_lake_that_cannot_be_read_exports_nothing(lake: HandmadeLake, tmp_path: Path):

@@ -61,6 +61,12 @@ def test_a_demonstrations_configuration_is_its_own(state: Path, capsys: pytest.C
 def test_what_cannot_be_backed_up_is_said_in_a_sentence(state: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(Abort, match=r"there is no file missing\.toml"):
         run(state, "--to", "out", "--config", "missing.toml")
+    with pytest.raises(Abort, match="is inside the lake"):
+        run(state, "--to", str(state / "lake/backup"))
+    with pytest.raises(Abort, match="is inside the state directory"):
+        run(state, "--to", str(state / "backup.tar"))
+    with pytest.raises(Abort, match="is no place that can be written to"):
+        run(state, "--to", "file:///backup")
     assert main(["backup", "--state-dir", "nowhere", "--to", "out"]) == 1
     assert main(["backup", "--state-dir", str(state), "--to", str(state)]) == 1
     said = capsys.readouterr().err.splitlines()

@@ -65,6 +65,11 @@ def test_nothing_is_written_into_what_is_there_already_or_into_the_lake(state: P
         run(state, "--to", str(state / "lake/requests/more"))
     with pytest.raises(Abort, match="is inside the lake"):
         run(state, "--lake", "s3://bucket/lake", "--to", "s3://bucket/lake/more")
+    with pytest.raises(Abort, match="is no place that can be written to"):
+        run(state, "--to", "http://example.com/out")
+    (tmp_path / "file").touch()
+    with pytest.raises(Abort, match=r"nothing was exported: .*/file: File exists"):
+        run(state, "--to", str(tmp_path / "file/out"))
     with pytest.raises(Abort, match="there is no lake in"):
         run(tmp_path / "elsewhere", "--to", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -103,6 +103,15 @@ def test_a_query_has_parameters_and_may_come_from_standard_input(turnout: Turnou
 
 
 @pytest.mark.usefixtures("running")
+def test_what_is_no_number_that_anybody_can_write_is_text(turnout: Turnout):
+    words = {"a": "1e400", "b": "nan", "c": "9" * 44, "d": "1_000", "e": "-.5", "f": "1e3", "g": "-7", "h": "\u00b2"}
+    given = [part for name, text in words.items() for part in ("--param", f"{name}={text}")]
+    _, said, _ = turnout("SELECT $a, $b, $c, $d, $e, $f, $g, $h", "--json", *given)
+
+    assert json.loads(said)["rows"] == [["1e400", "nan", "9" * 44, "1_000", -0.5, 1000.0, -7, "\u00b2"]]
+
+
+@pytest.mark.usefixtures("running")
 def test_nothing_in_an_answer_commands_the_terminal(turnout: Turnout):
     _, said, _ = turnout(
         "SELECT tags, tags['evil'] AS evil, 'a' || chr(10) || 'b' AS lines FROM requests WHERE tags != MAP {}"
@@ -145,6 +154,8 @@ def test_what_the_console_refuses_is_one_sentence(turnout: Turnout):
         (["SELECT 1", "--saved", "a"], "name one"),
         (["--save", "a"], "name one"),
         (["SELECT $a", "--param", "1a=2"], "NAME=VALUE"),
+        ([""], "the query is empty"),
+        (["SELECT 1", "--lake", "elsewhere"], "--lake goes with --direct"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2(turnout: Turnout, words: list[str], sentence: str):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from analytics.comparison import ArmFigures, Comparison, Difference, Figure, LeftOut
 from analytics.freshness import UNKNOWN
 from gateway.cli.staging import PLAN
-from gateway.cli.story import Play, in_words
+from gateway.cli.story import LONGEST_S, Play, in_words
 from gateway.simulate.stories import STORIES
+from rollout.progress import Standing
+from tests.fakes.gate_views import view
 
 NOTHING = Figure(value=None, of=0)
 
@@ -128,3 +131,20 @@ def test_the_end_says_whether_it_is_the_declared_one_and_names_the_folder(
     assert f'Story "slow" {words}' in said
     assert "turnout report compare --step 0 --direct --state-dir /kept\n" in said
     assert "Nothing is left" in said
+
+
+@pytest.mark.parametrize(("standing", "is_right"), [("rolled_back", True), ("inconclusive", False)])
+def test_a_story_is_watched_until_it_is_over(standing: Standing, *, is_right: bool, capsys: pytest.CaptureFixture[str]):
+    seen = iter([view("running", 30.0), view(standing, 0.0, step=2)])
+    play = Play(Path("/kept"), STORIES["slow"])
+
+    assert play.watch(lambda: next(seen), time.monotonic()) is is_right
+    assert "The controller begins canary" in capsys.readouterr().out
+    assert play.last_step == 1
+
+
+def test_a_story_that_does_not_end_is_given_up(capsys: pytest.CaptureFixture[str]):
+    play = Play(Path("/kept"), STORIES["slow"])
+
+    assert not play.watch(lambda: view("running", 30.0), time.monotonic() - LONGEST_S)
+    assert "given up" in capsys.readouterr().out

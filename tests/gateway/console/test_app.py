@@ -59,6 +59,7 @@ def test_a_body_that_is_too_large_is_refused(console: RunningConsole):
 
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "request_too_large"
+    assert answer.json()["error"]["message"].startswith("the body is larger than 64 KiB")
 
 
 def test_a_body_that_is_no_text_is_refused(console: RunningConsole):

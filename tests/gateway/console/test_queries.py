@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from analytics.warehouse.sandbox import Answer
 from analytics.warehouse.walls import landlock_version
 from gateway.console import queries as module
 from gateway.console.queries import (
+    MOST_OF_ONE,
     MOST_WAITING,
     Asker,
     CancelledError,
@@ -182,6 +184,17 @@ async def test_when_too_many_wait_the_next_one_is_refused(tmp_path: Path):
             pass
         group.cancel_scope.cancel()
     queries.close()
+
+
+def test_one_key_cannot_take_every_place(queries: Queries):
+    with ExitStack() as held:
+        for number in range(MOST_OF_ONE):
+            held.enter_context(queries.registered(f"q{number}", ALICE))
+        with pytest.raises(NoAnswerError, match="10 queries of this key run or wait already"):
+            held.enter_context(queries.registered(None, ALICE))
+        held.enter_context(queries.registered(None, BOB))
+    with queries.registered(None, ALICE):
+        pass
 
 
 @pytest.mark.parametrize(("form", "start"), [("csv", b'"one"\n1\n'), ("parquet", b"PAR1"), ("json", b'{"as_of":')])

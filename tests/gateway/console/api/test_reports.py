@@ -169,10 +169,15 @@ def test_a_step_that_never_was_is_refused_and_one_without_requests_is_not(
         ({"by": "week"}, 400, "a report is not divided by 'week'; there are: day, hour"),
         ({"purpose": "dead"}, 400, "purpose"),
         ({"forced": "perhaps"}, 400, "forced"),
+        ({"aplication": "shop"}, 400, "a report is not asked for by 'aplication'; there are: rollout, generation"),
+        ({"": ""}, 400, "a report is not asked for by ''"),
+        ({"step": ["1", "2"]}, 400, "step is there 2 times; a report takes it once"),
+        ({"as_treated": ["true", "false"]}, 400, "as_treated is there 2 times"),
+        ({"generation": "2"}, 404, "no request of generation 2; the present generation is 1"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_a_sentence(
-    analyst: httpx.Client, asked: dict[str, str], status: int, words: str
+    analyst: httpx.Client, asked: dict[str, str | list[str]], status: int, words: str
 ):
     answer = analyst.get("/api/v1/reports/compare", params=asked)
 

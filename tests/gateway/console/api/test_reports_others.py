@@ -81,11 +81,13 @@ def test_what_no_request_has_is_refused_with_what_there_is(analyst: httpx.Client
     unknown = analyst.get(f"/api/v1/reports/{kind}", params={"rollout": SALES, "application": "shop"})
     step = analyst.get(f"/api/v1/reports/{kind}", params={"rollout": SALES, "step": 9})
     nobody = analyst.get(f"/api/v1/reports/{kind}", params={"rollout": "nobody"})
+    word = analyst.get(f"/api/v1/reports/{kind}", params={"as_treated": "true"})
 
     assert empty.status_code == 200
     assert [one.status_code for one in (unknown, step, nobody)] == [404, 404, 404]
     assert unknown.json()["error"]["message"] == "no request of the application 'shop'; there are: web"
     assert step.json()["error"]["code"] == "step_not_found"
+    assert (word.status_code, word.json()["error"]["param"]) == (400, "as_treated")
 
 
 def test_each_report_is_divided_by_what_there_is(analyst: httpx.Client, lake: HandmadeLake):

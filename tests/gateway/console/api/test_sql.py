@@ -91,7 +91,13 @@ def test_what_is_refused_says_why(analyst: httpx.Client, body: dict[str, object]
 
 
 def test_a_format_that_there_is_not_is_refused(analyst: httpx.Client):
-    assert analyst.post("/api/v1/sql?format=xlsx", json={"query": "SELECT 1"}).status_code == 400
+    unknown, listed = (
+        analyst.post("/api/v1/sql?format=xlsx", json={"query": "SELECT 1"}),
+        analyst.post("/api/v1/sql", json=[]),
+    )
+    assert (unknown.status_code, listed.status_code) == (400, 400)
+    assert "cannot be read: format: " in unknown.json()["error"]["message"]
+    assert "cannot be read: the body: " in listed.json()["error"]["message"]
 
 
 def test_a_query_that_does_not_run_cannot_be_cancelled(analyst: httpx.Client):
