@@ -113,7 +113,7 @@ def _hold_summary(holding: Sequence[Hold]) -> str:
 def _watched(step: FrozenStep) -> str:
     if step.row.percent < 100:
         return f"Nothing speaks against the candidate; {100 - step.row.percent:g} % of users stay with base to compare"
-    return "Everybody is served by the candidate, which is compared with base as it was"
+    return "Everybody is served by the candidate, and no base is left beside it: a holdback keeps one"
 
 
 def _collecting(step: FrozenStep, checks: Sequence[CheckReport], tick: Tick, blocks: Sequence[str]) -> str:

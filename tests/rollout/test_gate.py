@@ -298,7 +298,7 @@ def test_when_everybody_is_a_candidate_no_check_is_left_but_holds_are():
 
     assert report.verdict == "collecting"
     assert report.checks == ()
-    assert report.summary == "Everybody is served by the candidate, which is compared with base as it was"
+    assert report.summary == "Everybody is served by the candidate, and no base is left beside it: a holdback keeps one"
     assert lost.verdict == "hold"
 
 
