@@ -89,6 +89,7 @@ def test_a_late_verdict_finds_its_request_in_the_lake(lake, opening, is_compacte
     assert counts(evidence.look(WINDOW)) == (2, 0.0)
 
 
+@pytest.mark.slow
 def test_a_verdict_that_found_no_request_for_a_week_is_forgotten(lake, opening):
     evidence = opening()
     evidence.look(WINDOW)

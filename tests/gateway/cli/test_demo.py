@@ -90,6 +90,7 @@ def test_a_candidate_that_users_like_less_never_leaves_beta(tmp_path: Path):
     assert "general availability: " not in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals):
     demo = subprocess.Popen(
