@@ -57,6 +57,7 @@ def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("starts", "longest_s"), [(1, BUSY_S), pytest.param(10, 2.0, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
 )

@@ -242,6 +242,7 @@ def test_nobody_waits_for_failovers(watched: Watched, tmp_path: Path):
         assert_rejoined(one, 60, LONG_S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("for_s", [0.5, pytest.param(LONG_S, marks=SLOW)])
 def test_time_is_not_turned_back_by_a_failover_to_an_older_value(for_s: float, watched: Watched, tmp_path: Path):
     master, replica = watched.master, watched.replica

@@ -42,6 +42,7 @@ def requests_in(report: dict[str, Any]) -> int:
     return report["base"]["requests"] + report["candidate"]["requests"]
 
 
+@pytest.mark.slow
 def test_what_has_ended_is_in_the_next_report_though_nothing_is_sealed_and_many_may_look_at_once(tmp_path: Path):
     with installed(tmp_path, config=SELDOM, ends_by=signal.SIGKILL) as one:
         caller = Caller(one)

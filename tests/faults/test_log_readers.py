@@ -87,6 +87,7 @@ def refusing(way: str) -> int:
     return writing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["full", pytest.param("without a reader", marks=pytest.mark.slow)])
 def test_a_standard_error_that_refuses_every_write_ends_no_process(way: str, tmp_path: Path, client: httpx.Client):
     errors = refusing(way)

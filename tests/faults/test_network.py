@@ -57,6 +57,7 @@ def test_faults_between_gateway_and_model_are_recorded_as_the_caller_saw_them(
         assert found.records == len(asked) + lab.fresh
 
 
+@pytest.mark.slow
 @happenings
 def test_faults_between_caller_and_gateway_lose_no_record(
     count: int, longest_s: float, fault_seed: int, tmp_path: Path

@@ -128,6 +128,7 @@ def begin_to_take_over(one: Installation) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moments",
     [

@@ -119,6 +119,7 @@ def test_what_a_shipper_carried_is_in_the_bucket_under_the_names_that_a_director
     assert looked(bucket, host.journal).records == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fates", "requests"),
     [

@@ -66,6 +66,7 @@ def test_a_failed_request_is_exit_code_1_and_named_in_the_table(url: str):
     assert "20 (404: 20)" in done.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_far_it_came(url: str):
     words = ("replay", "--url", url, "--speed", "10", "--json")
     with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

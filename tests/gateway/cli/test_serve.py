@@ -106,6 +106,7 @@ def test_it_says_where_everything_is_once_it_answers_and_ends_cleanly(serve: Cal
     assert [line for line in one.err().splitlines() if json.loads(line)["level"] in {"error", "critical"}] == []
 
 
+@pytest.mark.slow
 def test_the_demonstrations_command_line_works_as_printed(serve: Callable[..., Serving]):
     one = ready(serve, "--demo")
     printed = one.out().split("Try it:\n")[1].split("Then give")[0]
@@ -126,6 +127,7 @@ def test_the_demonstrations_command_line_works_as_printed(serve: Callable[..., S
     assert one.end(signal.SIGINT) == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_ledger_is_said_and_the_last_good_snapshot_serves(serve: Callable[..., Serving]):
     first = ready(serve)
     until(lambda: any((first.state_dir / "run").glob("*.snapshot")))
