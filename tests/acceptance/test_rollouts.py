@@ -210,6 +210,7 @@ def test_without_a_user_the_policy_base_serves_base_and_splits_nobody(one: Insta
     assert (row["reason"], row["user_source"], row["user_hash"], row["bucket"]) == ("default", "none", None, None)
 
 
+@pytest.mark.slow
 def test_a_rollout_that_hardly_sees_users_warns_loudly(tmp_path: Path):
     with installed(tmp_path) as one:
         assert not failures(ask_all(one, [*USERS[:20], *[None] * 300]))

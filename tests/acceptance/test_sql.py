@@ -102,6 +102,7 @@ def test_an_analyst_gets_numbers_and_a_hostile_one_nothing(tmp_path: Path):
         assert {who.split(" key ")[0] for who in by} == {"admin", "analyst"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="not exercised: this system has no /proc")
 def test_ctrl_c_ends_the_query_where_it_runs(tmp_path: Path):
     with installed(tmp_path, config=QUICK.replace("timeout_s = 3", "timeout_s = 300")) as one:

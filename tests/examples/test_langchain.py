@@ -28,6 +28,7 @@ asyncio_default_test_loop_scope = session
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "suite", ["TestThroughTurnout", pytest.param("TestThroughTurnoutByResponses", marks=pytest.mark.slow)]
 )

@@ -284,6 +284,7 @@ def test_no_caller_of_many_sees_an_error_whatever_the_percent(name: str, tmp_pat
         assert alone.errors(name) == (0, alone.servers.failed[name])
 
 
+@pytest.mark.slow
 def test_a_candidate_that_is_down_is_left_alone_and_comes_back_when_it_is_well(setting: Setting):
     setting.wait_for_budget()
     setting.servers.is_down = True

@@ -65,6 +65,7 @@ def test_a_log_reader_that_stalls_stops_nothing_and_reads_every_line_when_it_goe
     assert (events["shipper_started"], events["shipper_ended"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_an_installation_whose_log_reader_stalls_ends_when_it_is_told_to(tmp_path: Path, client: httpx.Client):
     reading, writing = os.pipe()
     fill(writing)

@@ -158,6 +158,7 @@ def test_with_the_ledger_locked_force_base_ends_the_candidate(
     one.wait_for_workers()
 
 
+@pytest.mark.slow
 def test_while_the_ledger_is_locked_the_console_says_once_that_it_cannot_take_the_configuration_up(one: Installation):
     def said(event: str) -> int:
         return sum(line["event"].startswith(event) for line in one.log())
