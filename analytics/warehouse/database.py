@@ -13,8 +13,8 @@ ours.
     hourly      sums by hour: `analytics/lake/rollup.py`
     rated_hours, daily, costs, satisfaction     as the questions of these names say
 
-Reports read the requests through two macros, which take what they are narrowed to: `narrowed(asked)` and `arms(asked)`,
-as `queries/narrowed.sql` and `queries/arms.sql` say.
+Reports read the requests through macros, which take what they are narrowed to: `narrowed(asked)`, `arms(asked)` and
+`waits(asked)`, as the questions of these names say.
 
 On a host that writes the lake, what its journals hold and the lake does not yet is in the views as well.
 """
@@ -36,7 +36,7 @@ from analytics.lake.rollup import prepare
 from analytics.lake.store import Store, reason_of
 from analytics.warehouse.views import ALL, Views, text_of
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 """A question that takes longer is broken off."""
 
 _AT_ONCE = 2

@@ -31,8 +31,8 @@ DERIVED = {
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
 ALL = (*DERIVED, "hourly")
 
-_MACROS = ("narrowed", "arms")
-"""Questions that take a parameter, and from which others read: the second from the first."""
+_MACROS = ("narrowed", "arms", "waits")
+"""Questions that take a parameter, and from which others read: each from the one before."""
 _READ = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 _QUERIES = Path(__file__).with_name("queries")
 

@@ -32,7 +32,7 @@ from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_env
 from rollout.moves import Wish
 
 _TIMEOUT_S = 10.0
-_REPORT_TIMEOUT_S = 60.0
+_REPORT_TIMEOUT_S = 150.0
 """A report may wait for others, and is broken off by the console itself."""
 _QUERY_TIMEOUT_S = 900.0
 """So may a query, which may also wait for a copy of a large lake; and an erasure, which looks through all of it."""

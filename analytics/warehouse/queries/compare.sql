@@ -1,8 +1,8 @@
 -- question: how do the two arms of a rollout compare?
 -- grain: one row per arm, base first, also for an arm without requests; where the report is divided, so for each part
 --   (and for none: part NULL); the columns after `left_out_*` are sums over users
--- parameters: asked, as in `narrowed.sql` and `arms.sql`; waits, the answer to `waits.sql` without its grids: above an arm's
---   own quantiles requests are counted for each user, from which the quantiles' intervals come
+-- parameters: asked, as in `narrowed.sql` and `arms.sql`; waits, each arm's quantiles: above its own
+--   requests are counted for each user, from which the quantiles' intervals come
 -- reads the macro `arms` and the view `verdicts`; quantiles interpolate between neighbours (quantile_cont), NULLs are left out
 -- a user is a number of 64 bits here, which groups in half the time of 16 bytes: two of a million users share one in
 --   one of 40 million reports, and count as one user then

@@ -1,12 +1,16 @@
--- question: how long did each arm's callers wait?
--- grain: one row per arm that `ok` requests were assigned to, where the report is divided per arm and part: arm (as
---   `arms.sql` says), latency_ms and ttft_ms (of streams): their values at the levels asked for, NULL where there are none
--- parameters: asked, as in `narrowed.sql` and `arms.sql`; latency_levels and ttft_levels, each 0-1
--- a question of its own, so that what it keeps in memory, which is every value, is gone when `compare.sql` is asked
+-- question: which callers' waits count, and in which bin of nearly equal waits are they?
+-- grain: one row per `ok` request that counts: arm (as `arms.sql` says); latency_ms; ttft_ms (of streams, else NULL);
+--   latency_bin and ttft_bin: bins grow with the wait, the next one begins 0.07 % higher
+-- parameters: asked, as in `narrowed.sql` and `arms.sql`
+-- it is the macro `waits(asked)`
 SELECT
     arm,
-    quantile_cont(latency_ms, $latency_levels) AS latency_ms,
-    quantile_cont(CASE WHEN stream THEN ttft_ms END, $ttft_levels) AS ttft_ms
-FROM arms($asked)
-WHERE is_counted AND outcome = 'ok'
-GROUP BY arm
+    latency_ms,
+    ttft_ms,
+    floor(1024 * log2(CASE WHEN latency_ms < 0.001 THEN 0.001 ELSE latency_ms END))::INTEGER AS latency_bin,
+    floor(1024 * log2(CASE WHEN ttft_ms < 0.001 THEN 0.001 ELSE ttft_ms END))::INTEGER AS ttft_bin
+FROM (
+    SELECT arm, latency_ms, CASE WHEN stream THEN ttft_ms END AS ttft_ms
+    FROM arms(asked)
+    WHERE is_counted AND outcome = 'ok'
+)
