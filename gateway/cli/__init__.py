@@ -10,7 +10,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import Any
 
 COMMANDS = (
     *("serve", "demo", "config", "simulate", "replay", "rollout", "gate", "report", "sql", "key", "feedback", "lake"),
@@ -30,19 +30,30 @@ class Abort(Exception):  # noqa: N818 - not an error of ours: the sentence that 
         self.exit_code = exit_code
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole command's parser."""
+class _Version(argparse.Action):
+    """Look the version up only when it is asked for: the search through what is installed costs every start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        sys.stdout.write(f"turnout {version('turnout')}\n")
+        parser.exit()
+
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the whole command's parser, or one that knows a single command and has loaded no other."""
     root = argparse.ArgumentParser(prog="turnout", description="A traffic-splitting gateway for fine-tuned models.")
-    root.add_argument("--version", action="version", version=f"turnout {version('turnout')}")
+    root.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    for name in COMMANDS if only is None else (only,):
         importlib.import_module(f"gateway.cli.{name}").add_parser(commands)
     return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = parser(next((word for word in words[:1] if word in COMMANDS), None)).parse_args(words)
     try:
         return arguments.run(arguments)
     except Abort as abort:

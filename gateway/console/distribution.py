@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from analytics.lake.place import Place
 from gateway.console.hosts import Hosts
@@ -32,7 +32,9 @@ from gateway.settings.schema import Redis
 from gateway.settings.snapshot import BadSnapshotError, Snapshot, unseal
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
-from rollout.stores.redis import RedisSnapshotStore
+
+if TYPE_CHECKING:
+    from rollout.stores.redis import RedisSnapshotStore
 
 TICK_S = 0.02
 CHECK_S = 1.0
@@ -233,6 +235,12 @@ class _Task(Protocol):
     def close(self) -> None: ...
 
 
+def _store(redis: Redis, environment: Mapping[str, str]) -> RedisSnapshotStore:
+    from rollout.stores.redis import RedisSnapshotStore  # noqa: PLC0415 - only a fleet needs Redis' library
+
+    return RedisSnapshotStore(redis_access(redis, environment))
+
+
 @contextmanager
 def publishing(
     installation: Installation, state_dir: Path, lake: Place, redis: Redis, environment: Mapping[str, str]
@@ -251,7 +259,7 @@ def publishing(
     unsealed = partial(unseal, signing_key=master_keys(state_dir, environment, create=False).snapshot)
     hosts = Hosts(lake)
     ledger, control = state_dir / LEDGER_FILE, installation.control
-    store = RedisSnapshotStore(redis_access(redis, environment))
+    store = _store(redis, environment)
     lease = Lease(store, this_console(state_dir, secrets.token_hex(8)), state_dir / MARK)
     copying = Copying(
         SnapshotReader(ledger), lake_copy(lake, unsealed), unsealed, control.start, may=lambda: lease.is_writer

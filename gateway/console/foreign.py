@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import msgspec
-from litestar import Litestar
 
 from gateway.console.errors import RuledElsewhereError
 from gateway.console.publication import Publication
@@ -66,7 +65,7 @@ class ForeignPercents:
             )
             raise RuledElsewhereError(message)
 
-    def told(self, environment: Mapping[str, str], announce: Announce) -> Callable[[Litestar], Running]:
+    def told(self, environment: Mapping[str, str], announce: Announce) -> Callable[[object], Running]:
         """Return what runs beside the console: by what secrets are found, and who is told when a flag is in trouble."""
         self._environment, self._announce = environment, announce
         return self.running
@@ -76,7 +75,7 @@ class ForeignPercents:
         return list(self._troubles.values())
 
     @asynccontextmanager
-    async def running(self, _: Litestar) -> AsyncGenerator[None]:
+    async def running(self, _: object) -> AsyncGenerator[None]:
         """Poll, and take what is new, until the block ends."""
         task = asyncio.create_task(self._go_on(), name="foreign-percents")
         try:

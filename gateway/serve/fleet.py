@@ -28,7 +28,6 @@ from gateway.settings.problem import Problem
 from gateway.settings.schema import Configuration
 from gateway.settings.secrets import MASTER_FILE, MASTER_VARIABLE, SecretError
 from gateway.settings.snapshot import unseal
-from rollout.stores.redis import RedisSnapshotStore
 
 _FETCH_S = 8.0
 """How long a start waits for an object store; less than the time in which an orchestrator would call it stuck."""
@@ -98,6 +97,8 @@ def remember(family: Family, patience_s: float = _FETCH_S) -> None:
         keys = master_keys(family.state_dir, family.environment, create=False)
     except SecretError:
         return
+    from rollout.stores.redis import RedisSnapshotStore  # noqa: PLC0415 - only a fleet needs Redis' library
+
     unsealed = partial(unseal, signing_key=keys.snapshot)
     store = RedisSnapshotStore(redis_access(redis, family.environment))
     try:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from gateway.settings.schema import Redis, SecretRef
 from gateway.settings.secrets import resolve
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
 
 
 def redis_access(redis: Redis, environment: Mapping[str, str]) -> RedisAccess:

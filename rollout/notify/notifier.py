@@ -13,12 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import msgspec
 
 from rollout.notice import Notice
-from rollout.notify.webhook import TIMEOUT_S, Way, Webhook, WebhookError, client, tell
+from rollout.notify.webhook import TIMEOUT_S, Tell, Webhook, WebhookError
 from rollout.stores.outbox import Delivery, Outbox, OutboxError
 
 LOOK_S = 1.0
@@ -116,14 +116,16 @@ class Notifier:
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: _call(loop, woken.set)
         telling: dict[str, asyncio.Task[None]] = {}
-        async with client() as way:
+        async with AsyncExitStack() as opened:
+            tell: Tell | None = None
             while not self._stop.is_set():
                 woken.clear()
                 try:
                     self._each_look()
                     self._keep_what_waits()
                     for delivery in self._ready(loop.time(), telling):
-                        act = self._tell(way, delivery)
+                        tell = tell or await _telling(opened)
+                        act = self._tell(tell, delivery)
                         telling[delivery.webhook] = asyncio.create_task(act, name=f"tell-{delivery.webhook}")
                     self._troubles.pop(_NOBODY, None)
                 except OutboxError as error:
@@ -167,13 +169,13 @@ class Notifier:
         self._troubles.pop(name, None)
         _log.warning("a webhook that is not configured any more is told nothing", extra={"webhook": name})
 
-    async def _tell(self, way: Way, delivery: Delivery) -> None:
+    async def _tell(self, tell: Tell, delivery: Delivery) -> None:
         webhook = self._webhooks.get(delivery.webhook)
         if webhook is None:
             return
         loop = asyncio.get_running_loop()
         try:
-            await tell(way, webhook, delivery, int(self._wall()), self._patience.timeout_s)
+            await tell(webhook, delivery, int(self._wall()), self._patience.timeout_s)
             self._taken(delivery)
         except WebhookError as error:
             self._failed(delivery, error, loop.time())
@@ -201,6 +203,12 @@ class Notifier:
         if delivery.webhook not in self._troubles:
             _log.error("a webhook took nothing; it is tried again", extra=told)
         self._troubles[delivery.webhook] = f"{error}; it is tried again"
+
+
+async def _telling(opened: AsyncExitStack) -> Tell:
+    from rollout.notify.attempt import telling  # noqa: PLC0415 - an HTTP client is for those alone who tell somebody
+
+    return await opened.enter_async_context(telling())
 
 
 async def _rest(woken: asyncio.Event, telling: Sequence[asyncio.Task[None]], longest_s: float) -> None:

@@ -22,7 +22,8 @@ from typing import Any, cast
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_client import TIMEOUT_S, Client, RedisAccess, close, connect, reported
+from rollout.stores.redis_address import TIMEOUT_S, RedisAccess
+from rollout.stores.redis_client import Client, close, connect, reported
 
 KEY = "turnout:snapshot"
 HINTS = "turnout:snapshot:hint"

@@ -1,4 +1,7 @@
-"""Where a Redis is: what its URL says, read strictly. No I/O, and no secret: a URL never carries a password."""
+"""Where a Redis is, what its URL says, read strictly, and how to be let in.
+
+No I/O: whoever only names a Redis does not load the library that speaks to it. A URL never carries a password.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ FORMS = (
     "redis://host:6379/0, rediss://host:6379/0, unix:///path/to.sock, "
     "redis+sentinel://host:26379,host:26379/name/0 or rediss+sentinel://..."
 )
+TIMEOUT_S = 0.2
 _PORT = 6379
 _SENTINEL_PORT = 26379
 _LARGEST_PORT = 65535
@@ -32,6 +36,22 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
             return self.path
         named = ", ".join(f"{host}:{port}" for host, port in self.hosts)
         return f"{self.sentinel_name} by the sentinels {named}" if self.sentinel_name else named
+
+
+class RedisAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """A Redis and how to be let in. Its `repr` names the place alone."""
+
+    address: RedisAddress
+    username: str | None = None
+    password: str | None = None
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+    ca_file: str | None = None
+    timeout_s: float = TIMEOUT_S
+
+    def __repr__(self) -> str:
+        """Name the place, without the passwords."""
+        return f"RedisAccess({str(self.address)!r})"
 
 
 def parse_redis_url(url: str) -> RedisAddress:

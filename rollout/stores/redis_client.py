@@ -9,7 +9,6 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import msgspec
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -17,9 +16,8 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_address import RedisAddress
+from rollout.stores.redis_address import RedisAccess
 
-TIMEOUT_S = 0.2
 _REMEDIES = {
     "WRONGTYPE": "something that is not Turnout's lies under its key; delete the key, and the console writes it again",
     "NOPERM": "give its user the rights that docs/operations.md lists under 'Several hosts'",
@@ -33,22 +31,6 @@ _REMEDIES = {
 """By a word of what the library or the server says, what to do about it."""
 Client = Any
 """A `Redis`, whose own types are known in part only."""
-
-
-class RedisAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """A Redis and how to be let in. Its `repr` names the place alone."""
-
-    address: RedisAddress
-    username: str | None = None
-    password: str | None = None
-    sentinel_username: str | None = None
-    sentinel_password: str | None = None
-    ca_file: str | None = None
-    timeout_s: float = TIMEOUT_S
-
-    def __repr__(self) -> str:
-        """Name the place, without the passwords."""
-        return f"RedisAccess({str(self.address)!r})"
 
 
 def connect(access: RedisAccess) -> Client:

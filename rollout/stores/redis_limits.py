@@ -19,7 +19,8 @@ from redis.exceptions import NoScriptError
 
 from rollout.lease import DEAD_MS, QUIET_MS, YOUNG_MS, Answer, Ask, Settled
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_client import TIMEOUT_S, Client, RedisAccess, close, connect, reported
+from rollout.stores.redis_address import TIMEOUT_S, RedisAccess
+from rollout.stores.redis_client import Client, close, connect, reported
 
 PREFIX = "turnout:limit"
 REST_S = 1.0

@@ -16,8 +16,7 @@ from redis import Redis
 
 from rollout.lease import DEAD_MS, YOUNG_MS, Answer, Ask, Kind, LeaseStore, Settled
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
 from rollout.stores.redis_limits import PREFIX, RedisLeases
 from tests.fakes.leases import DAY_MS, MemoryLeases
 from tests.fakes.redis_server import PROGRAMS, redis_server

@@ -16,8 +16,7 @@ from redis import Redis
 from rollout.stores.ledger import LEDGER_FILE, SnapshotSource, StoreUnavailableError
 from rollout.stores.reader import SnapshotReader
 from rollout.stores.redis import KEY, RedisSnapshots, RedisSnapshotStore
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
 from rollout.stores.sqlite import open_ledger
 from tests.fakes.ledger import compiled, moving, ticking, with_rollout
 from tests.fakes.redis_server import PROGRAMS, redis_server

@@ -23,8 +23,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
 from tests.fakes.upstream import CERTIFICATE
 
 _PATIENCE_S = 20.0

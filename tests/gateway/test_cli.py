@@ -1,11 +1,24 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from gateway.cli import COMMANDS, main, parser
+
+STARTED = """
+import sys
+import gateway.cli.serve, gateway.serve.start
+print(*{"litestar", "httpx", "redis", "duckdb", "opentelemetry", "gateway.cli.report"} & set(sys.modules))
+import gateway.proxy.__main__
+print(*{"httpx", "redis", "duckdb", "opentelemetry"} & set(sys.modules))
+import gateway.console.__main__
+print(*{"httpx", "redis", "opentelemetry"} & set(sys.modules))
+"""
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]):
@@ -45,3 +58,18 @@ def test_every_command_knows_what_to_run():
     arguments = parser().parse_args(["lake", "verify"])
 
     assert callable(arguments.run)
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"turnout {version('turnout')}\n"
+
+
+def test_a_host_without_a_fleet_and_webhooks_loads_no_library_for_them():
+    """Every process of `turnout serve` pays for what it loads at each of its starts."""
+    done = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.split() == []

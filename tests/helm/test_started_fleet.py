@@ -17,8 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from rollout.lease import Ask
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
 from rollout.stores.redis_limits import RedisLeases
 from tests.acceptance.harness import SIMULATED, simulating, until
 from tests.fakes.plain import PLAIN

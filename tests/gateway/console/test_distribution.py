@@ -16,7 +16,7 @@ from gateway.settings.last_good import LastGood
 from gateway.settings.snapshot import Snapshot, seal, unseal
 from rollout.stores.ledger import StoreUnavailableError
 from rollout.stores.redis import KEY, LEASE, RedisSnapshotStore
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess
 from tests.fakes.proxy import SECRETS, snapshot
 from tests.fakes.redis_server import RedisServer, redis_server
 

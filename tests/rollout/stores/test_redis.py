@@ -21,8 +21,7 @@ from rollout.stores.redis import (
     RedisSnapshots,
     RedisSnapshotStore,
 )
-from rollout.stores.redis_address import RedisAddress, parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, RedisAddress, parse_redis_url
 from tests.fakes.redis_server import PROGRAMS, RedisServer, redis_server, require_tls
 from tests.fakes.upstream import CERTIFICATE
 

@@ -8,8 +8,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess, connect, reported
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
+from rollout.stores.redis_client import connect, reported
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ import pytest
 
 from rollout.lease import Ask
 from rollout.stores.ledger import StoreUnavailableError
-from rollout.stores.redis_address import parse_redis_url
-from rollout.stores.redis_client import RedisAccess
+from rollout.stores.redis_address import RedisAccess, parse_redis_url
 from rollout.stores.redis_limits import PREFIX, REST_S, RedisLeases
 from tests.fakes.redis_server import RedisServer, redis_server
 
