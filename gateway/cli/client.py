@@ -27,11 +27,22 @@ from gateway.cli.console import Console
 from gateway.cli.found import found_key, found_url
 from gateway.cli.narrowing import Wanted
 from gateway.console.gate_views import GateView, PlanView
-from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
+from gateway.console.views import (
+    ErasureView,
+    HistoryView,
+    KeyView,
+    NewKeyView,
+    RolloutView,
+    RunningView,
+    SavedView,
+    WhoisView,
+)
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
 from rollout.moves import Wish
 
 _TIMEOUT_S = 10.0
+_LOOK_TIMEOUT_S = 2.0
+"""Who waits for an answer to a look waits for nothing that matters."""
 _REPORT_TIMEOUT_S = 60.0
 """A report may wait for others, and is broken off by the console itself."""
 _QUERY_TIMEOUT_S = 900.0
@@ -125,6 +136,12 @@ class HttpConsole:
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
         return self._answer("POST", "sql", dict(asked), {"format": form}, _QUERY_TIMEOUT_S).content
+
+    def running_query(self, query_id: str) -> RunningView | None:
+        """Return how far a query is; a console that cannot tell is no error."""
+        with suppress(Abort):
+            return self._ask("GET", f"sql/{query_id}", RunningView, timeout_s=_LOOK_TIMEOUT_S)
+        return None
 
     def saved_queries(self) -> list[SavedView]:
         """Return the saved queries."""

@@ -86,6 +86,8 @@ def _api() -> Router:
             reports.report_errors,
             reports.report_traffic,
             sql.ask,
+            sql.list_running,
+            sql.show_running,
             sql.cancel,
             sql.list_saved,
             sql.save,

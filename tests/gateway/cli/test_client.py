@@ -52,6 +52,7 @@ def answering(content: bytes) -> Iterator[str]:
 def test_address_and_key_are_found_in_the_state_directory(tmp_path: Path, console: RunningConsole):
     with reach(asked(tmp_path)) as reached:
         assert [view.name for view in reached.list_rollouts()] == [SALES]
+        assert reached.running_query("nothing") is None
 
 
 def test_variables_come_first(tmp_path: Path, console: RunningConsole, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -106,6 +107,25 @@ def test_a_query_that_does_not_run_cannot_be_cancelled(analyst: httpx.Client):
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "query_not_found")
 
 
+def test_who_waits_for_a_query_sees_how_far_it_is_and_may_end_it(analyst: httpx.Client):
+    analyst.post("/api/v1/sql", json={"query": "SELECT 1"})
+    asked = {"query": "SELECT sum(range) FROM range(5000000000)", "id": "long"}
+    with ThreadPoolExecutor(1) as beside:
+        answer = beside.submit(analyst.post, "/api/v1/sql", json=asked)
+        shown, give_up_s = analyst.get("/api/v1/sql/long"), time.monotonic() + 60
+        while time.monotonic() < give_up_s and not shown.json().get("percent"):
+            time.sleep(0.02)
+            shown = analyst.get("/api/v1/sql/long")
+        listed = analyst.get("/api/v1/sql").json()
+        ended = analyst.delete("/api/v1/sql/long").status_code
+
+    assert shown.json()["state"] == "running"
+    assert 1 <= shown.json()["percent"] <= 100
+    assert [(one["id"], one["query"]) for one in listed] == [("long", asked["query"])]
+    assert (ended, answer.result().json()["error"]["code"]) == (204, "query_cancelled")
+    assert analyst.get("/api/v1/sql/long").json()["error"]["code"] == "query_not_found"
+
+
 def test_a_query_is_saved_asked_with_other_values_and_removed(analyst: httpx.Client):
     kept = {"query": "SELECT $a + $b AS total", "parameters": {"a": 1, "b": 2}, "description": "adds"}
     saved = analyst.put("/api/v1/sql/queries/adding", json=kept).json()
@@ -132,9 +152,12 @@ def test_an_analyst_of_one_application_sees_its_rows_and_nothing_else(control: C
         with console.client(key) as client:
             found = client.post("/api/v1/sql", json={"query": "SELECT application FROM requests"}, timeout=90).json()
             cancelled = client.delete("/api/v1/sql/nothing").status_code
-            paths = [line.split()[1].format(name=SALES, path="x") for line in MATRIX if line.startswith("GET")]
-            statuses = {client.get(path).status_code for path in paths if path != "/healthz"}
+            running = client.get("/api/v1/sql")
+            open_to_it = ("/healthz", "/api/v1/sql", "/api/v1/sql/{query_id}")
+            paths = [path for method, path in map(str.split, MATRIX) if method == "GET" and path not in open_to_it]
+            statuses = {client.get(path.format(name=SALES, path="x")).status_code for path in paths}
 
+    assert running.json() == []
     assert found["rows"] == [["default"]]
     assert cancelled == 404
     assert statuses == {403}
