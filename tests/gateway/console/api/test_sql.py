@@ -81,6 +81,7 @@ def test_csv_and_parquet_are_files(analyst: httpx.Client, tmp_path: Path):
         ({"query": "SELECT list(repeat('x', 1000) || range) FROM range(100000000)"}, 400, "query_limit"),
         ({"query": ""}, 400, "invalid_request"),
         ({"query": "SELECT 1", "id": "no good"}, 400, "invalid_request"),
+        ({"query": "SELECT 1", "id": "queries"}, 400, "invalid_request"),
         ({"query": "SELECT $x", "parameters": {"x": [1]}}, 400, "invalid_request"),
         ({"sql": "SELECT 1"}, 400, "invalid_request"),
     ],
@@ -97,7 +98,7 @@ def test_a_format_that_there_is_not_is_refused(analyst: httpx.Client):
         analyst.post("/api/v1/sql", json=[]),
     )
     assert (unknown.status_code, listed.status_code) == (400, 400)
-    assert "cannot be read: format: " in unknown.json()["error"]["message"]
+    assert "format: Invalid enum value 'xlsx'; write one of json, csv, parquet" in unknown.json()["error"]["message"]
     assert "cannot be read: the body: " in listed.json()["error"]["message"]
 
 
