@@ -197,9 +197,18 @@ def renew(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:
 def _may(state: State, wanted: Wanted, wish: Wish) -> Held:
     held = seen(state, wanted.rollout, wanted.version)
     if held.progress.standing not in WISHES[wish]:
-        message = f"rollout {wanted.rollout} {WORDS[held.progress.standing]}; it cannot be told to {wish} now"
+        message = (
+            f"rollout {wanted.rollout} {WORDS[held.progress.standing]}; it cannot be told to {wish} now, "
+            f"but to {_possible(held.progress.standing)}"
+        )
         raise ChangeError(message)
     return held
+
+
+def _possible(standing: Standing) -> str:
+    wishes = [wish for wish, where in WISHES.items() if standing in where]
+    back = [] if standing in {"idle", "rolled_back"} else ["roll back"]
+    return " or ".join([*wishes, *back])
 
 
 def _certificate(held: Held, ahead: Ahead, wanted: Wanted) -> GateReport:

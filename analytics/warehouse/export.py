@@ -79,6 +79,9 @@ _VIEWS = {
     "content": "content",
 }
 _TIMES = {"requests": "started_at", "feedback": "received_at", "content": "captured_at"}
+_HAS = "SELECT 1 FROM ({rows}) WHERE {column} = {value} LIMIT 1"
+_THERE = "SELECT DISTINCT {column} FROM ({rows}) WHERE {column} IS NOT NULL ORDER BY ALL LIMIT {most}"
+_LISTED = 20
 _DAYS = "SELECT {at}::DATE AS day, count(*) FROM {source} WHERE {wanted} GROUP BY day ORDER BY day"
 _COPY = "COPY (SELECT {columns} FROM {view} WHERE {wanted}) TO {target} ({options})"
 _OPTIONS: Mapping[Form, str] = {
@@ -128,7 +131,7 @@ def export(lake: Store, delivery: Delivery, asked: Asked, scratch: Path, *, at: 
     `at` is now, in microseconds since 1970 UTC.
 
     Raises:
-        ExportError: the lake cannot be read.
+        ExportError: the lake cannot be read, or has nothing of the rollout or the application that is asked for.
         OSError: the lake, the disk or the store refuses.
     """
     names = ["requests", "feedback", *(["content"] if asked.with_content else [])]
@@ -163,18 +166,42 @@ def _opened(lake: Store, asked: Asked, scratch: Path) -> Generator[duckdb.DuckDB
             connection.execute(f"SET disabled_optimizers = '{_LEFT_AS_WRITTEN}'")
             for folder, found in contents(lake).items():
                 view_once(connection, lake.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose))
+            if asked.with_content:
+                _view_content(connection, lake)
+            _require_known(connection, asked)
             connection.execute(_PIECES.format(question=_FEEDBACK.read_text()))
             connection.execute(_SAID)
             wanted, beside = _wanted("requests", asked), _wanted("feedback", asked)
             connection.execute(_PICKED.format(wanted=wanted, beside=beside if asked.rollout is None else "false"))
-            if asked.with_content:
-                _view_content(connection, lake)
             yield connection
     except duckdb.Error as error:
         if _NO_ROOM in str(error):
             raise OSError(errno.ENOSPC, _NO_ROOM) from error
         message = f"nothing was exported, for the lake cannot be read: {reason_of(error)}"
         raise ExportError(message) from error
+
+
+def _require_known(connection: duckdb.DuckDBPyConnection, asked: Asked) -> None:
+    """Refuse what nothing in the lake is of, at whatever time: an export without rows would look like one of it.
+
+    Raises:
+        ExportError: there are rows, but none of this rollout or application.
+    """
+    everywhere = ("requests", "feedback", *(["content"] if asked.with_content else []))
+    for column, value, tables in (
+        ("rollout", asked.rollout, ("requests",)),
+        ("application", asked.application, everywhere),
+    ):
+        rows = " UNION ALL ".join(f"SELECT {column} FROM {table}" for table in tables)  # noqa: S608 - words of ours
+        has = _HAS.format(rows=rows, column=column, value=quoted(value or ""))
+        if value is None or connection.execute(has).fetchone():
+            continue
+        there = _THERE.format(rows=rows, column=column, most=_LISTED + 1)
+        found = [str(one) for (one,) in connection.execute(there).fetchall()]
+        if found:
+            listed = ", ".join(found[:_LISTED]) + (" and others" if len(found) > _LISTED else "")
+            message = f"nothing was exported: nothing in the lake is of the {column} {value!r}; there are: {listed}"
+            raise ExportError(message)
 
 
 def _view_content(connection: duckdb.DuckDBPyConnection, lake: Store) -> None:

@@ -19,15 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 import msgspec
 
 from analytics.freshness import UNKNOWN, Freshness
 from analytics.warehouse.order import Form, Head, Order, Scalar, Tail
+from analytics.warehouse.progress import Heard, Tell
 from analytics.warehouse.walls import Bounds, Walls
 
 MIB = 1024 * 1024
@@ -110,6 +112,10 @@ class Cancellation:
                 process.kill()
 
 
+def _nobody(_: int) -> None:
+    """Hear nothing."""
+
+
 def run(
     query: str,
     copy: Path,
@@ -118,8 +124,11 @@ def run(
     parameters: Mapping[str, Scalar] | None = None,
     form: Form = "json",
     cancellation: Cancellation | None = None,
+    tell: Tell = _nobody,
 ) -> Answer:
     """Return a statement's answer from a published copy. It blocks, for `limits.time_s` and half a second at most.
+
+    `tell` hears now and then, in the same thread, how many percent of it are done, as far as DuckDB can tell.
 
     Raises:
         SandboxError: see there.
@@ -137,7 +146,7 @@ def run(
     stop = cancellation or Cancellation()
     descriptor = _nameless(copy)
     try:
-        return _Statement(order, limits, stop).answer(descriptor)
+        return _Statement(order, limits, stop, Heard(tell)).answer(descriptor)
     finally:
         os.close(descriptor)
 
@@ -145,61 +154,64 @@ def run(
 class _Statement:
     """One statement on its way."""
 
-    def __init__(self, order: Order, limits: QueryLimits, stop: Cancellation) -> None:
+    def __init__(self, order: Order, limits: QueryLimits, stop: Cancellation, heard: Heard) -> None:
         self._order = order
         self._limits = limits
         self._stop = stop
+        self._heard = heard
         self._told = b""
 
     def answer(self, copy: int) -> Answer:
         as_of = os.fstat(copy).st_mtime_ns // 1000
-        with tempfile.TemporaryFile() as ordered:
+        with tempfile.TemporaryFile() as ordered, _channel() as (heard, told):
             ordered.write(msgspec.json.encode(self._order))
             ordered.seek(0)
             began_s = time.monotonic()
             with subprocess.Popen(
-                [sys.executable, "-I", "-m", _CHILD, str(copy)],
+                [sys.executable, "-I", "-m", _CHILD, str(copy), str(told.fileno())],
                 stdin=ordered,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd="/",
                 env={},
-                pass_fds=[copy],
+                pass_fds=[copy, told.fileno()],
                 process_group=0,
             ) as process:
+                told.close()
                 try:
                     if self._limits.steps_back:
                         _step_back(process.pid)
                     self._stop.follow(process)
-                    written, is_late = self._read(process, began_s + self._limits.time_s)
+                    written, is_late = self._read(process, heard, began_s + self._limits.time_s)
                 finally:
                     process.kill()
         return self._judged(written, process.returncode, as_of, is_late=is_late)
 
-    def _read(self, process: subprocess.Popen[bytes], end_s: float) -> tuple[bytes, bool]:
+    def _read(self, process: subprocess.Popen[bytes], heard: BinaryIO, end_s: float) -> tuple[bytes, bool]:
         """Return what it wrote until it ended, was late, or wrote too much; and whether it was late."""
         written = bytearray()
         with selectors.DefaultSelector() as open_pipes:
-            for pipe in (process.stdout, process.stderr):
+            takes = (written.extend, self._keep, self._heard.take)
+            for pipe, take in zip((process.stdout, process.stderr, heard), takes, strict=True):
                 if pipe is not None:
-                    open_pipes.register(pipe, selectors.EVENT_READ)
+                    open_pipes.register(pipe, selectors.EVENT_READ, take)
             while open_pipes.get_map():
                 left_s = end_s - time.monotonic()
                 if left_s <= 0:
                     return bytes(written), True
                 for key, _ in open_pipes.select(left_s):
                     chunk = os.read(key.fd, _CHUNK_BYTES)
-                    if not chunk:
+                    key.data(chunk)
+                    if not chunk or (key.fileobj is heard and self._heard.is_enough):
                         open_pipes.unregister(key.fileobj)
-                    elif key.fileobj is process.stdout:
-                        written += chunk
-                    else:
-                        self._told = (self._told + chunk)[-_TOLD_BYTES:]
                 if len(written) > self._limits.answer_bytes + _SLACK_BYTES:
                     return bytes(written), False
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, end_s - time.monotonic()))
         return bytes(written), False
+
+    def _keep(self, chunk: bytes) -> None:
+        self._told = (self._told + chunk)[-_TOLD_BYTES:]
 
     def _judged(self, written: bytes, code: int, as_of: int, *, is_late: bool) -> Answer:
         if self._stop.is_set:
@@ -246,6 +258,15 @@ class _Statement:
             return self._too_much_memory()
         told = self._told.decode("utf-8", "replace").strip().splitlines()
         return NoSandboxError(f"the query's process ended with {code}: {told[-1] if told else 'without a word'}")
+
+
+@contextmanager
+def _channel() -> Generator[tuple[BinaryIO, BinaryIO]]:
+    """Yield the ends of a pipe, to hear and to tell; it is told without ever waiting for who hears."""
+    near, far = os.pipe()
+    os.set_blocking(far, False)
+    with os.fdopen(near, "rb", 0) as heard, os.fdopen(far, "wb", 0) as told:
+        yield heard, told
 
 
 def _step_back(pid: int) -> None:

@@ -1,7 +1,8 @@
-"""The process in which one statement of an analyst runs, and which ends with it: `python -I -m ...sandboxed FD`.
+"""The process in which one statement of an analyst runs, and which ends with it: `python -I -m ...sandboxed FD FD`.
 
 It gets the published copy as an open descriptor and one `Order` on its standard input, and writes to its standard
-output: one line of JSON (`Head`), the answer, a line end, and one line of JSON (`Tail`). It knows no path, no key and
+output: one line of JSON (`Head`), the answer, a line end, and one line of JSON (`Tail`). To the other descriptor it
+tells how far it is (`progress.py`). It knows no path, no key and
 no variable of the environment. `sandbox.py` starts it, counts what it writes, and kills it.
 
 DuckDB is told to open nothing either, but that is the second wall: the first are those of `walls.py`.
@@ -18,6 +19,7 @@ import msgspec
 
 from analytics.warehouse.answer import expressions, json_line
 from analytics.warehouse.order import Head, Order, Tail
+from analytics.warehouse.progress import tell_from_now_on
 from analytics.warehouse.walls import Walls, close_in, confine
 
 _AT_ONCE = 512
@@ -59,6 +61,7 @@ def main() -> int:
         if order.require_landlock and not walls.landlock:
             tail = Tail(reason="unconfined")
         else:
+            tell_from_now_on(connection.query_progress, int(sys.argv[2]))
             tail = answer(connection, order, walls, out)
     except RefusedError as error:
         tail = error.tail
@@ -72,7 +75,8 @@ def main() -> int:
 def opened(path: str, memory_limit_mib: int) -> duckdb.DuckDBPyConnection:
     """Open a published copy for reading, with everything else switched off for good."""
     connection = duckdb.connect(path, config={**_SETTINGS, "memory_limit": f"{memory_limit_mib}MiB"})
-    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET enable_progress_bar = true")
+    connection.execute("SET enable_progress_bar_print = false")
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -24,20 +24,33 @@ from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.cli import Abort
 from gateway.cli.console import Console
-from gateway.cli.found import found_key, found_url
+from gateway.cli.found import called_url, found_key, found_url, sent_key
 from gateway.cli.narrowing import Wanted
 from gateway.console.gate_views import GateView, PlanView
-from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
+from gateway.console.views import (
+    ErasureView,
+    HistoryView,
+    KeyView,
+    NewKeyView,
+    RolloutView,
+    RunningView,
+    SavedView,
+    WhoisView,
+)
 from gateway.settings.environment import KEY_VARIABLE, URL_VARIABLE, process_environment, state_dir
 from rollout.moves import Wish
 
 _TIMEOUT_S = 10.0
+_LOOK_TIMEOUT_S = 2.0
+"""Who waits for an answer to a look waits for nothing that matters."""
 _REPORT_TIMEOUT_S = 150.0
 """A report may wait for others, and is broken off by the console itself."""
 _QUERY_TIMEOUT_S = 900.0
 """So may a query, which may also wait for a copy of a large lake; and an erasure, which looks through all of it."""
 REPORTS: Mapping[type, str] = {CostReport: "cost", FailureReport: "errors", TrafficReport: "traffic"}
 """What the console calls a report, by the shape of its answer; the head-to-head table has methods of its own."""
+_CONSOLES_OWN = "there is no "
+"""So a console begins, which may be of another version, when it does not know a route; a gateway says it otherwise."""
 _View = TypeVar("_View")
 
 
@@ -126,6 +139,12 @@ class HttpConsole:
         """Return the answer to one SELECT."""
         return self._answer("POST", "sql", dict(asked), {"format": form}, _QUERY_TIMEOUT_S).content
 
+    def running_query(self, query_id: str) -> RunningView | None:
+        """Return how far a query is; a console that cannot tell is no error."""
+        with suppress(Abort):
+            return self._ask("GET", f"sql/{query_id}", RunningView, timeout_s=_LOOK_TIMEOUT_S)
+        return None
+
     def saved_queries(self) -> list[SavedView]:
         """Return the saved queries."""
         return self._ask("GET", "sql/queries", list[SavedView])
@@ -202,8 +221,8 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
     """Yield the console that a command's options lead to.
 
     Raises:
-        Abort: neither a running console nor, with `--direct`, a stopped installation is found; or `--lake` is there
-            without `--direct`.
+        Abort: neither a running console nor, with `--direct`, a stopped installation is found; `--lake` is there
+            without `--direct`; or address and key in the environment are none.
     """
     environment = process_environment()
     directory: Path = arguments.state_dir if arguments.state_dir is not None else state_dir(environment)
@@ -221,10 +240,9 @@ def reach(arguments: argparse.Namespace) -> Generator[Console]:
     if url and not key:
         message = f"{URL_VARIABLE} is set without {KEY_VARIABLE}; a key found on this machine is not sent elsewhere"
         raise Abort(message)
-    headers = {"authorization": f"Bearer {key or found_key(directory)}"}
-    with httpx.Client(
-        base_url=url or found_url(directory), headers=headers, timeout=_TIMEOUT_S, trust_env=False
-    ) as client:
+    address = called_url(url) if url else found_url(directory)
+    headers = {"authorization": f"Bearer {sent_key(key) if key else found_key(directory)}"}
+    with httpx.Client(base_url=address, headers=headers, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield HttpConsole(client)
 
 
@@ -253,6 +271,10 @@ def _segment(name: str) -> str:
 def _refusal(answer: httpx.Response) -> str:
     """Return the sentence of an error envelope, or what is known of an answer without one."""
     try:
-        return str(msgspec.json.decode(answer.content)["error"]["message"])
+        error = msgspec.json.decode(answer.content)["error"]
+        if error["code"] == "unknown_url" and not str(error["message"]).startswith(_CONSOLES_OWN):
+            place = answer.request.url.copy_with(path="/", query=None)
+            return f"{place} is no console, but perhaps a gateway; {URL_VARIABLE} is the console's address"
+        return str(error["message"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         return f"{answer.request.url.copy_with(query=None)} answered {answer.status_code} without a Turnout error"

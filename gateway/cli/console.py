@@ -16,6 +16,7 @@ from gateway.console.views import (
     KeyView,
     NewKeyView,
     RolloutView,
+    RunningView,
     SavedView,
     WhoisView,
 )
@@ -93,6 +94,10 @@ class Console(Protocol):
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to what `POST /api/v1/sql` takes, as `json` (`AnswerView`), `csv` or `parquet`."""
+        ...
+
+    def running_query(self, query_id: str) -> RunningView | None:
+        """Return how far a query is, from another thread than the one that asks; None where nobody can tell."""
         ...
 
     def saved_queries(self) -> list[SavedView]:

@@ -14,6 +14,15 @@ from gateway.cli import Abort
 if TYPE_CHECKING:
     from analytics.lake.place import Place
 
+_IN_THE_WAY = "a file is in the way: name another place, or move it"
+_NO_RIGHT = "give this account the right to it, or name another place"
+_REMEDIES = {
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EROFS: _NO_RIGHT,
+}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -67,4 +76,5 @@ def refused(error: Exception, nothing_was: str, target: str | Path) -> str:
             f"{nothing_was}: there is no room left at {target}, or in {tempfile.gettempdir()}, where files are "
             "prepared; make room, or name another place (TMPDIR names another folder to prepare in)"
         )
-    return f"{nothing_was}: {error.filename or target}: {error.strerror}"
+    remedy = _REMEDIES.get(error.errno, "name another place")
+    return f"{nothing_was}: {error.filename or target}: {error.strerror}; {remedy}"

@@ -33,11 +33,21 @@ from gateway.cli.narrowing import Wanted
 from gateway.console.control import Control
 from gateway.console.gate_views import GateView, PlanView
 from gateway.console.narrowing import Asked
-from gateway.console.queries import COPIES, Asker, Queries, body, known_format
+from gateway.console.queries import COPIES, Queries, body, known_format
 from gateway.console.reports import Reports
+from gateway.console.running import Asker
 from gateway.console.saved import Saved
-from gateway.console.views import ErasureView, HistoryView, KeyView, NewKeyView, RolloutView, SavedView, WhoisView
-from gateway.errors import ApiError
+from gateway.console.views import (
+    ErasureView,
+    HistoryView,
+    KeyView,
+    NewKeyView,
+    RolloutView,
+    RunningView,
+    SavedView,
+    WhoisView,
+)
+from gateway.errors import ApiError, NotFoundError
 from gateway.settings.compile import definitions_of
 from gateway.settings.schema import Sql
 from gateway.settings.secrets import SecretError, derived, load_master
@@ -131,10 +141,17 @@ class DirectConsole:
 
     def ask(self, asked: Mapping[str, Any], form: str) -> bytes:
         """Return the answer to one SELECT."""
-        asker = Asker(key="", name=self._actor, role="ops")
+        asker = self._asker()
         question = self._queries.question(asked.get("query"), asked.get("saved"), asked["parameters"], asked["id"])
-        with self._queries.registered(question.id, asker) as cancellation:
-            return body(self._queries.answer(question, known_format(form), asker, cancellation), known_format(form))
+        with self._queries.registered(question.id, asker, question.query) as running:
+            return body(self._queries.answer(question, known_format(form), asker, running), known_format(form))
+
+    def running_query(self, query_id: str) -> RunningView | None:
+        """Return how far a query is."""
+        try:
+            return self._queries.statements.show(query_id, self._asker())
+        except NotFoundError:
+            return None
 
     def saved_queries(self) -> list[SavedView]:
         """Return the saved queries."""
@@ -178,6 +195,9 @@ class DirectConsole:
     def revoke_key(self, key_id: str) -> KeyView:
         """Revoke a key."""
         return self._control.keys.revoke_key(key_id, actor=self._actor)
+
+    def _asker(self) -> Asker:
+        return Asker(key="", name=self._actor, role="ops")
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""What commands on the console's machine find in the state directory: its address, and the first start's admin key."""
+"""Where the console is and by which key it is asked: as the environment says, or as the state directory does.
+
+On the console's machine that has its address, and the first start's admin key.
+"""
 
 from __future__ import annotations
 
@@ -46,3 +49,27 @@ def found_key(directory: Path) -> str:
             return words[1]
     message = f"no key is known: {path} has no admin key that can be read; set {KEY_VARIABLE} to an ops or admin key"
     raise Abort(message)
+
+
+def called_url(url: str) -> str:
+    """Return an address out of the environment.
+
+    Raises:
+        Abort: nothing can be called by it.
+    """
+    if not url.startswith(("http://", "https://")):
+        message = f"{URL_VARIABLE} is {url!r}, which is no address; write the console's, such as http://127.0.0.1:8081"
+        raise Abort(message, exit_code=2)
+    return url
+
+
+def sent_key(key: str) -> str:
+    """Return a key out of the environment.
+
+    Raises:
+        Abort: no header can carry it; it is not shown.
+    """
+    if not all("!" <= character <= "~" for character in key):
+        message = f"{KEY_VARIABLE} holds no key: one has neither white space nor letters such as ü; copy it anew"
+        raise Abort(message, exit_code=2)
+    return key

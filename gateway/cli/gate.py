@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway.cli import Abort
 from gateway.cli.client import add_reach_options, reach
 from gateway.cli.console import Console
 from gateway.cli.table import write_json, write_table
@@ -25,7 +26,7 @@ QUESTIONS: Mapping[str, str] = {
 }
 """Of the five answers, in their order."""
 Action = Callable[[Console, argparse.Namespace], int]
-_REPORTS = 20
+_REPORTS, _MOST_REPORTS = 20, 500
 
 
 def add_parser(commands: Any) -> None:
@@ -43,6 +44,10 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run one action against the console that the options lead to."""
     action: Action = arguments.act
+    reports: int = getattr(arguments, "reports", 0)
+    if not 0 <= reports <= _MOST_REPORTS:
+        message = f"--reports {reports}: write a number from 0 to {_MOST_REPORTS}"
+        raise Abort(message, exit_code=2)
     with reach(arguments) as console:
         return action(console, arguments)
 

@@ -1,6 +1,6 @@
 """`turnout sql`: one SELECT of an analyst's, as a table for people or as CSV, JSON or Parquet for programs.
 
-Ctrl-C ends the query where it runs, not only here.
+Ctrl-C ends the query where it runs, not only here. Meanwhile a terminal shows how far it is.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gateway.cli.console import Console
 from gateway.cli.freshness import freshness_lines
 from gateway.cli.lakes import HELP
 from gateway.cli.table import write_json, write_table
+from gateway.cli.waiting import shown
 from gateway.cli.whole import write_whole
 from gateway.console.views import AnswerView
 from rollout.change import moment
@@ -121,7 +122,8 @@ def _keep(console: Console, arguments: argparse.Namespace, parameters: dict[str,
 def _asked(console: Console, asked: dict[str, object], form: str) -> bytes:
     query_id = secrets.token_hex(8)
     try:
-        return console.ask({**asked, "id": query_id}, form)
+        with shown(lambda: console.running_query(query_id), sys.stderr):
+            return console.ask({**asked, "id": query_id}, form)
     except KeyboardInterrupt:
         console.cancel_query(query_id)
         raise

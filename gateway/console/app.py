@@ -18,15 +18,16 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from gateway.console.api import erasures, keys, plans, reports, rollouts, sql, state
 from gateway.console.auth import guard, permits
 from gateway.console.control import Control
+from gateway.console.once import said_once
 from gateway.console.queries import Queries
 from gateway.console.reports import Reports
+from gateway.console.unreadable import MAX_BODY_BYTES, sentence
 from gateway.errors import ApiError, BadRequestError
 from rollout.keys import ROLES
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 _LOG = logging.getLogger("turnout.console")
-_MAX_BODY_BYTES = 64 * 1024
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _CODES = {404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
@@ -36,7 +37,7 @@ def create_app(control: Control, answers: Reports, asked: Queries, *, lifespan: 
     return Litestar(
         route_handlers=[_api(), state.healthz],
         lifespan=list(lifespan),
-        guards=[guard(control.keys)],
+        guards=[guard(control.keys), said_once],
         dependencies={
             "control": Provide(lambda: control, sync_to_thread=False),
             "reports": Provide(lambda: answers, sync_to_thread=False),
@@ -50,7 +51,7 @@ def create_app(control: Control, answers: Reports, asked: Queries, *, lifespan: 
             Exception: _failed,
         },
         openapi_config=_openapi(),
-        request_max_body_size=_MAX_BODY_BYTES,
+        request_max_body_size=MAX_BODY_BYTES,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in _HEADERS.items()],
         logging_config=None,
     )
@@ -86,6 +87,8 @@ def _api() -> Router:
             reports.report_errors,
             reports.report_traffic,
             sql.ask,
+            sql.list_running,
+            sql.show_running,
             sql.cancel,
             sql.list_saved,
             sql.save,
@@ -115,7 +118,7 @@ def _refused(_: Request[Any, Any, Any], error: ApiError) -> Response[bytes]:
 def _refused_by_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _failed(request, error)
-    answer = ApiError(_sentence(request, error), code=_CODES.get(error.status_code, "invalid_request"))
+    answer = ApiError(sentence(request, error), code=_CODES.get(error.status_code, "invalid_request"))
     answer.status, answer.type = error.status_code, "invalid_request_error"
     answer.headers = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
     return _refused(request, answer)
@@ -129,23 +132,6 @@ def _too_deep(request: Request[Any, Any, Any], _: RecursionError) -> Response[by
 def _no_text(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[bytes]:
     """Answer for msgspec, which reads strings that are no UTF-8 with an error of Python's."""
     return _refused(request, BadRequestError(f"the request cannot be read: it is no UTF-8 ({error.reason})"))
-
-
-def _sentence(request: Request[Any, Any, Any], error: HTTPException) -> str:
-    if error.status_code in {404, 405}:
-        return f"there is no {request.method} {request.scope['path']}; /api/v1/openapi.json lists what there is"
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return f"the body is larger than {_MAX_BODY_BYTES // 1024} KiB, which is what the console reads of one request"
-    problems = error.extra if isinstance(error.extra, list) else []
-    places = [f"{_written(problem.get('key', ''))}: {problem.get('message', '')}" for problem in problems]
-    if places == ["the body: 'data'"]:
-        return "this request needs a JSON body"
-    return f"the request cannot be read: {'; '.join(places or [error.detail])}"
-
-
-def _written(key: str) -> str:
-    """Return how a caller writes what a handler calls so."""
-    return {"data": "the body", "form": "format"}.get(key, key)
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Literal
 
 import anyio
@@ -24,7 +23,6 @@ from analytics.warehouse.copies import Copies, CopyRules, NoCopyError
 from analytics.warehouse.order import Form, Scalar
 from analytics.warehouse.sandbox import (
     Answer,
-    Cancellation,
     CancelledQueryError,
     QueryLimitError,
     QueryLimits,
@@ -33,9 +31,10 @@ from analytics.warehouse.sandbox import (
     run,
 )
 from analytics.warehouse.walls import landlock_version
+from gateway.console.running import SHOWN_CHARACTERS, Asker, NoAnswerError, Running, Statements
 from gateway.console.saved import SAVED, SavedQueries
 from gateway.console.views import ColumnView
-from gateway.errors import ApiError, BadRequestError, NotFoundError
+from gateway.errors import ApiError, BadRequestError
 from gateway.settings.schema import Sql
 from rollout.keys import Role
 
@@ -45,22 +44,12 @@ COPIES = "sql"
 AT_ONCE = 2
 """Statements that run at the same time; the others wait for their turn."""
 MOST_WAITING = 20
-MOST_OF_ONE = 10
-"""So many of one key run or wait: who asks for everything at once leaves room for somebody else."""
 
 Format = Literal["json", "csv", "parquet"]
 
 _FORMS: Mapping[Format, Form] = {"json": "json", "csv": "csv", "parquet": "text"}
 _MEMORY_LIMIT_MIB: Mapping[Role, int] = {"analyst": 256, "ops": 1024, "admin": 1024}
-_LOGGED_CHARACTERS = 4000
 _log = logging.getLogger("turnout.console")
-
-
-class NoAnswerError(ApiError):
-    """The statement cannot be run now: no copy, no process, or too many who wait."""
-
-    status = 503
-    code = "no_answer"
 
 
 class CancelledError(ApiError):
@@ -71,28 +60,12 @@ class CancelledError(ApiError):
     code = "query_cancelled"
 
 
-class Asker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: the key, how the log names its holder, and of which applications alone (None: all)."""
-
-    key: str
-    name: str
-    role: Role
-    applications: tuple[str, ...] | None = None
-
-
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One statement, its parameters, and the name by which it can be cancelled."""
 
     query: str
     parameters: Mapping[str, Scalar] = {}
     id: str | None = None
-
-
-class _Running(msgspec.Struct, frozen=True):
-    """A statement that runs or waits."""
-
-    asker: str
-    cancellation: Cancellation
 
 
 class Queries:
@@ -112,9 +85,7 @@ class Queries:
         self.saved = SavedQueries(folder.with_name(SAVED))
         self._copies = Copies(folder, lake, lambda: time.time_ns() // 1000, journal=journal)
         self._rules = CopyRules(days=settings.days, max_rows=settings.max_rows, refresh_s=settings.refresh_s)
-        self._lock = Lock()
-        self._running: dict[str, _Running] = {}
-        self._unnamed = 0
+        self.statements = Statements()
         self.turns = anyio.CapacityLimiter(AT_ONCE)
 
     def question(
@@ -134,8 +105,8 @@ class Queries:
         return Question(query=known.query, parameters={**known.parameters, **parameters}, id=query_id)
 
     @contextmanager
-    def registered(self, query_id: str | None, asker: Asker) -> Generator[Cancellation]:
-        """Let a statement be cancelled by this name from now until the block ends, also while it waits for its turn.
+    def registered(self, query_id: str | None, asker: Asker, query: str = "") -> Generator[Running]:
+        """Let a statement be seen and cancelled by this name until the block ends, also while it waits for its turn.
 
         Raises:
             ApiError: the name is taken, or too many wait already, of all or of this key.
@@ -143,24 +114,10 @@ class Queries:
         if self.turns.statistics().tasks_waiting >= MOST_WAITING:
             message = f"{MOST_WAITING} queries wait already; ask again later"
             raise NoAnswerError(message)
-        cancellation = Cancellation()
-        with self._lock:
-            if sum(one.asker == asker.key for one in self._running.values()) >= MOST_OF_ONE:
-                message = f"{MOST_OF_ONE} queries of this key run or wait already; await one of them, or end it"
-                raise NoAnswerError(message)
-            self._unnamed += 1
-            name = query_id or f" {self._unnamed}"
-            if name in self._running:
-                message = f"a query {query_id!r} runs already; give each an id of its own"
-                raise BadRequestError(message, param="id")
-            self._running[name] = _Running(asker.key, cancellation)
-        try:
-            yield cancellation
-        finally:
-            with self._lock:
-                del self._running[name]
+        with self.statements.registered(query_id, asker, query) as running:
+            yield running
 
-    def answer(self, question: Question, form: Format, asker: Asker, cancellation: Cancellation) -> Answer:
+    def answer(self, question: Question, form: Format, asker: Asker, running: Running) -> Answer:
         """Return a statement's answer; its text is JSON lines or CSV, or for `parquet` the file.
 
         Raises:
@@ -168,7 +125,7 @@ class Queries:
         """
         began_s, outcome, rows = time.monotonic(), "failed", 0
         try:
-            found = self._run(question, form, asker, cancellation)
+            found = self._run(question, form, asker, running)
             outcome, rows = "ok", found.rows
             return found
         except ApiError as error:
@@ -176,21 +133,8 @@ class Queries:
             raise
         finally:
             took_ms = round((time.monotonic() - began_s) * 1000, 1)
-            told = {"by": asker.name, "query": question.query[:_LOGGED_CHARACTERS], "length": len(question.query)}
+            told = {"by": asker.name, "query": question.query[:SHOWN_CHARACTERS], "length": len(question.query)}
             _log.info("a query was asked", extra={**told, "outcome": outcome, "rows": rows, "took_ms": took_ms})
-
-    def cancel(self, query_id: str, asker: Asker) -> None:
-        """End a statement that runs or waits; analysts theirs alone.
-
-        Raises:
-            NotFoundError: there is none of this name, or it is somebody else's.
-        """
-        with self._lock:
-            running = self._running.get(query_id)
-        if running is None or (asker.role == "analyst" and running.asker != asker.key):
-            message = f"no query {query_id!r} runs; it may have ended"
-            raise NotFoundError(message, param="id", code="query_not_found")
-        running.cancellation.cancel()
 
     def discard_copies(self) -> None:
         """Remove the copies, since rows that they have are in the lake no more; the next question gets a new one."""
@@ -198,13 +142,10 @@ class Queries:
 
     def close(self) -> None:
         """End what runs, and remove the copies."""
-        with self._lock:
-            running = list(self._running.values())
-        for one in running:
-            one.cancellation.cancel()
+        self.statements.cancel_all()
         self._copies.close()
 
-    def _run(self, question: Question, form: Format, asker: Asker, cancellation: Cancellation) -> Answer:
+    def _run(self, question: Question, form: Format, asker: Asker, running: Running) -> Answer:
         limits = QueryLimits(
             time_s=self._settings.timeout_s,
             memory_limit_mib=_MEMORY_LIMIT_MIB[asker.role],
@@ -212,16 +153,19 @@ class Queries:
             steps_back=self._steps_back,
         )
         try:
-            if cancellation.is_set:
+            if running.is_set:
                 raise CancelledQueryError
+            running.is_at("copying")
             copy = self._copies.fresh(self._rules, asker.applications)
+            running.is_at("running")
             found = run(
                 question.query,
                 copy,
                 limits,
                 parameters=question.parameters,
                 form=_FORMS[form],
-                cancellation=cancellation,
+                cancellation=running,
+                tell=running.is_done_to,
             )
         except (SandboxError, NoCopyError) as error:
             raise _answered(error) from error

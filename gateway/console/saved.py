@@ -22,6 +22,8 @@ SAVED = "queries"
 """The folder in the state directory."""
 
 MOST = 1000
+MOST_OF_ONE = 200
+"""So many of one key: who saves what a program makes up leaves room for somebody else."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -64,7 +66,7 @@ class SavedQueries:
         """Keep a query by this name, in the place of a former one.
 
         Raises:
-            ApiError: it is no name, somebody else's, or there are too many.
+            ApiError: it is no name, somebody else's, or there are too many, of all or of this key.
         """
         if not _NAME.fullmatch(name):
             message = f"{name!r} is no name of a query; write small letters, digits, - and _, at most 64"
@@ -72,9 +74,8 @@ class SavedQueries:
         former = self._read(name)
         if former is not None:
             _require_own(name, former, saved.key, role)
-        elif len(list(self._folder.glob("*.json"))) >= MOST:
-            message = f"{MOST} queries are saved already; remove one first"
-            raise BadRequestError(message)
+        else:
+            self._require_room(saved.key)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         place(self._path(name), lambda unfinished: _write(unfinished, saved))
         return _view(name, saved)
@@ -87,6 +88,16 @@ class SavedQueries:
         """
         _require_own(name, self.get(name), key, role)
         self._path(name).unlink(missing_ok=True)
+
+    def _require_room(self, key: str) -> None:
+        names = [path.stem for path in self._folder.glob("*.json")]
+        if len(names) >= MOST:
+            message = f"{MOST} queries are saved already; remove one first, with `turnout sql --forget NAME`"
+            raise BadRequestError(message, code="too_many_queries")
+        kept = (self._read(name) for name in names)
+        if sum(one is not None and one.key == key for one in kept) >= MOST_OF_ONE:
+            message = f"this key has saved {MOST_OF_ONE} queries; remove one first, with `turnout sql --forget NAME`"
+            raise BadRequestError(message, code="too_many_queries")
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

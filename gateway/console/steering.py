@@ -79,6 +79,9 @@ class Steering:
         def edit(state: State, at: int) -> Sequence[Change]:
             wanted = Wanted(rollout=rollout, version=seen_version, actor=actor, reason=words, at=at)
             ahead = self.ahead(rollout, references, at)
+            if later is not None and later <= at:
+                message = f"{start_at!r} is past; name a later moment, or leave it out to start now"
+                raise BadRequestError(message, param="at")
             if wish == "start":
                 return start(state, wanted, ahead, start_at=later if later is not None else ahead.plan.start_at)
             if wish == "pause":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -133,6 +133,9 @@ class StatusView(_View, frozen=True):
     warnings: tuple[str, ...]
 
 
+RunningState = Literal["waiting", "copying", "running"]
+
+
 class ColumnView(_View, frozen=True):
     """A column of an analyst's answer: its name, and its type in DuckDB's words."""
 
@@ -153,6 +156,20 @@ class AnswerView(_View, frozen=True):
     row_count: int
     landlock: int
     empty_network: bool
+
+
+class RunningView(_View, frozen=True):
+    """A query that runs or waits, for so long since it was asked; `copying`: what it asks is being made.
+
+    `percent` is DuckDB's own guess; None where it has none (yet).
+    """
+
+    id: str
+    by: str
+    query: str
+    state: RunningState
+    percent: int | None
+    elapsed_s: float
 
 
 class SavedView(_View, frozen=True):

@@ -59,6 +59,8 @@ def user_hash_bytes(digits: str) -> bytes:
         BadRequestError: they are none.
     """
     if len(digits) != _USER_HASH_DIGITS or set(digits) - set("0123456789abcdef"):
-        message = f"{digits!r} is not a user hash, which has 32 hexadecimal digits"
+        message = (
+            f"{digits!r} is not a user hash, which has 32 hexadecimal digits; `turnout rollout show` lists those pinned"
+        )
         raise BadRequestError(message, param="user_hash")
     return bytes.fromhex(digits)

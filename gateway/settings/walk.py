@@ -22,6 +22,8 @@ _EXAMPLES = {
     "candidate": 'candidate = "MODEL", the fine-tuned model',
     "phase": 'phase = "canary", "beta" or "ga"',
     "percent": "percent = 5, the candidate's share of users",
+    "start": 'start = "fri 16:00" or "2026-12-20T00:00:00Z"',
+    "end": 'end = "mon 08:00" or "2027-01-02T00:00:00Z"',
     "input": "input = 0.15, USD per million tokens",
     "output": "output = 0.60, USD per million tokens",
 }
@@ -121,6 +123,9 @@ def _leaf(value: object, wanted: inspect.Type, keys: Keys) -> Iterator[Problem]:
         case inspect.IntType() | inspect.FloatType():
             fits = _number_fits(value, plain)
             phrase = _number_phrase(plain)
+        case inspect.BoolType():
+            fits = isinstance(value, bool)
+            phrase = "true or false without quotes"
         case _:
             return
     if not fits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from tests.fakes.plain import PLAIN
 
 QUICK = CONFIG + "\n[sql]\ntimeout_s = 3\n"
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = 3"
+LONG = "SELECT sum(range) FROM range(20000000000)"
 HOSTILE = (
     "SELECT * FROM read_text('{state}/secret')",
     "SELECT * FROM glob('{state}/**')",
@@ -104,18 +106,43 @@ def test_an_analyst_gets_numbers_and_a_hostile_one_nothing(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="not exercised: this system has no /proc")
-def test_ctrl_c_ends_the_query_where_it_runs(tmp_path: Path):
-    with installed(tmp_path, config=QUICK.replace("timeout_s = 3", "timeout_s = 300")) as one:
+def test_a_terminal_shows_how_far_a_query_is_and_ctrl_c_ends_it_where_it_runs(tmp_path: Path):
+    drawn = bytearray()
+    with (
+        installed(tmp_path, config=QUICK.replace("timeout_s = 3", "timeout_s = 300")) as one,
+        terminal() as (near, far),
+    ):
         process = subprocess.Popen(
-            command("sql", ENDLESS), cwd=one.folder, env=one.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command("sql", LONG), cwd=one.folder, env=one.environment, stdout=subprocess.PIPE, stderr=far
         )
-        until(lambda: sandboxes(one) > 0, "the query runs")
+        until(lambda: drawn.extend(waiting(near)) or b"1 %, " in drawn, "the terminal shows how far the query is")
+        assert sandboxes(one) > 0
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_S)
 
+        assert b"; Ctrl-C ends the query" in drawn
+        assert (drawn + waiting(near)).endswith(b"\r\x1b[K")
         assert process.returncode == 130
         until(lambda: sandboxes(one) == 0, "its process has ended")
         until(lambda: "query_cancelled" in json.dumps(one.log()), "the log tells that it was cancelled")
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """Yield the ends of a terminal: of who looks at it, and of who draws."""
+    near, far = os.openpty()
+    os.set_blocking(near, False)
+    yield near, far
+    os.close(near)
+    os.close(far)
+
+
+def waiting(descriptor: int) -> bytes:
+    """Return what was drawn since."""
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return b""
 
 
 def sandboxes(one: Installation) -> int:

@@ -122,7 +122,7 @@ def test_what_cannot_be_told_now_is_refused_in_words(where: Standing):
         if where in WISHES[wish]:
             assert told()[0].flag is not None
         else:
-            with pytest.raises(ChangeError, match="it cannot be told to"):
+            with pytest.raises(ChangeError, match=f"it cannot be told to {wish} now, but to "):
                 told()
 
 

@@ -17,9 +17,10 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from analytics.warehouse.order import Scalar
 from gateway.console.auth import Asked, actor, permits
 from gateway.console.installation import now_us
-from gateway.console.queries import Asker, Format, Queries, body
+from gateway.console.queries import Format, Queries, body
+from gateway.console.running import Asker
 from gateway.console.saved import Saved
-from gateway.console.views import SavedView
+from gateway.console.views import RunningView, SavedView
 
 _TYPES: dict[Format, str] = {
     "json": "application/json",
@@ -35,7 +36,7 @@ Form = Annotated[Format, QueryParameter(name="format")]
 class AskQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A `query`, or the name of a `saved` one; `parameters` by the names that `$name` has in it.
 
-    By `id`, the caller's choice, it can be cancelled.
+    By `id`, the caller's choice, it can be seen and cancelled while it runs.
     """
 
     query: Annotated[str, msgspec.Meta(min_length=1)] | None = None
@@ -62,8 +63,8 @@ async def ask(
     """
     asker = _asker(request)
     question = await anyio.to_thread.run_sync(queries.question, data.query, data.saved, data.parameters, data.id)
-    with queries.registered(data.id, asker) as cancellation:
-        run = partial(queries.answer, question, form, asker, cancellation)
+    with queries.registered(data.id, asker, question.query) as running:
+        run = partial(queries.answer, question, form, asker, running)
         found = await anyio.to_thread.run_sync(run, limiter=queries.turns)
     headers = {"x-turnout-as-of": str(found.as_of), "x-turnout-rows": str(found.rows)}
     if found.freshness.fresh_to is not None:
@@ -71,12 +72,24 @@ async def ask(
     return Response(body(found, form), media_type=_TYPES[form], headers=headers)
 
 
+@get("/sql", opt=permits("ops", "analyst", "admin", scoped=True), sync_to_thread=False)
+def list_running(request: Asked, queries: NamedDependency[Queries]) -> list[RunningView]:
+    """List the queries that run or wait, the oldest first; to an analyst's key its own alone."""
+    return queries.statements.listed(_asker(request))
+
+
+@get("/sql/{query_id:str}", opt=permits("ops", "analyst", "admin", scoped=True), sync_to_thread=False)
+def show_running(request: Asked, queries: NamedDependency[Queries], query_id: FromPath[str]) -> RunningView:
+    """Tell how far a query is that runs or waits; to an analyst's key its own alone. One that has ended is 404."""
+    return queries.statements.show(query_id, _asker(request))
+
+
 @delete(
     "/sql/{query_id:str}", opt=permits("ops", "analyst", "admin", scoped=True), status_code=204, sync_to_thread=True
 )
 def cancel(request: Asked, queries: NamedDependency[Queries], query_id: FromPath[str]) -> None:
     """End a query that runs or waits; an analyst's key ends its own alone."""
-    queries.cancel(query_id, _asker(request))
+    queries.statements.cancel(query_id, _asker(request))
 
 
 @get("/sql/queries", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)

@@ -195,7 +195,7 @@ def keep(lake: HandmadeLake, bodies: Sequence[bytes]) -> None:
 
 
 def test_content_comes_along_only_when_it_is_asked_for(lake: HandmadeLake, tmp_path: Path):
-    lake.put(requests(2))
+    lake.put([*requests(2), record(9, application="desk")])
     keep(lake, [b"\x00secret", b"more"])
 
     assert "content" not in exported(lake, tmp_path / "without").rows

@@ -227,6 +227,20 @@ def test_a_query_can_be_cancelled_while_it_runs_and_before(copy: Path):
         run(TIME[0], copy, PATIENT, cancellation=stop)
 
 
+def test_while_a_query_runs_its_percent_rises(copy: Path):
+    told, stop = list[int](), Cancellation()
+
+    def tell(percent: int) -> None:
+        told.append(percent)
+        if len(told) == 2:
+            stop.cancel()
+
+    with pytest.raises(CancelledQueryError):
+        run("SELECT sum(range) FROM range(5000000000)", copy, PATIENT, cancellation=stop, tell=tell)
+
+    assert 0 <= told[0] < told[1] <= 100
+
+
 def test_nothing_is_left_of_a_query_that_was_killed(copy: Path):
     def children() -> list[str]:
         return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()

@@ -52,6 +52,7 @@ def answering(content: bytes) -> Iterator[str]:
 def test_address_and_key_are_found_in_the_state_directory(tmp_path: Path, console: RunningConsole):
     with reach(asked(tmp_path)) as reached:
         assert [view.name for view in reached.list_rollouts()] == [SALES]
+        assert reached.running_query("nothing") is None
 
 
 def test_variables_come_first(tmp_path: Path, console: RunningConsole, monkeypatch: pytest.MonkeyPatch):
@@ -104,7 +105,7 @@ def remote(url: str, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     return asked(None)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://[", "ftp://127.0.0.1"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://["])
 def test_a_console_that_cannot_be_reached_is_said(url: str, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(Abort, match="cannot be reached"), reach(remote(url, monkeypatch)) as reached:
         reached.list_rollouts()
@@ -118,6 +119,10 @@ def test_a_console_that_cannot_be_reached_is_said(url: str, monkeypatch: pytest.
         (b"HTTP/1.1 502 Bad\r\ncontent-length: 4\r\n\r\nhtml", "answered 502 without a Turnout error"),
         (b"HTTP/1.1 302 Go\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n", "answered 302 without"),
         (b"junk\r\n\r\n", "cannot be reached"),
+        (
+            b'HTTP/1.1 404 No\r\ncontent-length: 56\r\n\r\n{"error":{"code":"unknown_url","message":"Unknown ..."}}',
+            "is no console, but perhaps a gateway; TURNOUT_URL is the console's address",
+        ),
     ],
 )
 def test_what_is_no_console_is_said(content: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch):

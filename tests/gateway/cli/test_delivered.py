@@ -20,10 +20,15 @@ def test_a_full_disk_is_said_with_the_place_and_the_remedy():
 def test_another_error_of_the_system_is_said_with_its_file_and_one_of_ours_as_it_is():
     taken = NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a/file")
 
-    assert refused(taken, "nothing was exported", "/a/file/x") == "nothing was exported: /a/file: Not a directory"
+    assert refused(taken, "nothing was exported", "/a/file/x") == (
+        "nothing was exported: /a/file: Not a directory; a file is in the way: name another place, or move it"
+    )
     assert refused(OSError("somebody is writing there"), "nothing was exported", "/a") == "somebody is writing there"
-    assert (
-        refused(OSError(errno.EIO, "I/O error"), "nothing was exported", "/a") == "nothing was exported: /a: I/O error"
+    assert refused(PermissionError(errno.EACCES, "Permission denied"), "nothing was exported", "/a") == (
+        "nothing was exported: /a: Permission denied; give this account the right to it, or name another place"
+    )
+    assert refused(OSError(errno.EIO, "I/O error"), "nothing was exported", "/a") == (
+        "nothing was exported: /a: I/O error; name another place"
     )
 
 

@@ -22,6 +22,7 @@ def state_dir(tmp_path: Path) -> Path:
 def test_a_change_on_files_is_found_by_the_next_console(state_dir: Path):
     with open_directly(state_dir, {}) as console:
         console.set_percent(SALES, "25", 1, "while stopped")
+        assert console.running_query("nothing") is None
 
     with opened(state_dir) as control:
         view = control.show(SALES)

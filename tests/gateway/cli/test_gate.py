@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from gateway.cli import gate
+from gateway.cli import Abort, gate
 from gateway.cli.gate import EXITS, exit_code
 from gateway.console.gate_views import gate_view
 from rollout.progress import Standing
@@ -36,6 +36,17 @@ def test_the_exit_code_is_the_gates(verdict: Verdict | None, where: Standing, co
     one = held(standing(where, report=said(verdict) if verdict is not None else None))
 
     assert exit_code(gate_view(one, SHORT_PLAN, [], at=AT)) == code
+
+
+@pytest.mark.parametrize("number", ["-1", "501"])
+def test_more_reports_than_a_console_gives_are_not_asked_for(number: str):
+    root = argparse.ArgumentParser(prog="turnout")
+    gate.add_parser(root.add_subparsers(required=True))
+    arguments = root.parse_args(["gate", "history", "sales", "--reports", number])
+
+    with pytest.raises(Abort, match=f"--reports {number}: write a number from 0 to 500") as said:
+        arguments.run(arguments)
+    assert said.value.exit_code == 2
 
 
 def test_a_gate_is_asked_of_one_rollout(capsys: pytest.CaptureFixture[str]):

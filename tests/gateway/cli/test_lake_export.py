@@ -58,6 +58,22 @@ def test_what_does_not_fit_together_is_refused(state: Path, tmp_path: Path, word
     assert refused.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--application", "crm"], "nothing in the lake is of the application 'crm'; there are: shop"),
+        (["--rollout", "sale"], "nothing in the lake is of the rollout 'sale'; there are: sales"),
+    ],
+)
+def test_what_no_request_has_is_refused_with_what_there_is(
+    state: Path, tmp_path: Path, words: Sequence[str], said: str
+):
+    with pytest.raises(Abort, match=said) as refused:
+        run(state, "--to", str(tmp_path / "out"), *words)
+    assert refused.value.exit_code == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_written_into_what_is_there_already_or_into_the_lake(state: Path, tmp_path: Path):
     with pytest.raises(Abort, match="is not empty; name a folder that is not there yet"):
         run(state, "--to", str(state))
@@ -68,7 +84,7 @@ def test_nothing_is_written_into_what_is_there_already_or_into_the_lake(state: P
     with pytest.raises(Abort, match="is no place that can be written to"):
         run(state, "--to", "http://example.com/out")
     (tmp_path / "file").touch()
-    with pytest.raises(Abort, match=r"nothing was exported: .*/file: File exists"):
+    with pytest.raises(Abort, match=r"nothing was exported: .*/file: File exists; a file is in the way"):
         run(state, "--to", str(tmp_path / "file/out"))
     with pytest.raises(Abort, match="there is no lake in"):
         run(tmp_path / "elsewhere", "--to", str(tmp_path / "out"))

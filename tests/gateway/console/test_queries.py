@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -16,18 +15,16 @@ from analytics.warehouse.sandbox import Answer
 from analytics.warehouse.walls import landlock_version
 from gateway.console import queries as module
 from gateway.console.queries import (
-    MOST_OF_ONE,
     MOST_WAITING,
-    Asker,
     CancelledError,
     Format,
-    NoAnswerError,
     Queries,
     Question,
     body,
     known_format,
     warn_of_missing_walls,
 )
+from gateway.console.running import Asker, NoAnswerError
 from gateway.errors import BadRequestError, NotFoundError
 from gateway.settings.schema import Sql
 from tests.fakes.handmade_lake import HandmadeLake, record
@@ -126,7 +123,7 @@ def test_a_query_is_ended_by_who_asked_it_or_by_ops_and_by_no_other_analyst(quer
 
 def cancelled(queries: Queries, name: str, who: Asker) -> bool:
     try:
-        queries.cancel(name, who)
+        queries.statements.cancel(name, who)
     except NotFoundError:
         return False
     return True
@@ -134,18 +131,9 @@ def cancelled(queries: Queries, name: str, who: Asker) -> bool:
 
 def test_a_query_that_was_cancelled_while_it_waited_does_not_begin(queries: Queries):
     with queries.registered("mine", ALICE) as cancellation:
-        queries.cancel("mine", ALICE)
+        queries.statements.cancel("mine", ALICE)
         with pytest.raises(CancelledError):
             queries.answer(Question(query="SELECT 1"), "json", ALICE, cancellation)
-
-
-def test_two_queries_cannot_have_one_name(queries: Queries):
-    with (
-        queries.registered("mine", ALICE),
-        pytest.raises(BadRequestError, match="of its own"),
-        queries.registered("mine", BOB),
-    ):
-        pass
 
 
 def test_closing_ends_what_runs(lake: HandmadeLake, tmp_path: Path):
@@ -184,17 +172,6 @@ async def test_when_too_many_wait_the_next_one_is_refused(tmp_path: Path):
             pass
         group.cancel_scope.cancel()
     queries.close()
-
-
-def test_one_key_cannot_take_every_place(queries: Queries):
-    with ExitStack() as held:
-        for number in range(MOST_OF_ONE):
-            held.enter_context(queries.registered(f"q{number}", ALICE))
-        with pytest.raises(NoAnswerError, match="10 queries of this key run or wait already"):
-            held.enter_context(queries.registered(None, ALICE))
-        held.enter_context(queries.registered(None, BOB))
-    with queries.registered(None, ALICE):
-        pass
 
 
 @pytest.mark.parametrize(("form", "start"), [("csv", b'"one"\n1\n'), ("parquet", b"PAR1"), ("json", b'{"as_of":')])

@@ -81,3 +81,14 @@ def test_there_are_only_so_many(queries: SavedQueries, tmp_path: Path):
     queries.save("a", ALICES, "analyst")
     with pytest.raises(BadRequestError, match="remove one"):
         queries.save("b", ALICES, "analyst")
+
+
+def test_one_key_cannot_take_every_place(queries: SavedQueries, tmp_path: Path):
+    queries.save("a", ALICES, "analyst")
+    for number in range(1, module.MOST_OF_ONE):
+        (tmp_path / f"queries/n{number}.json").write_bytes(msgspec.json.encode(ALICES))
+
+    queries.save("a", ALICES, "analyst")
+    with pytest.raises(BadRequestError, match="this key has saved 200 queries; remove one"):
+        queries.save("b", ALICES, "analyst")
+    queries.save("b", BOBS, "analyst")

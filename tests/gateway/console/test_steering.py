@@ -104,7 +104,15 @@ def test_a_start_can_be_scheduled(control: Control):
 
 @pytest.mark.parametrize(
     ("wish", "more", "sentence"),
-    [("start", {"start_at": "tomorrow"}, "'tomorrow' is no moment"), ("advance", {}, "has not started its plan")],
+    [
+        ("start", {"start_at": "tomorrow"}, "'tomorrow' is no moment"),
+        (
+            "start",
+            {"start_at": "2020-12-01T08:00:00Z"},
+            "'2020-12-01T08:00:00Z' is past; name a later moment, or leave",
+        ),
+        ("advance", {}, "has not started its plan.*cannot be told to advance now, but to start$"),
+    ],
 )
 def test_what_cannot_be_told_is_refused_with_the_remedy(
     control: Control, wish: Wish, more: dict[str, str], sentence: str

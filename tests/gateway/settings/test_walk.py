@@ -33,6 +33,7 @@ def lines(text: str) -> list[str]:
         ("[server]\nport = 65536", "server.port: 65536 does not fit; write a whole number from 0 to 65535"),
         ("[server]\nport = 80.0", "server.port: 80.0 does not fit; write a whole number from 0 to 65535"),
         ("[server]\nport = true", "server.port: true does not fit; write a whole number from 0 to 65535"),
+        ('[sql]\nrequire_landlock = "yes"', 'sql.require_landlock: "yes" does not fit; write true or false without'),
         ("[server]\nhost = 1", "server.host: 1 does not fit; write text in quotes"),
         ("[server]\nmax_body_bytes = 10", "server.max_body_bytes: 10 does not fit; write a whole number from 1024"),
         (
@@ -153,5 +154,6 @@ class Half(msgspec.Struct):
 
 def test_a_half_open_range_is_said_in_words():
     assert [str(problem) for problem in shape_problems({"share": 1.0, "flag": 1}, Half)] == [
-        "share: 1.0 does not fit; write a finite number from 0 below 1 without quotes"
+        "share: 1.0 does not fit; write a finite number from 0 below 1 without quotes",
+        "flag: 1 does not fit; write true or false without quotes",
     ]

@@ -171,7 +171,7 @@ def test_a_step_that_never_was_is_refused_and_one_without_requests_is_not(
         ({"forced": "perhaps"}, 400, "forced"),
         ({"aplication": "shop"}, 400, "a report is not asked for by 'aplication'; there are: rollout, generation"),
         ({"": ""}, 400, "a report is not asked for by ''"),
-        ({"step": ["1", "2"]}, 400, "step is there 2 times; a report takes it once"),
+        ({"step": ["1", "2"]}, 400, "step is there 2 times in the query; send it once"),
         ({"as_treated": ["true", "false"]}, 400, "as_treated is there 2 times"),
         ({"generation": "2"}, 404, "no request of generation 2; the present generation is 1"),
     ],

@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -80,6 +81,7 @@ def test_csv_and_parquet_are_files(analyst: httpx.Client, tmp_path: Path):
         ({"query": "SELECT list(repeat('x', 1000) || range) FROM range(100000000)"}, 400, "query_limit"),
         ({"query": ""}, 400, "invalid_request"),
         ({"query": "SELECT 1", "id": "no good"}, 400, "invalid_request"),
+        ({"query": "SELECT 1", "id": "queries"}, 400, "invalid_request"),
         ({"query": "SELECT $x", "parameters": {"x": [1]}}, 400, "invalid_request"),
         ({"sql": "SELECT 1"}, 400, "invalid_request"),
     ],
@@ -96,7 +98,7 @@ def test_a_format_that_there_is_not_is_refused(analyst: httpx.Client):
         analyst.post("/api/v1/sql", json=[]),
     )
     assert (unknown.status_code, listed.status_code) == (400, 400)
-    assert "cannot be read: format: " in unknown.json()["error"]["message"]
+    assert "format: Invalid enum value 'xlsx'; write one of json, csv, parquet" in unknown.json()["error"]["message"]
     assert "cannot be read: the body: " in listed.json()["error"]["message"]
 
 
@@ -104,6 +106,25 @@ def test_a_query_that_does_not_run_cannot_be_cancelled(analyst: httpx.Client):
     answer = analyst.delete("/api/v1/sql/nothing")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "query_not_found")
+
+
+def test_who_waits_for_a_query_sees_how_far_it_is_and_may_end_it(analyst: httpx.Client):
+    analyst.post("/api/v1/sql", json={"query": "SELECT 1"})
+    asked = {"query": "SELECT sum(range) FROM range(5000000000)", "id": "long"}
+    with ThreadPoolExecutor(1) as beside:
+        answer = beside.submit(analyst.post, "/api/v1/sql", json=asked)
+        shown, give_up_s = analyst.get("/api/v1/sql/long"), time.monotonic() + 60
+        while time.monotonic() < give_up_s and not shown.json().get("percent"):
+            time.sleep(0.02)
+            shown = analyst.get("/api/v1/sql/long")
+        listed = analyst.get("/api/v1/sql").json()
+        ended = analyst.delete("/api/v1/sql/long").status_code
+
+    assert shown.json()["state"] == "running"
+    assert 1 <= shown.json()["percent"] <= 100
+    assert [(one["id"], one["query"]) for one in listed] == [("long", asked["query"])]
+    assert (ended, answer.result().json()["error"]["code"]) == (204, "query_cancelled")
+    assert analyst.get("/api/v1/sql/long").json()["error"]["code"] == "query_not_found"
 
 
 def test_a_query_is_saved_asked_with_other_values_and_removed(analyst: httpx.Client):
@@ -132,9 +153,12 @@ def test_an_analyst_of_one_application_sees_its_rows_and_nothing_else(control: C
         with console.client(key) as client:
             found = client.post("/api/v1/sql", json={"query": "SELECT application FROM requests"}, timeout=90).json()
             cancelled = client.delete("/api/v1/sql/nothing").status_code
-            paths = [line.split()[1].format(name=SALES, path="x") for line in MATRIX if line.startswith("GET")]
-            statuses = {client.get(path).status_code for path in paths if path != "/healthz"}
+            running = client.get("/api/v1/sql")
+            open_to_it = ("/healthz", "/api/v1/sql", "/api/v1/sql/{query_id}")
+            paths = [path for method, path in map(str.split, MATRIX) if method == "GET" and path not in open_to_it]
+            statuses = {client.get(path.format(name=SALES, path="x")).status_code for path in paths}
 
+    assert running.json() == []
     assert found["rows"] == [["default"]]
     assert cancelled == 404
     assert statuses == {403}

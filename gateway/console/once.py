@@ -1,0 +1,60 @@
+"""Refuses a request that says one thing twice: which of the two counts would depend on who reads it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from gateway.errors import BadRequestError
+
+REPEATABLE = "repeatable"
+"""The key of a route's `opt` that names a word which may be repeated in its query."""
+_SHOWN_CHARACTERS = 80
+
+
+async def said_once(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a request pass that has every word of its query, and every key of an object in its body, once.
+
+    Raises:
+        BadRequestError: it has not.
+    """
+    refuse_repeated_words([word for word, _ in connection.query_params.multi_items()], handler.opt.get(REPEATABLE))
+    if isinstance(connection, Request):
+        refuse_repeated_keys(await connection.body())
+
+
+def refuse_repeated_words(words: list[str], repeatable: str | None) -> None:
+    """Refuse a word of a query that is there twice.
+
+    Raises:
+        BadRequestError: one is.
+    """
+    for word, times in Counter(words).items():
+        if times > 1 and word != repeatable:
+            message = f"{word[:_SHOWN_CHARACTERS]} is there {times} times in the query; send it once"
+            raise BadRequestError(message, param=word[:_SHOWN_CHARACTERS])
+
+
+def refuse_repeated_keys(body: bytes) -> None:
+    """Refuse a JSON body in which an object, however deep, has a key twice. What is no JSON is not this one's to say.
+
+    Raises:
+        BadRequestError: one has.
+    """
+    try:
+        json.loads(body, object_pairs_hook=_refuse_repeated)
+    except (ValueError, RecursionError):
+        return
+
+
+def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            shown = name[:_SHOWN_CHARACTERS]
+            message = f"the body names {shown!r} {times} times in one object; send each field once"
+            raise BadRequestError(message, param=shown, code="duplicate_field")
