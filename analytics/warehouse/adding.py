@@ -21,8 +21,6 @@ _GAINED_USER = """
 CREATE OR REPLACE TEMP TABLE gained_user AS
 SELECT step_id, arm, user_hash, {sums} FROM gained_day GROUP BY step_id, arm, user_hash
 """
-_IN_ORDER = "CREATE OR REPLACE TEMP TABLE by_day AS FROM gained_day ORDER BY day"
-"""So that days lie together, and a fold reads those of its rows alone."""
 _TIMES = ["min(first_at) AS first_at", "max(last_at) AS last_at"]
 _LATER_TIMES = [
     "first_at = least(known.first_at, gained.first_at)",
@@ -51,13 +49,12 @@ def put(
 
 
 def add_gained(connection: duckdb.DuckDBPyConnection, names: Collection[str], *, has_times: bool) -> None:
-    """Add the table `gained_day`, with these measures, to the sums of users and of their days."""
+    """Add the table `gained_day`, with these measures and in the order of days, to the sums of users and of days."""
     sums = [f"sum({name})::{MEASURES[name]} AS {name}" for name in names]
     connection.execute(_GAINED_USER.format(sums=", ".join([*(_TIMES if has_times else []), *sums])))
     added = [f"{name} = known.{name} + gained.{name}" for name in names]
     without = "EXCLUDE (first_at, last_at)" if has_times else ""
-    connection.execute(_IN_ORDER)
-    [(first_day,)] = connection.execute("SELECT coalesce(min(day), 0) FROM by_day").fetchall()
+    [(first_day,)] = connection.execute("SELECT coalesce(min(day), 0) FROM gained_day").fetchall()
     known = _OF_DAYS.format(first_day=first_day)
-    put(connection, "user_day", "by_day", (*_USER, "day"), ", ".join(added), without=without, known=known)
+    put(connection, "user_day", "gained_day", (*_USER, "day"), ", ".join(added), without=without, known=known)
     put(connection, "user", "gained_user", _USER, ", ".join([*added, *(_LATER_TIMES if has_times else [])]))
