@@ -290,13 +290,10 @@ class Evidence:
                 self._roll_back()
                 raise
             finally:
-                self._forget_memory()
+                for one in (self._peeked, self._failing, self._followed):
+                    one.changed()
 
     def _roll_back(self) -> None:
         with told(self._store):
             self.connection.execute("ROLLBACK")
             self._files.forget_memory()
-
-    def _forget_memory(self) -> None:
-        for one in (self._peeked, self._failing, self._followed):
-            one.changed()
