@@ -64,7 +64,8 @@ def start(state: State, wanted: Wanted, ahead: Ahead, *, start_at: int | None = 
         return [told("schedule", held, held.flag, waiting, start_at=start_at)]
     _require_thaw(ahead, wanted.rollout)
     note = ". ".join(filter(None, [f"started by {wanted.actor}", allowed.banner]))
-    return [entered("start", held, place, ahead, wanted, note=note, report=certificate)]
+    said = certificate if ahead.plan.certified != "off" else None
+    return [entered("start", held, place, ahead, wanted, note=note, report=said)]
 
 
 def advance(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:

@@ -7,7 +7,7 @@ are rare: only they are sorted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -165,9 +165,13 @@ def _near(parts: Sequence[Part], low: str | None, high: str | None) -> list[str]
     return [one.name for one in parts if one.first_id <= high and low <= one.last_id]
 
 
-def rows_of(address: Address, kind: Kind, names: Sequence[str]) -> str:
-    """Return the SQL that gives the rows of some files; columns that older files lack are NULL."""
-    empty = ", ".join(f"NULL::{what} AS {column}" for column, what in kind.dataset.columns.items())
+def rows_of(address: Address, kind: Kind, names: Sequence[str], needed: Collection[str] | None = None) -> str:
+    """Return the SQL that gives the rows of some files; columns that older files lack are NULL.
+
+    Who reads only the `needed` ones may say so: then there may be others that some files have, and some have not.
+    """
+    columns = {name: what for name, what in kind.dataset.columns.items() if needed is None or name in needed}
+    empty = ", ".join(f"NULL::{what} AS {column}" for column, what in columns.items())
     if not names:
         return f"SELECT {empty} LIMIT 0"
     files = ", ".join(quoted(address(name)) for name in names)

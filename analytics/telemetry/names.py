@@ -91,12 +91,13 @@ SNAPSHOT_AGE = _gauge("turnout_snapshot_age_seconds", "How long ago it was compi
 SNAPSHOT_SOURCE = _gauge("turnout_snapshot_source", "1 for where it came from.", "worker", "source")
 SNAPSHOT_STALE = _gauge("turnout_snapshot_stale", "1 while the source of snapshots gives no answer.", "worker")
 PAGE_AGE = _gauge("turnout_worker_page_age_seconds", "How long ago the worker last told of itself.", "worker")
+CONTROLLER_TICK = _gauge("turnout_controller_last_tick_seconds", "When the controller of rollouts last did its round.")
 
 OF_WORKERS = (
     *(IN_FLIGHT, JOURNAL_LOST, JOURNAL_TROUBLE, JOURNAL_LOST_EARLIER, CONTENT_LOST),
-    *(SNAPSHOT_EPOCH, SNAPSHOT_VERSION, SNAPSHOT_AGE, SNAPSHOT_SOURCE, SNAPSHOT_STALE, PAGE_AGE),
+    *(SNAPSHOT_EPOCH, SNAPSHOT_VERSION, SNAPSHOT_AGE, SNAPSHOT_SOURCE, SNAPSHOT_STALE, PAGE_AGE, CONTROLLER_TICK),
 )
-"""What the workers' status pages say at the moment of the scrape."""
+"""What the workers' status pages, and the controller's sign of life, say at the moment of the scrape."""
 
 LAG_BYTES = _gauge("turnout_shipper_waiting_bytes", "Bytes of the journal that are not in the lake yet.")
 LAG_AGE = _gauge("turnout_shipper_oldest_waiting_seconds", "The age of the oldest record among them.")

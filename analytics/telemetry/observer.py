@@ -25,6 +25,7 @@ from analytics.telemetry.measures import Measures
 from analytics.telemetry.pages import Pages
 from analytics.telemetry.series import Family
 from analytics.telemetry.tail import Tail
+from analytics.telemetry.tick import tick_family
 
 Log = Callable[[str, str, dict[str, object]], None]
 """Takes a level, an event and its fields."""
@@ -43,7 +44,8 @@ class Observer:
         self._failures = 0
         self._known = KnownModels(state_dir / "run")
         self._measures = Measures(self._known.label)
-        self._pages = Pages(state_dir / "run", SOURCES)
+        self._run = state_dir / "run"
+        self._pages = Pages(self._run, SOURCES)
         self._lag = Lag()
         self._tail = Tail(self._journal, self._journal / POSITIONS, self._take)
         self._came_at: dict[SegmentName, int] = {}
@@ -125,7 +127,8 @@ class Observer:
         self.tell(record)
 
     def _families(self) -> list[Family]:
-        return [*self._measures.families(), *self._pages.families(self._clock()), *self._of_shipper()]
+        pages = [*self._pages.families(self._clock()), tick_family(self._run)]
+        return [*self._measures.families(), *pages, *self._of_shipper()]
 
     def _of_shipper(self) -> list[Family]:
         oldest_at = self._lag.oldest_at

@@ -13,14 +13,14 @@ _UPDATE = "UPDATE evidence_{table} AS known SET {added} FROM {gained} AS gained 
 _INSERT = """
 INSERT INTO evidence_{table} BY NAME
 SELECT gained.* {without} FROM {gained} AS gained
-ANTI JOIN evidence_{table} AS known ON {same}
+ANTI JOIN {known} AS known ON {same}
 """
+_OF_DAYS = "(FROM evidence_user_day WHERE day >= {first_day})"
+"""What is not joined is looked for in all rows, unless it is said which ones there are to look at."""
 _GAINED_USER = """
 CREATE OR REPLACE TEMP TABLE gained_user AS
 SELECT step_id, arm, user_hash, {sums} FROM gained_day GROUP BY step_id, arm, user_hash
 """
-_IN_ORDER = "CREATE OR REPLACE TEMP TABLE by_day AS FROM gained_day ORDER BY day"
-"""So that days lie together, and a fold reads those of its rows alone."""
 _TIMES = ["min(first_at) AS first_at", "max(last_at) AS last_at"]
 _LATER_TIMES = [
     "first_at = least(known.first_at, gained.first_at)",
@@ -36,19 +36,25 @@ def put(
     added: str,
     *,
     without: str = "",
+    known: str | None = None,
 ) -> None:
-    """Change the rows of a table, told apart by `keys`, that there are, and insert those that there are not."""
+    """Change the rows of a table, told apart by `keys`, that there are, and insert those that there are not.
+
+    `known`: the question that gives those rows of the table which can be meant; an omitted one is the whole table.
+    """
     same = " AND ".join(f"known.{key} = gained.{key}" for key in keys)
     connection.execute(_UPDATE.format(table=table, added=added, gained=gained, same=same))
-    connection.execute(_INSERT.format(table=table, without=without, gained=gained, same=same))
+    insert = _INSERT.format(table=table, without=without, gained=gained, same=same, known=known or f"evidence_{table}")
+    connection.execute(insert)
 
 
 def add_gained(connection: duckdb.DuckDBPyConnection, names: Collection[str], *, has_times: bool) -> None:
-    """Add the table `gained_day`, with these measures, to the sums of users and of their days."""
+    """Add the table `gained_day`, with these measures and in the order of days, to the sums of users and of days."""
     sums = [f"sum({name})::{MEASURES[name]} AS {name}" for name in names]
     connection.execute(_GAINED_USER.format(sums=", ".join([*(_TIMES if has_times else []), *sums])))
     added = [f"{name} = known.{name} + gained.{name}" for name in names]
     without = "EXCLUDE (first_at, last_at)" if has_times else ""
-    connection.execute(_IN_ORDER)
-    put(connection, "user_day", "by_day", (*_USER, "day"), ", ".join(added), without=without)
+    [(first_day,)] = connection.execute("SELECT coalesce(min(day), 0) FROM gained_day").fetchall()
+    known = _OF_DAYS.format(first_day=first_day)
+    put(connection, "user_day", "gained_day", (*_USER, "day"), ", ".join(added), without=without, known=known)
     put(connection, "user", "gained_user", _USER, ", ".join([*added, *(_LATER_TIMES if has_times else [])]))

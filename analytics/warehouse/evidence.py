@@ -24,7 +24,8 @@ from analytics.references import References
 from analytics.warehouse.base_week import BaseWeek
 from analytics.warehouse.drifting import Drifting
 from analytics.warehouse.erased import Erased
-from analytics.warehouse.evidence_tables import opened, told
+from analytics.warehouse.evidence_tables import NARROW, WIDE, opened, told
+from analytics.warehouse.failing import Failing
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
 from analytics.warehouse.followed import Followed
@@ -78,6 +79,7 @@ class Evidence:
         near = NearFiles(store, path.with_name(f"{path.stem}-near"))
         self._files = FoldedFiles(self.connection, store, near)
         self._peeked = Peeked(self.connection, near)
+        self._failing = Failing(self.connection, self._peeked)
         self._folding = Folding(self.connection, store, self._files)
         self._followed = Followed(self.connection)
         self._looking = Looking(self.connection)
@@ -118,8 +120,7 @@ class Evidence:
         if heaps:
             with self._transaction():
                 self._files.forget_gone()
-        with told(self._store):
-            self._peeked.forget()
+        self._peeked.forget()
         self._folded_at, self._is_behind = self._clock(), False
         self._erase()
         self._look_for_requests()
@@ -159,14 +160,15 @@ class Evidence:
             self._recorded.hear(folded, now)
             quality = self._recorded.quality(window, step_id, heard, now, folded=folded)
             as_of = self._recorded.fresh_to(folded, now)
-            found = self._looking.look(window, step_id, now=now, as_of=as_of, quality=quality)
+            failing = self._failing.of(window, step_id, now)
+            found = self._looking.look(window, step_id, now=now, as_of=as_of, failing=failing, quality=quality)
             return msgspec.structs.replace(found, drift=self._drifting.drift(window, step_id))
 
     def failing(self, window: StepWindow) -> tuple[FailingUsers, ...]:
         """Return what fast kill reads of a step, which costs less than a look."""
         step_id = self._step(window)
         with told(self._store):
-            return self._looking.failing(window, step_id, now=self._clock())
+            return self._failing.of(window, step_id, self._clock())
 
     def references(self, rollout: str, generation: int, before: int) -> References:
         """Return what a step that begins at a moment (microseconds) is measured by: base's seven days before.
@@ -224,7 +226,7 @@ class Evidence:
         if not self._erased.is_changed():
             return
         try:
-            with self._transaction():
+            with self._wide(), self._transaction():
                 again = self._erased.steps([step_id for step_id, *_ in self._followed.all()])
                 for step_id in again:
                     self._followed.forget(step_id)
@@ -259,12 +261,22 @@ class Evidence:
             return known
         self.fold()
         heard = self._recorded.listen()
-        with self._transaction():
+        with self._wide(), self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
             self._drifting.forget(step_id)
             self._recorded.begin(window, heard)
         return step_id
+
+    @contextmanager
+    def _wide(self) -> Generator[None]:
+        """Let a step be added up whole by more than one thread."""
+        with told(self._store):
+            self.connection.execute(WIDE)
+            try:
+                yield
+            finally:
+                self.connection.execute(NARROW)
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -277,6 +289,9 @@ class Evidence:
             except BaseException:
                 self._roll_back()
                 raise
+            finally:
+                for one in (self._peeked, self._failing, self._followed):
+                    one.changed()
 
     def _roll_back(self) -> None:
         with told(self._store):

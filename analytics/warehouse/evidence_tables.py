@@ -44,8 +44,12 @@ NEEDED_OF = f"SELECT {', '.join(NEEDED)} FROM ({{rows}})"  # noqa: S608 - column
 TABLES = ("user", "user_day", "failure", "slot", "mixed", "boot", "rated", "recent")
 """Tables with rows of a step, after `evidence_`."""
 
+WIDE = "SET threads = 2"
+NARROW = "SET threads = 1"
+"""What is asked each minute has few rows: a second thread would cost more than it saves."""
+
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 2,
+    "threads": 1,
     "memory_limit": "1GB",
     "wal_autocheckpoint": "128MB",
     "max_temp_directory_size": "8GB",
@@ -123,6 +127,7 @@ def _connected(path: Path) -> duckdb.DuckDBPyConnection | None:
 def in_memory(store: Store) -> duckdb.DuckDBPyConnection:
     """Return a connection to such tables that nobody keeps."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
+    connection.execute(WIDE)
     _make(connection)
     store.attach(connection)
     return connection

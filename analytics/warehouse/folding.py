@@ -15,6 +15,7 @@ from analytics.lake.store import Store
 from analytics.warehouse.adding import add_gained, put
 from analytics.warehouse.evidence_tables import NEEDED_OF, ROW_MEASURES
 from analytics.warehouse.folded_files import FoldedFiles, Heap
+from analytics.warehouse.gate_rows import gate_of
 from analytics.warehouse.verdicts import Verdicts
 from analytics.warehouse.views import text_of
 
@@ -86,23 +87,25 @@ class Folding:
         rows = self._files.fresh_rows(heap)
         steps = self._steps()
         if rows is not None and steps and heap.folder == FEEDBACK:
-            self._take(heap, rows)
-            self.verdicts.take(_FRESH, now=now)
+            self.verdicts.take(self._taken(heap, rows), now=now)
         elif rows is not None and steps:
-            self._take(heap, _FOLLOWED.format(rows=NEEDED_OF.format(rows=rows)))
-            self._add_fresh(steps)
+            self._add_fresh(self._taken(heap, _FOLLOWED.format(rows=NEEDED_OF.format(rows=rows))), steps)
         return self._files.note(heap)
 
-    def _take(self, heap: Heap, rows: str) -> None:
-        """Keep these rows of a heap, each once: compacted ones are, and doubles among others are rare."""
-        kind = KINDS[heap.folder]
-        self._connection.execute(_TABLE.format(name=_FRESH, rows=rows))
+    def _taken(self, heap: Heap, rows: str) -> str:
+        """Return these rows of a heap, each once: compacted ones are, and doubles among others are rare.
+
+        Loose ones are in memory already; of these, nothing is kept a second time.
+        """
+        kind, bracketed = KINDS[heap.folder], f"({rows})"
         if heap.is_part:
-            return
-        if self._connection.execute(_DOUBLED.format(name=_FRESH, key=kind.key)).fetchall() == [(True,)]:
-            once = _ONCE.format(name=_FRESH, key=kind.key, doubles=kind.doubles)
-            self._connection.execute(_TABLE.format(name="once", rows=once))
-            self._connection.execute(_TABLE.format(name=_FRESH, rows="FROM once"))
+            self._connection.execute(_TABLE.format(name=_FRESH, rows=rows))
+        elif self._connection.execute(_DOUBLED.format(name=bracketed, key=kind.key)).fetchall() == [(True,)]:
+            once = _ONCE.format(name=bracketed, key=kind.key, doubles=kind.doubles)
+            self._connection.execute(_TABLE.format(name=_FRESH, rows=once))
+        else:
+            return bracketed
+        return _FRESH
 
     def _steps(self) -> list[int]:
         return [number for (number,) in self._connection.execute("SELECT id FROM evidence_step").fetchall()]
@@ -113,8 +116,7 @@ class Folding:
         `rows`: the view of all requests, or a question that reads it.
         """
         self.make_views()
-        gate = text_of("evidence_gate").format(rows=rows)
-        self._connection.execute(_VIEW.format(name=AGAIN, gate=gate, step=step_id))
+        self._connection.execute(_VIEW.format(name=AGAIN, gate=gate_of(rows), step=step_id))
         self._add(AGAIN)
         self._mix(rows, [step_id])
         self.verdicts.take_all(AGAIN)
@@ -126,11 +128,10 @@ class Folding:
                 self._connection, self._store.address, KINDS[folder], parts=found.parts, loose=sorted(found.loose)
             )
 
-    def _add_fresh(self, steps: Collection[int]) -> None:
-        gate = text_of("evidence_gate").format(rows=_FRESH)
-        self._connection.execute(_TABLE.format(name=_COUNTED, rows=gate))
+    def _add_fresh(self, rows: str, steps: Collection[int]) -> None:
+        self._connection.execute(_TABLE.format(name=_COUNTED, rows=gate_of(rows)))
         self._add(_COUNTED)
-        self._mix(_FRESH, steps)
+        self._mix(rows, steps)
         self.verdicts.meet(_COUNTED)
 
     def _add(self, counted: str) -> None:

@@ -37,6 +37,7 @@ class Followed:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._found: dict[tuple[str, int, int], tuple[StepWindow, int]] = {}
 
     def all(self) -> list[tuple[int, str, int, int]]:
         """Return the number, rollout, generation and step of each, in the order of these."""
@@ -44,7 +45,18 @@ class Followed:
 
     def find(self, window: StepWindow) -> int | None:
         """Return the number of the step that is measured by just this window; None: it is not followed so."""
-        return next(iter(self._ids(window, _COLUMNS)), None)
+        key = (window.rollout, window.generation, window.step)
+        known = self._found.get(key)
+        if known is not None and known[0] == window:
+            return known[1]
+        step_id = next(iter(self._ids(window, _COLUMNS)), None)
+        if step_id is not None:
+            self._found[key] = window, step_id
+        return step_id
+
+    def changed(self) -> None:
+        """Ask the table again: it has changed."""
+        self._found = {}
 
     def follow(self, window: StepWindow) -> int:
         """Follow a step by this window in the place of any other, and return its number; it has no rows yet."""

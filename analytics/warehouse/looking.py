@@ -8,13 +8,12 @@ from typing import Any
 import duckdb
 import msgspec
 
-from analytics.evidence import ArmSums, Check, CheckSums, FailingUsers, Kind, Quality, StepEvidence, StepWindow
+from analytics.evidence import ArmSums, Check, CheckSums, FailingUsers, Quality, StepEvidence, StepWindow
 from analytics.figures import ClusterSums
 from analytics.warehouse.evidence_tables import LATENCIES
 from analytics.warehouse.views import text_of
 
 _US = 1_000_000
-_KINDS: tuple[Kind, ...] = ("failure", "client_error")
 _NOTHING = ClusterSums(users=0, n=0, x=0, xx=0, xn=0, nn=0)
 Row = Mapping[str, Any]
 
@@ -43,7 +42,16 @@ class Looking:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def look(self, window: StepWindow, step_id: int, *, now: int, as_of: int, quality: Quality) -> StepEvidence:
+    def look(
+        self,
+        window: StepWindow,
+        step_id: int,
+        *,
+        now: int,
+        as_of: int,
+        failing: tuple[FailingUsers, ...],
+        quality: Quality,
+    ) -> StepEvidence:
         """Return what is known of a step `now` (microseconds), with what `quality` says of how it was recorded."""
         arms = {row["arm"]: row for row in self._ask("evidence_arms", step=step_id)}
         base, candidate = arms.get("base"), arms.get("candidate")
@@ -59,25 +67,9 @@ class Looking:
             costed_share_candidate=_share(candidate, "costed", "uncosted"),
             net_base=_mean(base, "net", "answers"),
             net_candidate=_mean(candidate, "net", "answers"),
-            failing=self.failing(window, step_id, now=now),
+            failing=failing,
             quality=self._quality(window, step_id, now, arms, quality),
             fallback_share=_mean(candidate, "fallbacks", "requests") or 0.0,
-        )
-
-    def failing(self, window: StepWindow, step_id: int, *, now: int) -> tuple[FailingUsers, ...]:
-        """Return how many users failed, of each kind."""
-        hour_us = max(1, round(window.hour_s * _US))
-        rows = self._ask("evidence_failing", step=step_id, hour_at=now // hour_us * hour_us)
-        found = {(row["kind"], row["arm"]): (row["users"], row["of_hour"]) for row in rows}
-        return tuple(
-            FailingUsers(
-                kind=kind,
-                base=found.get((kind, "base"), (0, 0))[0],
-                candidate=found.get((kind, "candidate"), (0, 0))[0],
-                hour_base=found.get((kind, "base"), (0, 0))[1],
-                hour_candidate=found.get((kind, "candidate"), (0, 0))[1],
-            )
-            for kind in _KINDS
         )
 
     def sums(self, step_id: int, measure: Measure, users: str = "evidence_user") -> CheckSums:

@@ -6,30 +6,44 @@ folded before as well counts once, as one who failed twice does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import duckdb
+import msgspec
 
+from analytics.evidence import Kind
 from analytics.lake.layout import INCOMING
-from analytics.lake.once import KINDS, rows_of
-from analytics.warehouse.evidence_tables import NEEDED_OF
+from analytics.warehouse.gate_rows import failed_of
 from analytics.warehouse.near_files import NearFiles
-from analytics.warehouse.views import text_of
 
+KINDS_OF_FAILURE: Sequence[Kind] = ("failure", "client_error")
 MOST_FILES = 256
 """So many at once are folded rather."""
-_MAKE = """
-CREATE OR REPLACE TEMP TABLE peeked_failure (
-    step_id INTEGER, arm VARCHAR, kind VARCHAR, user_hash BLOB, last_at TIMESTAMP
-)
-"""
-_FAILED = "CREATE OR REPLACE TEMP TABLE peeked AS {rows}"
-_TAKE = """
-INSERT INTO peeked_failure
-SELECT step_id, arm, 'failure', user_hash, ended_at FROM peeked WHERE errors_x
-UNION ALL
-SELECT step_id, arm, 'client_error', user_hash, ended_at FROM peeked WHERE is_client_error
-"""
+_STEPS = "SELECT rollout, generation, step, percent, id FROM evidence_step"
+_SEEN = "SELECT worker, boot, first_seq, last_seq FROM evidence_seen WHERE kind = $kind ORDER BY first_seq"
+
+_FOR_EVER = 2**63
+
+Place = tuple[int, str, str]
+"""A step, a kind of failure, an arm."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the tables say of rows: the number of each step that is followed, and the runs that each boot's rows have.
+
+    A step is told apart by rollout, generation, step and percent; runs are first and last numbers, in their order.
+    """
+
+    steps: Mapping[tuple[str, int, int, Decimal], int]
+    runs: Mapping[tuple[str, str], Sequence[tuple[int, int]]]
+
+    def is_folded(self, worker: str, boot: str, seq: int | None) -> bool:
+        """Tell whether a row was folded; one without a number counts always."""
+        runs = self.runs.get((worker, boot), ())
+        at = 0 if seq is None else bisect_right(runs, (seq, _FOR_EVER))
+        return at > 0 and seq is not None and seq <= runs[at - 1][1]
 
 
 class Peeked:
@@ -38,7 +52,13 @@ class Peeked:
     def __init__(self, connection: duckdb.DuckDBPyConnection, near: NearFiles) -> None:
         self._connection, self._near = connection, near
         self._names: set[str] = set()
-        connection.execute(_MAKE)
+        self._failed: dict[Place, dict[bytes, int]] = {}
+        self._known: Known | None = None
+
+    @property
+    def failed(self) -> Mapping[Place, Mapping[bytes, int]]:
+        """Return by user when each failed last, in microseconds since 1970 UTC."""
+        return self._failed
 
     def new(self, names: Sequence[str]) -> list[str]:
         """Return which of these files were not read yet."""
@@ -50,14 +70,31 @@ class Peeked:
         if not new:
             return
         self._near.bring(names)
-        rows = NEEDED_OF.format(rows=rows_of(self._near.address, KINDS[INCOMING], new))
-        gate = text_of("evidence_gate").format(rows=f"({rows})")
-        self._connection.execute(_FAILED.format(rows=text_of("evidence_peeked").format(gate=gate)), {"kind": INCOMING})
-        self._connection.execute(_TAKE)
+        rows = self._connection.execute(failed_of(self._near.address, new)).fetchall()
+        known = self._asked() if rows else Known({}, {})
+        for rollout, generation, step, percent, worker, boot, seq, arm, user, ended_at, *is_kind in rows:
+            step_id = known.steps.get((rollout, generation, step, percent))
+            if step_id is None or known.is_folded(worker, boot, seq):
+                continue
+            for kind in (kind for kind, is_it in zip(KINDS_OF_FAILURE, is_kind, strict=True) if is_it):
+                users = self._failed.setdefault((step_id, kind, arm), {})
+                users[user] = max(ended_at, users.get(user, ended_at))
         self._names.update(new)
+
+    def changed(self) -> None:
+        """Ask again which steps are followed, and which numbers were folded: the tables have changed."""
+        self._known = None
 
     def forget(self) -> None:
         """Forget it all, once it is folded."""
-        if self._names:
-            self._names = set()
-            self._connection.execute("DELETE FROM peeked_failure")
+        self._names, self._failed = set(), {}
+
+    def _asked(self) -> Known:
+        if self._known is None:
+            ask = self._connection.execute
+            runs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+            for worker, boot, first_seq, last_seq in ask(_SEEN, {"kind": INCOMING}).fetchall():
+                runs.setdefault((worker, boot), []).append((first_seq, last_seq))
+            steps = {tuple(which): step_id for *which, step_id in ask(_STEPS).fetchall()}
+            self._known = Known(steps, runs)
+        return self._known

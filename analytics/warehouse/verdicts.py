@@ -14,6 +14,7 @@ from analytics.lake.once import KINDS, rows_of
 from analytics.lake.store import Store
 from analytics.warehouse.adding import add_gained
 from analytics.warehouse.evidence_tables import NEEDED_OF, SAID_MEASURES
+from analytics.warehouse.gate_rows import gate_of
 from analytics.warehouse.views import text_of
 
 LOOK_S = 60.0
@@ -98,7 +99,7 @@ class Verdicts:
             rows = NEEDED_OF.format(rows=rows_of(self._store.address, kind, names))
             ask(_MET.format(rows=rows, doubles=kind.doubles))
             ask(_DOUBTFUL)
-            ask(f"CREATE OR REPLACE TEMP TABLE met_gate AS {text_of('evidence_gate').format(rows='met')}")
+            ask(f"CREATE OR REPLACE TEMP TABLE met_gate AS {gate_of('met')}")
             self.meet("met_gate")
             ask(_MET_ELSEWHERE)
         ask("UPDATE evidence_waiting SET is_looked_for = true WHERE NOT is_looked_for")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -88,6 +89,7 @@ class Views:
         view_hourly(self._connection, self._address, [rollup.name for rollup in rollups])
 
 
+@cache
 def text_of(question: str) -> str:
     """Return the text of a question without its remarks, which name more than it reads."""
     lines = (_QUERIES / f"{question}.sql").read_text().splitlines()

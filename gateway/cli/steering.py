@@ -15,10 +15,14 @@ from rollout.change import moment
 from rollout.durations import DAY_S, spoken
 from rollout.moves import WORDS, Wish
 from rollout.phase import Margin
+from rollout.progress import WATCHED
 
 Action = Callable[[Console, argparse.Namespace], int]
 Add = Callable[[Any, str, str, Action], argparse.ArgumentParser]
 
+NO_CONTROLLER = (
+    "nothing is measured or decided yet: no console runs, and the controller is a part of it; start `turnout serve`"
+)
 _SUMMARIES: dict[Wish, str] = {
     "start": "begin a rollout's plan, now or at a time",
     "advance": "begin the plan's next row: an approval after a pass, else an override",
@@ -68,6 +72,8 @@ def _tell(console: Console, arguments: argparse.Namespace) -> int:
         return 0
     moved = f"{before.percent:g} % > {after.percent:g} %" if after.percent != before.percent else f"{after.percent:g} %"
     sys.stdout.write(f"{after.name}: {moved}, version {after.version}; {standing(after)}\n")
+    if arguments.direct and after.controller.standing in {*WATCHED, "scheduled"}:
+        sys.stderr.write(f"warning: {NO_CONTROLLER}\n")
     return 0
 
 

@@ -30,6 +30,8 @@ EVIDENCE = "evidence.duckdb"
 PULSE_S = 0.5
 SILENT_S = 300.0
 """So long after the last tick of a rollout people are told that nobody decides; five whole ticks."""
+HANGING_S = 10.0
+"""A controller whose last pulse ended so long ago is in one that lasts, or dead: its sign of life is what is missed."""
 LATE_US = 3_600_000_000
 """What happened longer ago than this when a console starts was told, or is too old to be told."""
 _ENTRIES = 200
@@ -68,12 +70,20 @@ class Telling:
 
 
 class Silence:
-    """Notices, by a monotonic clock, that a rollout under way was not looked at for long, and that it is again."""
+    """Notices, by a monotonic clock, that a rollout under way was not looked at for long, and that it is again.
+
+    A controller that has fallen silent as a whole is not its business: who watches the sign of life tells of that.
+    """
 
     def __init__(self, announce: Announce, *, monotonic_s: Callable[[], float], wall_us: Callable[[], int]) -> None:
         self._announce, self._monotonic_s, self._wall_us = announce, monotonic_s, wall_us
         self._ticks: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._silent: dict[str, int] = {}
+        self._beat_s: float | None = None
+
+    def beat(self) -> None:
+        """Note that the controller lives, whatever it decided."""
+        self._beat_s = self._monotonic_s()
 
     def look(self, state: State) -> None:
         """Compare with the last look."""
@@ -87,11 +97,14 @@ class Silence:
                 self._ticks[name] = (at, now_s)
                 if before is not None and self._silent.pop(name, None) is not None:
                     self._tell("controller_back", name, f"{name}: the controller decides again")
-            elif now_s - before[1] >= SILENT_S and name not in self._silent:
+            elif now_s - before[1] >= SILENT_S and name not in self._silent and not self._is_hanging(now_s):
                 self._silent[name] = self._wall_us()
                 silent = spoken(now_s - before[1])
                 words = f"{name}: the controller has been silent for {silent}, so nothing is promoted or rolled back"
                 self._tell("controller_silent", name, f"{words}; look at the console's log")
+
+    def _is_hanging(self, now_s: float) -> bool:
+        return self._beat_s is not None and now_s - self._beat_s >= HANGING_S
 
     def _tell(self, what: What, name: str, words: str) -> None:
         at = self._wall_us()
@@ -141,6 +154,7 @@ class Driving:
         if self._may():
             self._deciding.pulse()
             self._telling.look()
+        self._silence.beat()
         self.beat()
 
     def listen(self) -> None:

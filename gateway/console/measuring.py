@@ -79,4 +79,6 @@ class Unmeasured:
 
 
 def _nothing(rollout: str) -> str:
-    return f"nothing measures rollout {rollout} here"
+    return (
+        f"nothing measures rollout {rollout} here: the controller is part of a running console; start `turnout serve`"
+    )

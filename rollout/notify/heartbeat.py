@@ -13,13 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from analytics.telemetry.tick import TICK_FILE, read_tick
 from rollout.notice import Announce, Notice
 
-HEARTBEAT_FILE = "controller.tick"
+HEARTBEAT_FILE = TICK_FILE
 SILENT_S = 300.0
 """More than any tick takes, be it the first one after a long outage of the lake."""
 WRITE_S = 1.0
-_LARGEST_BYTES = 64
 
 
 class Heartbeat:
@@ -84,11 +84,7 @@ def silence(sign: str, silent_for_s: float, at: int) -> Notice:
 
 def read_sign(path: Path) -> str | None:
     """Return the last sign of life; None where there was none, or it cannot be read now."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_LARGEST_BYTES).decode("ascii", "replace")
-    except OSError:
-        return None
+    return read_tick(path)
 
 
 def write_sign(path: Path, sign: str) -> None:

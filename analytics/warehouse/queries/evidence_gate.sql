@@ -1,7 +1,8 @@
 -- question: which rows are gate rows of a step that is followed, and what does each count for?
 -- grain: one row per gate row: step_id, arm, user_hash, day, slot, ids, is_ok; for each check whether it enters (`*_n`), is bad
 --   (`*_x`), and is beyond the limit too (`*_y`); cost in picodollars
--- parameters: {rows}, a table or view of requests; reads the table evidence_step
+-- parameters: {rows}, a table or view of requests; the words of `gate_rows.py`: {is_gate_row}, {failed}, {ended_at}
+-- reads the table evidence_step
 -- a wait that nobody measured is infinite for a timeout, and else unknown; a request of which only the whole time is known
 --   waited for its first token at least until it was longer than Q0
 WITH placed AS (
@@ -10,17 +11,12 @@ WITH placed AS (
         fresh.*,
         outcome = 'ok' AS is_ok,
         outcome IN ('client_error', 'rejected', 'shed') AS is_refused,
-        CASE
-            WHEN fallback_reason IS NOT NULL OR error_class = 'circuit_open'
-                OR outcome IN ('upstream_error', 'timeout', 'malformed', 'interrupted') THEN true
-            WHEN outcome = 'ok' THEN false
-        END AS failed,
+        {failed} AS failed,
         coalesce(latency_ms, CASE WHEN outcome = 'timeout' THEN 'infinity'::DOUBLE END) AS waited_ms
     FROM {rows} AS fresh JOIN evidence_step AS step
         ON fresh.rollout = step.rollout AND fresh.generation = step.generation AND fresh.step = step.step
             AND fresh.percent = step.percent
-    WHERE purpose = 'live' AND bucket IS NOT NULL AND reason IN ('split', 'stale')
-        AND arm_assigned IS NOT NULL AND user_hash IS NOT NULL
+    WHERE {is_gate_row}
 ),
 waited AS (
     SELECT
@@ -35,7 +31,7 @@ SELECT
     worker, boot, seq, is_ok, waited_ms, first_ms,
     epoch_us(started_at) // day_us AS day,
     date_trunc('second', started_at) AS slot,
-    started_at + to_microseconds(least(round(coalesce(latency_ms, 0) * 1000), 1e12)::BIGINT) AS ended_at,
+    {ended_at} AS ended_at,
     outcome = 'client_error' AS is_client_error,
     true AS gate_n,
     arm_served <> arm_assigned AND fallback_reason IS NULL AS crossed_n,

@@ -1,8 +1,10 @@
--- question: who failed in requests of the followed steps that are not added up yet?
--- grain: one row per gate row that failed: step_id, arm, user_hash, ended_at, errors_x, is_client_error
--- parameters: {gate}, gate rows as `evidence_gate.sql` gives them; kind; reads evidence_seen
--- a row that was folded from another file is left out; of one that is in two of these files each stands
-SELECT step_id, arm, user_hash, ended_at, errors_x IS TRUE AS errors_x, is_client_error
-FROM ({gate}) AS rows ANTI JOIN (FROM evidence_seen WHERE kind = $kind) AS seen
-    ON rows.worker = seen.worker AND rows.boot = seen.boot AND rows.seq >= seen.first_seq AND rows.seq <= seen.last_seq
-WHERE errors_x OR is_client_error
+-- question: who failed in some requests?
+-- grain: one row per request that failed: rollout, generation, step, percent, worker, boot, seq, arm, user_hash, ended_at
+--   (microseconds), errors_x, is_client_error; a user of a row that is in two files is there twice
+-- parameters: {rows}, requests; the words of `gate_rows.py`: {is_gate_row}, {failed}, {ended_at}
+-- joins nothing: it is asked of the newest files again and again, and its plan costs more than their few rows
+SELECT
+    rollout, generation, step, percent, worker, boot, seq, arm_assigned AS arm, user_hash,
+    epoch_us({ended_at}) AS ended_at, {failed} IS TRUE AS errors_x, outcome = 'client_error' AS is_client_error
+FROM ({rows})
+WHERE {is_gate_row} AND ({failed} OR outcome = 'client_error')

@@ -16,7 +16,7 @@ from gateway.console.gate_views import PlanView
 from rollout.prospects import plan_rows, tolerances
 from rollout.stores.sqlite import SqliteLedger
 from rollout.verdict import Verdict
-from tests.fakes.console import SALES, opened_with_ledger, serving
+from tests.fakes.console import SALES, opened, opened_with_ledger, serving
 from tests.fakes.plans import SHORT_PLAN, said
 
 Turnout = Callable[..., tuple[int, str, str]]
@@ -158,3 +158,17 @@ def test_a_gates_reports_are_listed_and_overrides_stay_visible(turnout: Turnout,
     report, _certificate = json.loads(turnout("gate", "history", SALES, "--json")[1])
     assert report["verdict"] == "collecting"
     assert json.loads(turnout("gate", "check", SALES, "--json")[1])["percent"] == 10.0
+
+
+def test_who_starts_a_plan_where_no_console_runs_is_told_that_nobody_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with opened(tmp_path):
+        pass
+    root = argparse.ArgumentParser(prog="turnout")
+    rollout.add_parser(root.add_subparsers(required=True))
+    for wish, is_told in (("start", True), ("rollback", False)):
+        arguments = root.parse_args(["rollout", wish, SALES, "--direct", "--state-dir", str(tmp_path)])
+
+        assert arguments.run(arguments) == 0
+        assert ("start `turnout serve`" in capsys.readouterr().err) == is_told

@@ -79,6 +79,20 @@ def test_a_controller_that_falls_silent_is_missed_once_and_so_is_its_return():
     assert heard.whats() == ["controller_silent", "controller_back"]
 
 
+def test_a_controller_that_hangs_is_missed_by_its_sign_of_life_alone_and_one_rollout_by_its_ticks():
+    heard, clocks = Heard(), Clocks()
+    silence = Silence(heard, monotonic_s=lambda: clocks.monotonic_s, wall_us=lambda: clocks.wall_us)
+    silence.look(seen(1))
+    silence.beat()
+    clocks.pass_s(SILENT_S + 60)
+    silence.look(seen(1))
+    assert heard.whats() == []
+
+    silence.beat()
+    silence.look(seen(1))
+    assert heard.whats() == ["controller_silent"]
+
+
 def test_nobody_is_missed_where_nothing_runs_and_a_moved_clock_is_no_silence():
     heard, clocks = Heard(), Clocks()
     silence = Silence(heard, monotonic_s=lambda: clocks.monotonic_s, wall_us=lambda: clocks.wall_us)
