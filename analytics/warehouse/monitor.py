@@ -46,11 +46,16 @@ def baseline(store: Store, span: Span) -> Baseline:
     try:
         _add_up(connection, store, span)
         [(requests, users)] = connection.execute(_SEEN).fetchall()
-        found = {check: _frozen(connection, check, span.clock) for check in checks_of(_window(span))}
+        found: dict[Check, Frozen] = {
+            check: _frozen(connection, check, span.clock) for check in checks_of(_window(span))
+        }
     finally:
         connection.close()
-    checks: dict[Check, Frozen] = {check: frozen for check, frozen in found.items() if frozen.slots}
-    return Baseline(span=span, checks=checks, requests=requests, users=users)
+    return Baseline(span=span, checks=_some(found), requests=requests, users=users)
+
+
+def _some(found: Mapping[Check, Frozen]) -> Mapping[Check, Frozen]:
+    return {check: frozen for check, frozen in found.items() if frozen.slots}
 
 
 def passed(store: Store, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:

@@ -69,7 +69,7 @@ def _add(actions: Any, name: str, summary: str, act: Action) -> argparse.Argumen
 
 
 def _check(console: Console, arguments: argparse.Namespace) -> int:
-    view = console.gate(arguments.name, 0)
+    view = console.gate(arguments.name, 0, now=True)
     if arguments.json:
         write_json(view)
         return exit_code(view)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from analytics.evidence import Check, StepEvidence, StepWindow
+from analytics.evidence import Check, StepEvidence
+from gateway.console.looking import looked, window_of
 from gateway.console.measuring import UNKNOWN, EvidenceLostError, Measuring
 from gateway.console.steering import Steering
 from gateway.console.watching import Watching
@@ -24,7 +25,7 @@ from rollout.controller import Move, clocked, fast_tick_s, move, tick_s, ticked,
 from rollout.following import followed
 from rollout.gate import judge
 from rollout.notice import Announce, Notice
-from rollout.phase import FrozenStep, step_window
+from rollout.phase import FrozenStep
 from rollout.progress import WATCHED, Progress, due_look, unknown_references
 from rollout.stepping import Wanted
 from rollout.stores.ledger import Ledger, LedgerError
@@ -174,11 +175,8 @@ class Deciding:
         try:
             if why is None:
                 references = self._own_references(progress, step)
-                evidence = self._measuring.look(_window(step, references))
-                missing = tuple(check for check, q0 in references.items() if q0 is None)
-                evidence = replace(evidence, inapplicable=(*evidence.inapplicable, *missing))
-                report, watch = judge(step, progress.watch, evidence, at=at, running_s=progress.running_s, look=look)
-                return Judged(references, report, watch, evidence.as_of)
+                found = looked(self._measuring, progress, step, references, at=at, look=look, with_ratios=look > 0)
+                return Judged(references, found.report, found.watch, found.as_of)
         except EvidenceLostError as error:
             why = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the gate holds, and it is said
@@ -191,7 +189,7 @@ class Deciding:
         unknown = unknown_references(progress)
         if not unknown:
             return progress.references
-        found = self._measuring.own_references(_window(step, progress.references))
+        found = self._measuring.own_references(window_of(step, progress.references))
         return {**progress.references, **{check: found[check] for check in unknown if check in found}}
 
     def _killed(self, held: Held, progress: Progress, lost: str | None) -> GateReport | None:
@@ -200,7 +198,7 @@ class Deciding:
         if lost is not None:
             return None
         try:
-            failing = self._measuring.failing(_window(step, progress.references))
+            failing = self._measuring.failing(window_of(step, progress.references))
         except Exception:  # noqa: BLE001 - see above
             return None
         evidence = StepEvidence(
@@ -280,8 +278,3 @@ def _step(progress: Progress) -> FrozenStep:
         message = "a rollout without a step is watched by nobody"
         raise LedgerError(message)
     return progress.step
-
-
-def _window(step: FrozenStep, references: Mapping[Check, float | None]) -> StepWindow:
-    """Return what the step's evidence is made of, with the references that it took of itself."""
-    return step_window(step, {check: q0 for check, q0 in references.items() if q0 is not None})

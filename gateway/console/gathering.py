@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from analytics.baseline import Baseline, Frozen, Span
 from analytics.evidence import ArmSums, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.figures import ClusterSums
 from analytics.forecast import Week
 from analytics.lake.erasure import ERASURES
 from analytics.lake.place import MissingPackageError, Place
@@ -75,6 +76,12 @@ class Gathering:
         latencies: dict[Check, float] = {check: q0 for check, q0 in found.latencies.items() if q0 is not None}
         asked = Asked(rollout=rollout, generation=generation, before=at, latencies=latencies, rating=found.rating)
         return self._from_lake(lambda store: weeks(store, asked))
+
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Return the candidate's sums of 1{L > r·Q0} by r, from the lake itself; the controller goes on meanwhile."""
+        from analytics.warehouse.ratios import slower  # noqa: PLC0415 - as below
+
+        return self._from_lake(lambda store: slower(store, window, caps))
 
     def baseline(self, span: Span) -> Baseline:
         """Return base as it was in some time, from the lake itself."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from analytics.baseline import Baseline, Frozen, Span
 from analytics.evidence import LATENCY, ArmSums, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.figures import ClusterSums
 from analytics.forecast import Week
 from analytics.references import References
 
@@ -49,6 +50,10 @@ class Measuring(Protocol):
         """Return what a forecast reads of base's last days before a moment; it holds nothing else up."""
         ...
 
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Return the candidate's sums of 1{L > r·Q0} by r, at the cost of the step's raw rows; nothing waits for it."""
+        ...
+
     def baseline(self, span: Span) -> Baseline:
         """Return base as it was in some time, from raw rows; asked once for a rollout that reaches 100 %."""
         ...
@@ -84,6 +89,11 @@ class Unmeasured:
 
     def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Refuse."""
+        raise EvidenceLostError(_nothing(window.rollout))
+
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Refuse."""
+        del caps
         raise EvidenceLostError(_nothing(window.rollout))
 
     def baseline(self, span: Span) -> Baseline:

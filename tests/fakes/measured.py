@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from analytics.baseline import Baseline, Frozen, Span
 from analytics.evidence import ArmSums, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.figures import ClusterSums
 from analytics.forecast import Week
 from analytics.references import References
 from gateway.console.control import Control
@@ -55,6 +56,8 @@ class Measured:
     before: Mapping[Check, Frozen] = field(default_factory=dict)
     since: Mapping[Check, Callable[[int], ArmSums | None]] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
+    beyond: Mapping[float, ClusterSums] = field(default_factory=dict)
+    asked: list[StepWindow] = field(default_factory=list)
     lost: str | None = None
     failure: Exception | None = None
     windows: list[StepWindow] = field(default_factory=list)
@@ -89,6 +92,12 @@ class Measured:
         del rollout, generation, at
         self._look()
         return self.days
+
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Return how many waited longer, by factor."""
+        self._look()
+        self.asked.append(window)
+        return dict.fromkeys(caps, self.beyond)
 
     def baseline(self, span: Span) -> Baseline:
         """Return base as it was."""
