@@ -7,7 +7,7 @@ observation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -100,11 +100,15 @@ def settled_at(clock: Clock, at: int) -> int:
     return at + min(_LATE_US, max(_LEAST_LATE_US, clock.hour_us // 4))
 
 
-def frozen(vigil: Vigil, baseline: Baseline, digest: str) -> Vigil:
-    """Return the watch with base as it was; the slot in which everybody became a candidate is nobody's."""
+def frozen(vigil: Vigil, baseline: Baseline, digest: str, asked: Collection[Check]) -> Vigil:
+    """Return the watch with base as it was, of the checks that the row asks for, where base has any of them.
+
+    The slot in which everybody became a candidate is nobody's.
+    """
     watched = {
         check: Watched(over=vigil.clock.ended(vigil.until, by_day=one.by_day) + 1)
         for check, one in baseline.checks.items()
+        if check in asked
     }
     known = {**watched, **{check: one for check, one in vigil.watched.items() if check in watched}}
     return replace(vigil, digest=digest, requests=baseline.requests, users=baseline.users, watched=known)

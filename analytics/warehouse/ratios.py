@@ -22,6 +22,11 @@ from analytics.warehouse.followed import Followed
 from analytics.warehouse.views import text_of
 
 _LOWEST = -(len(GRID) // 2)
+_EARLY_US = 3_600_000_000
+"""A request may have waited so long before it was given to an arm."""
+_CANDIDATES = f"""
+FROM {KINDS[INCOMING].name} WHERE arm_assigned = 'candidate' AND started_at >= make_timestamp($began::BIGINT)
+"""
 
 
 def slower(
@@ -39,7 +44,7 @@ def slower(
         _make_view(connection, store, window)
         found: dict[Check, Mapping[float, ClusterSums]] = {}
         for check, cap in caps.items():
-            if check in window.thresholds and (sums := _sums(connection, check, cap, window.thresholds[check][0])):
+            if check in window.thresholds and (sums := _sums(connection, window, check, cap)):
                 found[check] = sums
         return found
     finally:
@@ -49,18 +54,19 @@ def slower(
 def _make_view(connection: duckdb.DuckDBPyConnection, store: Store, window: StepWindow) -> None:
     """Make the view of the rows that can be of the step: its own began after it did."""
     found = contents(store)[INCOMING]
-    parts = [part for part in found.parts if part.last_at >= window.started_at]
+    parts = [part for part in found.parts if part.last_at >= window.started_at - _EARLY_US]
     view_once(connection, store.address, KINDS[INCOMING], parts=parts, loose=sorted(found.loose))
     Followed(connection).follow(window)
 
 
 def _sums(
-    connection: duckdb.DuckDBPyConnection, check: Check, cap: float, q0: float
+    connection: duckdb.DuckDBPyConnection, window: StepWindow, check: Check, cap: float
 ) -> Mapping[float, ClusterSums] | None:
-    gate = text_of("evidence_gate").format(rows=f"({NEEDED_OF.format(rows=f'FROM {KINDS[INCOMING].name}')})")
+    gate = text_of("evidence_gate").format(rows=f"({NEEDED_OF.format(rows=_CANDIDATES)})")
+    q0 = window.thresholds[check][0]
     wait = "first_ms" if check == "ttft" else "waited_ms"
     statement = text_of("evidence_ratio").format(rows=f"({gate})", n=f"{check}_n", wait=wait)
-    answer = connection.execute(statement, {"cap": cap, "q0": q0})
+    answer = connection.execute(statement, {"cap": cap, "q0": q0, "began": window.started_at - _EARLY_US})
     names = [column[0] for column in answer.description]
     rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
     if not rows:

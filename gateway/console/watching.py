@@ -85,7 +85,7 @@ class Watching:
         kept = written(baseline)
         self._ledger.keep_baseline(step.rollout, kept)
         _log.info("base as it was is kept", extra={"rollout": step.rollout, "requests": baseline.requests})
-        return frozen(replace(vigil, is_told=False), baseline, digest(kept))
+        return frozen(replace(vigil, is_told=False), baseline, digest(kept), step.row.asked)
 
     def _observed(self, vigil: Vigil, baseline: Baseline, step: FrozenStep, as_of: int) -> Vigil:
         """Compare the hours (days) that are over and whole with base's, each once."""

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from analytics.baseline import Baseline, Clock, Frozen, Span
-from analytics.evidence import ArmSums, Check
+from analytics.evidence import CHECKS, ArmSums, Check
 from rollout.plan import DEFAULT_MARGINS
 from rollout.reference import (
     ALARMS_KEPT,
@@ -46,7 +46,7 @@ ERRORS = base("errors", SOUND)
 
 
 def begun(baseline: Baseline) -> Vigil:
-    return frozen(Vigil(since=0, until=UNTIL - 1, clock=CLOCK), baseline, "digest")
+    return frozen(Vigil(since=0, until=UNTIL - 1, clock=CLOCK), baseline, "digest", CHECKS)
 
 
 def after(baseline: Baseline, sums: ArmSums | None, slots: int, check: Check = "errors") -> Vigil:
@@ -114,7 +114,7 @@ def test_an_hour_is_due_when_it_is_over_and_its_slow_requests_have_come():
 
 
 def test_the_hour_in_which_everybody_became_a_candidate_is_not_observed():
-    vigil = frozen(Vigil(since=0, until=UNTIL + 1, clock=CLOCK), ERRORS, "digest")
+    vigil = frozen(Vigil(since=0, until=UNTIL + 1, clock=CLOCK), ERRORS, "digest", CHECKS)
 
     assert due(vigil, ERRORS, UNTIL + 5 * HOUR_US)["errors"].start == FIRST + 1
 
@@ -167,7 +167,11 @@ def test_what_is_told_is_kept_for_a_while_and_is_no_news_any_more():
 def test_a_base_that_is_frozen_again_forgets_nothing_that_was_observed():
     vigil = after(ERRORS, SOUND, 5)
 
-    assert frozen(vigil, ERRORS, "other").watched == vigil.watched
+    assert frozen(vigil, ERRORS, "other", CHECKS).watched == vigil.watched
+
+
+def test_only_what_the_row_asks_for_is_watched():
+    assert frozen(begun(ERRORS), ERRORS, "digest", ("p50", "p99")).watched == {}
 
 
 def test_ninety_days_without_a_change_do_not_alarm_and_a_worse_candidate_soon_does():
