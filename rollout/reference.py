@@ -25,7 +25,7 @@ from rollout.verdict import Figures
 _US = 1_000_000
 _LATE_US = 15 * 60 * _US
 _LEAST_LATE_US = 5 * _US
-MOST_HOURS, MOST_DAYS = 48, 7
+MOST_HOURS, MOST_DAYS = 168, 7
 """So many hours (days) that are over are observed at once; the others at the next tick."""
 ALARMS_KEPT = 5
 

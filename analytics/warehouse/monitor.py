@@ -6,14 +6,14 @@ waits for it, and nothing is kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import duckdb
 from msgspec.structs import replace
 
 from analytics.baseline import Baseline, Clock, Frozen, Span, is_thin
 from analytics.evidence import ArmSums, Check, StepWindow
-from analytics.lake.contents import contents
+from analytics.lake.contents import Contents, contents
 from analytics.lake.layout import FEEDBACK, INCOMING
 from analytics.lake.once import KINDS, view_once
 from analytics.lake.store import Store
@@ -28,7 +28,17 @@ _ROWS = """(
     SELECT * REPLACE (0::INTEGER AS step, 0::DECIMAL(5, 2) AS percent) FROM ({needed})
     WHERE arm_assigned = '{arm}' AND started_at >= make_timestamp({since}) AND started_at < make_timestamp({until})
 )"""
-_CELLS, _SAID = "monitored", "monitored_said"
+_CELLS, _SAID, _VERDICTS = "monitored", "monitored_said", "monitored_verdicts"
+_RECEIVED = f"""(
+    FROM {KINDS[FEEDBACK].name}
+    WHERE received_at >= make_timestamp($since::BIGINT) AND received_at < make_timestamp($until::BIGINT)
+)"""
+_FIRST = f"""
+SELECT min(CASE
+    WHEN request_id IS NULL THEN epoch_us(received_at) - {_FEEDBACK_US}
+    ELSE 1000 * ('0x' || replace(request_id::VARCHAR, '-', '')[:12])::BIGINT
+END)::BIGINT FROM {_VERDICTS}
+"""  # noqa: S608 - ours
 _TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
 _SEEN = f"SELECT coalesce(sum(gate_n), 0)::BIGINT, count(DISTINCT user_hash) FROM {_CELLS}"  # noqa: S608 - ours
 _ENDLESS = 2**62
@@ -36,15 +46,26 @@ _BESIDE = {False: [-1, 0, 1], True: [0]}
 """To which slots of the week base's counts: an hour to its neighbours too, a day to no other."""
 
 
-def baseline(store: Store, span: Span) -> Baseline:
+Apart = Callable[[int, int], Collection[str]]
+"""From a time (microseconds since 1970 UTC) to files that are known to have no row of it."""
+
+
+def _nothing_apart(since: int, until: int) -> Collection[str]:
+    del since, until
+    return ()
+
+
+def baseline(store: Store, span: Span, apart: Apart = _nothing_apart) -> Baseline:
     """Return base of some time, by the hours of the week, or where these have too few users by its days.
+
+    `apart` tells which files are known to have no row of a time.
 
     Raises:
         duckdb.Error, OSError: the lake cannot be read.
     """
     connection = in_memory(store)
     try:
-        _add_up(connection, store, span)
+        _add_up(connection, store, span, apart)
         [(requests, users)] = connection.execute(_SEEN).fetchall()
         found: dict[Check, Frozen] = {
             check: _frozen(connection, check, span.clock) for check in checks_of(_window(span))
@@ -58,15 +79,19 @@ def _some(found: Mapping[Check, Frozen]) -> Mapping[Check, Frozen]:
     return {check: frozen for check, frozen in found.items() if frozen.slots}
 
 
-def passed(store: Store, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:
+def passed(
+    store: Store, span: Span, frozen: Mapping[Check, Frozen], apart: Apart = _nothing_apart
+) -> Mapping[Check, Mapping[int, ArmSums]]:
     """Return the sums of each slot (hour, or day where base is frozen by days) of some time, by its number since 1970.
+
+    `apart` as in `baseline`.
 
     Raises:
         duckdb.Error, OSError: the lake cannot be read.
     """
     connection = in_memory(store)
     try:
-        _add_up(connection, store, span)
+        _add_up(connection, store, span, apart, is_rated="satisfaction" in frozen)
         return {
             check: _slots(
                 connection, check, hours=span.clock.hours(by_day=one.by_day), cap=one.cap, shifts=[0], cycle=_ENDLESS
@@ -77,26 +102,43 @@ def passed(store: Store, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[
         connection.close()
 
 
-def _add_up(connection: duckdb.DuckDBPyConnection, store: Store, span: Span) -> None:
-    """Make the tables of users' hours."""
-    heard_since = max(0, span.since - _FEEDBACK_US)
-    for folder, found in contents(store).items():
-        needed = [one for one in found.parts if folder == FEEDBACK or one.last_at >= heard_since]
-        view_once(
-            connection,
-            store.address,
-            KINDS[folder],
-            parts=[one for one in needed if one.first_at < span.until],
-            loose=sorted(found.loose),
-        )
+def _add_up(
+    connection: duckdb.DuckDBPyConnection, store: Store, span: Span, apart: Apart, *, is_rated: bool = True
+) -> None:
+    """Make the tables of users' hours; of what they said only if `is_rated`."""
+    found = contents(store)
+    within = {"since": span.since, "until": span.until}
     Followed(connection).follow(_window(span))
-    within = {"since": span.since, "until": span.until, "hour": span.clock.hour_us}
+    earliest = span.since
+    if is_rated:
+        _view(connection, store, FEEDBACK, found[FEEDBACK], span.since, span.until, apart)
+        said = text_of("evidence_verdicts").format(rows=_RECEIVED)
+        connection.execute(_TABLE.format(name=_VERDICTS, rows=said), within)
+        [(first,)] = connection.execute(_FIRST).fetchall()
+        earliest = min(span.since, max(span.since - _FEEDBACK_US, first if first is not None else span.since))
+    _view(connection, store, INCOMING, found[INCOMING], earliest, span.until, apart)
+    within["hour"] = span.clock.hour_us
     cells = text_of("monitor_cells").format(rows=f"({_gate(span, span.since)})")
     connection.execute(_TABLE.format(name=_CELLS, rows=cells), within)
-    said = f"({text_of('evidence_verdicts').format(rows=KINDS[FEEDBACK].name)})"
-    found = text_of("evidence_found").format(rows=f"({_gate(span, heard_since)})", verdicts=said)
-    heard = text_of("monitor_said").format(found=found)
-    connection.execute(_TABLE.format(name=_SAID, rows=heard), {**within, "rating": span.rating})
+    if is_rated:
+        about = text_of("evidence_found").format(rows=f"({_gate(span, earliest)})", verdicts=_VERDICTS)
+        heard = text_of("monitor_said").format(found=about)
+        connection.execute(_TABLE.format(name=_SAID, rows=heard), {**within, "rating": span.rating})
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    folder: str,
+    found: Contents,
+    since: int,
+    until: int,
+    apart: Apart,
+) -> None:
+    """Make the view of rows that has all of a time."""
+    parts = [part for part in found.parts if part.last_at >= since and part.first_at < until]
+    loose = sorted(found.loose.keys() - set(apart(since, until)))
+    view_once(connection, store.address, KINDS[folder], parts=parts, loose=loose)
 
 
 def _gate(span: Span, since: int) -> str:

@@ -7,7 +7,7 @@ while the controller folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -87,13 +87,17 @@ class Gathering:
         """Return base as it was in some time, from the lake itself."""
         from analytics.warehouse.monitor import baseline  # noqa: PLC0415 - as below
 
-        return self._from_lake(lambda store: baseline(store, span))
+        return self._from_lake(lambda store: baseline(store, span, self._apart))
 
     def passed(self, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:
         """Return the sums of each hour (or day) of some time, from the lake itself."""
         from analytics.warehouse.monitor import passed  # noqa: PLC0415 - as below
 
-        return self._from_lake(lambda store: passed(store, span, frozen))
+        return self._from_lake(lambda store: passed(store, span, frozen, self._apart))
+
+    def _apart(self, since: int, until: int) -> Collection[str]:
+        with self._asked() as evidence:
+            return evidence.apart(since, until)
 
     def close(self) -> None:
         """Let go of the file."""
