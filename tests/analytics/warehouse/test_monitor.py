@@ -137,6 +137,7 @@ def plain_rows(records: Sequence[Record]) -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 def test_where_hours_are_thin_base_is_frozen_by_days(lake):
     records, pieces = made(200)
     lake.put(records)

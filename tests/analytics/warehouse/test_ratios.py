@@ -37,6 +37,7 @@ def test_how_many_are_slower_by_each_factor_is_what_plain_python_counts(lake):
             ]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_takes_half_as_long_again_has_that_ratio(lake):
     chance = random.Random(8)
     rows = [

@@ -50,6 +50,7 @@ def test_ticks_do_not_ask_raw_rows_and_looks_do(stage: Stage):
     assert p50.figures["ratio_high"] is not None
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_read_leave_the_ratio_of_two_points(stage: Stage):
     def away(window, caps):
         message = f"the lake of {window.rollout} is away, {len(caps)} checks wait"
@@ -74,6 +75,7 @@ def test_where_nothing_can_be_measured_the_last_word_stands(stage: Stage):
     assert stage.control.steering.gate(SALES, is_asked=True).report == stage.progress.report
 
 
+@pytest.mark.slow
 def test_a_step_that_waits_for_its_references_is_not_looked_at_beside_the_controller(stage: Stage):
     stage.tell("rollback")
     stage.measured.week = UNKNOWN

@@ -64,6 +64,7 @@ def test_base_of_the_step_before_is_frozen_once_and_stands_in_the_audit(stage: S
     assert {span.arm for span in stage.measured.spans[1:]} == {"candidate"}
 
 
+@pytest.mark.slow
 def test_every_hour_counts_once_whatever_console_sees_it(tmp_path: Path):
     clocks, seen = Clocks(), list[int]()
 
@@ -111,6 +112,7 @@ def test_an_alarm_is_told_once_stands_in_the_audit_and_moves_nothing(stage: Stag
     assert stage.ledger.verify() is None
 
 
+@pytest.mark.slow
 def test_an_alarm_that_could_not_be_written_comes_again(stage: Stage):
     stage.pulses(20)
     stage.measured.since = {"errors": lambda _: WORSE}
@@ -149,6 +151,7 @@ def test_what_cannot_be_seen_is_said_and_seen_later(stage: Stage):
     assert vigil(stage).trouble == ""
 
 
+@pytest.mark.slow
 def test_lost_evidence_holds_and_the_hours_are_observed_afterwards(stage: Stage):
     stage.pulses(20)
     before = vigil(stage).watched["errors"]
@@ -190,6 +193,7 @@ def test_where_base_had_nothing_the_gate_says_that_nothing_is_watched(tmp_path: 
         assert "nothing is watched" in stage.ledger.entries(rollout=SALES)[0].reason
 
 
+@pytest.mark.slow
 def test_a_rollout_that_goes_back_is_watched_no_more_and_anew_when_it_returns(stage: Stage):
     stage.pulses(20)
     before = vigil(stage)
@@ -204,6 +208,7 @@ def test_a_rollout_that_goes_back_is_watched_no_more_and_anew_when_it_returns(st
     assert stage.progress.vigil is None
 
 
+@pytest.mark.slow
 def test_beside_a_holdback_nothing_is_frozen_and_a_failure_rolls_back(tmp_path: Path):
     with staged(tmp_path, plan(98.0), measured=measured()) as stage:
         stage.tell("start")
@@ -221,6 +226,7 @@ def test_beside_a_holdback_nothing_is_frozen_and_a_failure_rolls_back(tmp_path: 
         assert (stage.progress.standing, stage.held.flag.percent) == ("rolled_back", 0.0)
 
 
+@pytest.mark.slow
 def test_beside_a_holdback_fast_kill_rolls_back(tmp_path: Path):
     with staged(tmp_path, planned(replace(SHORT, steps=SHORT.steps[2:])), measured=measured()) as stage:
         stage.tell("start")
