@@ -8,6 +8,7 @@ are rare: only they are sorted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,15 +60,22 @@ KINDS = {
 }
 """By the folder where rows come in."""
 
-_EXTENT = "SELECT min({key})::VARCHAR, max({key})::VARCHAR FROM {name}_ids"
+_EXTENT = "SELECT min({key})::VARCHAR, max({key})::VARCHAR, count(*) FROM {name}_ids"
+_SAMPLED = 256
+"""Of so many ids one is looked at to cut them into slices."""
+_SAMPLE = "SELECT {key}::VARCHAR FROM {name}_ids WHERE rowid % {sampled} = 0 ORDER BY 1"
 _ANY_DOUBLED = "SELECT count(*) > 0 FROM {name}_doubled"
 _IDS = "CREATE OR REPLACE TEMP TABLE {name}_ids AS SELECT {key} FROM ({loose})"
+_NONE_DOUBLED = """
+CREATE OR REPLACE TEMP TABLE {name}_doubled AS SELECT {key}, true AS is_known FROM {name}_ids LIMIT 0
+"""
 _DOUBLED = """
-CREATE OR REPLACE TEMP TABLE {name}_doubled AS
-WITH known AS (SELECT {key} FROM {name}_ids SEMI JOIN ({near}) USING ({key}))
-SELECT DISTINCT {key}, true AS is_known FROM known
+INSERT INTO {name}_doubled
+WITH slice AS (SELECT {key} FROM {name}_ids WHERE {condition}),
+known AS (SELECT {key} FROM slice SEMI JOIN ({near}) USING ({key}))
+SELECT DISTINCT {key}, true FROM known
 UNION ALL
-SELECT {key}, false FROM {name}_ids ANTI JOIN known USING ({key}) GROUP BY {key} HAVING count(*) > 1
+SELECT {key}, false FROM slice ANTI JOIN known USING ({key}) GROUP BY {key} HAVING count(*) > 1
 """
 _ROWS = """
 (SELECT {empty} LIMIT 0)
@@ -109,8 +117,11 @@ def view_once(  # noqa: PLR0913 - one for each of what the rows come from
     known: Sequence[Part] = (),
     also: Mapping[str, Sequence[Part]] | None = None,
     is_beside: bool = False,
+    at_once: int = 2_000_000,
 ) -> None:
     """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has.
+
+    The loose rows' ids are looked through slice by slice, about `at_once` of them: that bounds the memory.
 
     `also` are further views, by name, of the same loose rows and only some of the parts. What `is_beside` are rows of
     the table `{name}_beside`, each once: of these, the ones that no file has; they are in all these views.
@@ -119,9 +130,10 @@ def view_once(  # noqa: PLR0913 - one for each of what the rows come from
     is_doubled = False
     if loose or is_beside:
         connection.execute(_IDS.format(**words))
-        [(low, high)] = connection.execute(_EXTENT.format(**words)).fetchall()
-        near = rows_of(address, kind, _near((*parts, *known), low, high))
-        connection.execute(_DOUBLED.format(**words, near=near))
+        connection.execute(_NONE_DOUBLED.format(**words))
+        for low, high, condition in _slices(connection, words, at_once):
+            near = rows_of(address, kind, _near((*parts, *known), low, high))
+            connection.execute(_DOUBLED.format(**words, near=near, condition=condition))
         [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
     if is_beside:
         [(low, high)] = connection.execute(_BESIDE_EXTENT.format(**words)).fetchall()
@@ -130,6 +142,20 @@ def view_once(  # noqa: PLR0913 - one for each of what the rows come from
     for view, some in {kind.name: parts, **(also or {})}.items():
         rows = rows_of(address, kind, [part.name for part in some])
         connection.execute(statement.format(**words, view=view, parts=rows))
+
+
+def _slices(
+    connection: duckdb.DuckDBPyConnection, words: Mapping[str, str], at_once: int
+) -> list[tuple[str | None, str | None, str]]:
+    """Return the ids' slices: the least and the greatest id there can be in each, and the condition that chooses it."""
+    [(low, high, count)] = connection.execute(_EXTENT.format(**words)).fetchall()
+    if count <= at_once:
+        return [(low, high, "true")]
+    sample = [one for (one,) in connection.execute(_SAMPLE.format(**words, sampled=_SAMPLED)).fetchall()]
+    cuts = sorted({low, *sample[:: max(at_once // _SAMPLED, 1)]})
+    key = words["key"]
+    within = [(one, after, f"{key} >= '{one}' AND {key} < '{after}'") for one, after in pairwise(cuts)]
+    return [*within, (cuts[-1], high, f"{key} >= '{cuts[-1]}'")]
 
 
 def _near(parts: Sequence[Part], low: str | None, high: str | None) -> list[str]:
