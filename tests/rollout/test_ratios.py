@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
+from analytics.evidence import Check
+from analytics.figures import ClusterSums
 from analytics.quantile import GRID
 from rollout.checks import LOOKS
 from rollout.gate import judge
@@ -10,7 +14,9 @@ from rollout.verdict import Watch
 from tests.fakes.evidence import AT, EQUAL, PROOF, arm, evidence, slow
 
 SEEN = evidence(p99=slow(1000, 20, 0.01, beyond=0.004))
-SLOWER = {"p99": {factor: arm(1000, 20, 20 * 0.01 * factor**-5).x for factor in GRID}}
+SLOWER: Mapping[Check, Mapping[float, ClusterSums]] = {
+    "p99": {factor: arm(1000, 20, 20 * 0.01 * factor**-5).x for factor in GRID}
+}
 WATCH = Watch(v_opt={"p99": 1e6})
 
 

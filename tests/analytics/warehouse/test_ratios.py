@@ -20,7 +20,7 @@ def test_how_many_are_slower_by_each_factor_is_what_plain_python_counts(lake):
     lake.put(rows[:250])
     lake.put(rows[240:], worker="w1")
     checks: tuple[Check, ...] = ("p50", "p99", "ttft")
-    caps = {check: plain.check_sums(rows, [], WINDOW, check).cap for check in checks}
+    caps: dict[Check, float] = {check: plain.check_sums(rows, [], WINDOW, check).cap for check in checks}
     found = slower(Directory(lake.root), WINDOW, caps)
 
     for check in checks:

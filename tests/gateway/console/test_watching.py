@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,12 +11,17 @@ from msgspec.structs import replace
 
 from analytics.baseline import Frozen
 from analytics.evidence import ArmSums, FailingUsers
+from analytics.lake.place import Place
+from analytics.record import uuid7
+from gateway.console.gathering import Gathering
 from gateway.settings.plan_schema import PlanDefinition, StepDefinition
 from gateway.settings.schema import Configuration
 from rollout.announcing import notice_of
 from rollout.reference import Vigil
 from tests.fakes.console import SALES
 from tests.fakes.evidence import EQUAL, arm, evidence, sums
+from tests.fakes.gate_rows import gate_row
+from tests.fakes.handmade_lake import HandmadeLake
 from tests.fakes.measured import SHORT, Clocks, Measured, Stage, planned, staged
 
 SOUND, WORSE = arm(600, 20, 0.4), arm(200, 20, 2.0)
@@ -238,3 +244,53 @@ def test_beside_a_holdback_fast_kill_rolls_back(tmp_path: Path):
         assert stage.progress.standing == "rolled_back"
         assert stage.progress.report is not None
         assert stage.progress.report.is_fast_kill
+
+
+@pytest.mark.slow
+def test_through_a_lake_a_worse_candidate_alarms_and_every_hour_of_it_was_seen(tmp_path: Path):
+    """Rows as workers write them, folded and added up by the real questions; a hundred users ask once a second."""
+    lake, clocks = HandmadeLake(tmp_path / "lake"), Clocks()
+    numbers = itertools.count()
+
+    def ask(seconds: int, *, failing: int = 1000) -> None:
+        rows = []
+        for second, user in itertools.product(range(seconds), range(100)):
+            number = next(numbers)
+            at, arm_of = clocks.wall_us + second * 1_000_000 + user * 10_000, "base" if user % 2 else "candidate"
+            rows.append(
+                gate_row(
+                    number,
+                    request_id=uuid7(at, number.to_bytes(10)),
+                    started_at=at,
+                    rollout=SALES,
+                    generation=1,
+                    step=stage.held.flag.step,
+                    percent=stage.held.flag.percent,
+                    arm_assigned="candidate" if stage.held.flag.percent == 100 else arm_of,
+                    arm_served="candidate" if stage.held.flag.percent == 100 else arm_of,
+                    user_hash=user.to_bytes(16),
+                    outcome="upstream_error" if number % failing == 0 else "ok",
+                )
+            )
+        lake.put(rows)
+        stage.pulses(seconds)
+
+    gathering = Gathering(Place(url=str(lake.root)), tmp_path / "evidence.duckdb", clock=lambda: clocks.wall_us)
+    with staged(tmp_path / "state", plan(), clocks=clocks) as stage:
+        stage.control.steering.measuring = gathering
+        stage.tell("start")
+        ask(90)
+        stage.tell("advance", "on with it")
+        for _ in range(4):
+            ask(10)
+        before = vigil(stage)
+        watched = before.watched["errors"]
+        assert (before.requests, before.users, before.alarms) == (4500, 50, ())
+        assert watched.observed == watched.over - before.until // 1_000_000 > 20
+        for _ in range(3):
+            ask(10, failing=4)
+        gathering.close()
+
+        assert "monitor_alarm" in stage.actions()
+        assert "errors against base as it was: 25" in vigil(stage).alarms[0].words
+        assert stage.held.flag.percent == 100.0
