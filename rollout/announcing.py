@@ -27,7 +27,9 @@ WHATS: Mapping[tuple[str, str], What] = {
     ("roll_back", "rolled_back"): "rolled_back",
     ("set_percent", "rolled_back"): "rolled_back",
 }
-"""By the entry's action, and where the rollout stands after it; resuming is told of wherever it leads."""
+"""By the entry's action, and where the rollout stands after it."""
+ANYWHERE: Mapping[str, What] = {"resume": "resumed", "monitor_alarm": "monitor_alarm"}
+"""What is told of wherever the rollout stands."""
 
 _WORDS: Mapping[What, str] = {
     "started": "its plan was started: {place}, by {actor}",
@@ -39,6 +41,7 @@ _WORDS: Mapping[What, str] = {
     "paused": "paused at {place}, by {actor}",
     "resumed": "goes on at {place}, by {actor}",
     "rolled_back": "rolled back to 0 %, by {actor}",
+    "monitor_alarm": "the watch at {place} alarms",
 }
 
 
@@ -46,7 +49,7 @@ def notice_of(entry: Entry) -> Notice | None:
     """Return what people are told of an audit entry; None of most."""
     after = _fields(entry.after)
     standing = str(after.get("standing", ""))
-    what = "resumed" if entry.action == "resume" else WHATS.get((entry.action, standing))
+    what = ANYWHERE.get(entry.action) or WHATS.get((entry.action, standing))
     if what is None or entry.rollout is None:
         return None
     evidence = _fields(after.get("evidence"))

@@ -5,8 +5,7 @@
     ├── UnknownRolloutError   no such rollout, or one that the configuration no longer has
     └── UnknownKeyError       no key with this id
 
-A `Change` carries what the audit says of it. A flag's version is raised by its percent, forced users, a new candidate,
-and every move of its plan.
+A `Change` carries what the audit says of it. A flag's version is raised by whatever changes it, and its plan's moves.
 """
 
 from __future__ import annotations
@@ -47,6 +46,8 @@ Action = Literal[
     "pause",
     "resume",
     "roll_back",
+    "freeze_reference",
+    "monitor_alarm",
     "force_user",
     "unforce_user",
     "create_key",

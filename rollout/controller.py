@@ -15,10 +15,15 @@ from msgspec.structs import replace
 from rollout.phase import FrozenStep, Plan
 from rollout.places import next_row
 from rollout.progress import WATCHED, Progress, Standing
+from rollout.reference import Vigil
 from rollout.verdict import GateReport, Verdict, Watch
 
-Move = Literal["stay", "start", "promote", "await_approval", "await_thaw", "ask", "renew", "roll_back"]
-"""`ask`: the row is inconclusive, and a person is asked. `renew`: a window at GA is over, the next one begins."""
+Move = Literal[
+    "stay", "start", "promote", "await_approval", "await_thaw", "ask", "renew", "roll_back", "freeze", "alarm"
+]
+"""`ask`: the row is inconclusive, and a person is asked. `renew`: a window at GA is over, the next one begins.
+
+`freeze`: base as it was has been kept, to watch by at 100 %; `alarm`: that watch alarmed, which moves nothing."""
 
 MOVES: Mapping[tuple[Standing, Verdict], Move] = {
     **{(standing, "fail"): "roll_back" for standing in sorted(WATCHED)},
@@ -53,7 +58,7 @@ def clocked(progress: Progress, elapsed_s: float) -> Progress:
 
 def bounded(progress: Progress, elapsed_s: float) -> float:
     """Return how much of the seconds since the last tick counts: a console that stood still saw nothing."""
-    return max(0.0, min(elapsed_s, LONGEST_TICK_S, max(LEAST_TICKS_S, 4 * tick_s(progress.dwell_s))))
+    return max(0.0, min(elapsed_s, LONGEST_TICK_S, max(LEAST_TICKS_S, 4 * tick_s(progress.paced_s))))
 
 
 def tick_s(dwell_s: float) -> float:
@@ -77,10 +82,18 @@ def move(progress: Progress, plan: Plan, *, at: int, thaws_at: int | None) -> Mo
         return _promotion(progress, plan, thaws_at)
     if found != "stay":
         return found
+    if progress.vigil is not None and (news := _of_watch(progress.vigil)) is not None:
+        return news
     if progress.standing == "awaiting" and progress.awaits == "thaw" and thaws_at is None and verdict != "hold":
         return _promotion(progress, plan, None)
     is_over = progress.standing == "at_ga" and progress.running_s >= progress.dwell_s
     return "renew" if is_over and verdict != "hold" else "stay"
+
+
+def _of_watch(vigil: Vigil) -> Move | None:
+    if vigil.digest and not vigil.is_told:
+        return "freeze"
+    return "alarm" if vigil.news else None
 
 
 def _promotion(progress: Progress, plan: Plan, thaws_at: int | None) -> Move:

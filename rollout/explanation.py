@@ -82,7 +82,7 @@ def _missing(report: GateReport | None, position: Position) -> str:
 
 def _lacking(report: GateReport) -> str:
     if report.gate in {"ga", "certificate"}:
-        return "Nothing" if report.gate == "ga" else _without_head(report.summary)
+        return _alarmed(report) if report.gate == "ga" else _without_head(report.summary)
     too_few = [words for check in _asked(report) if (words := _too_few(check))]
     others = [words for words in report.blocks if not words.endswith("not proven")]
     if too_few or others:
@@ -92,6 +92,13 @@ def _lacking(report: GateReport) -> str:
     if report.look:
         return "More requests: it cannot be told yet whether the candidate is as good as base"
     return "Only time: as many requests and users were seen as are asked for"
+
+
+def _alarmed(report: GateReport) -> str:
+    if not report.alarms:
+        return "Nothing"
+    head, words = report.alarms[-1].split(": ", 1)
+    return f"Nothing by itself. But there was an {head}: {words}. Find out whether the candidate or the world changed"
 
 
 def _too_few(check: CheckReport) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from rollout.change import Change, Held, State
 from rollout.controller import Move, move
 from rollout.moves import ask, promote, renew, roll_back, start, wait
+from rollout.observing import alarm, freeze
 from rollout.progress import Progress
 from rollout.stepping import Ahead, Wanted
 
@@ -22,6 +23,8 @@ FOLLOWS: Mapping[Move, Follow] = {
     "await_approval": lambda state, wanted, _, counted: wait(state, wanted, counted, "approval"),
     "await_thaw": lambda state, wanted, _, counted: wait(state, wanted, counted, "thaw"),
     "ask": lambda state, wanted, _, counted: ask(state, wanted, counted),
+    "freeze": lambda state, wanted, _, counted: freeze(state, wanted, counted),
+    "alarm": lambda state, wanted, _, counted: alarm(state, wanted, counted),
     "renew": lambda state, wanted, ahead, _: renew(state, wanted, ahead),
     "roll_back": lambda state, wanted, _, counted: roll_back(state, wanted, report=counted.report, progress=counted),
 }

@@ -16,6 +16,7 @@ from analytics.evidence import Check
 from rollout.flag import Flag
 from rollout.gate import look_due
 from rollout.phase import FrozenStep, pace
+from rollout.reference import Vigil, vigil_of
 from rollout.verdict import GateReport, Look, Verdict, Watch
 
 Standing = Literal[
@@ -33,6 +34,7 @@ WATCHED: frozenset[Standing] = CLOCKED | frozenset[Standing]({"paused", "awaitin
 """Where the gate is asked, and rolls back; a pause stops the clock, never the fire brigade."""
 
 OVERRIDES_KEPT = 20
+_EVERYBODY = 100.0
 _PUT_BACK = "an older copy of the ledger was put back"
 
 
@@ -54,7 +56,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     None of what turned out not to apply.
     `report`: the gate's last word, `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC):
     when it came to stand as it does; `resumes`: how it stood before a pause. `start_at`: when a scheduled start is due.
-    `note`: why it stands so.
+    `note`: why it stands so. `vigil`: the watch at 100 %, None where base is left.
     """
 
     standing: Standing = "idle"
@@ -73,6 +75,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     resumes: Standing | None = None
     start_at: int | None = None
     ticks: int = 0
+    vigil: Vigil | None = None
     overrides: tuple[Override, ...] = ()
 
     @property
@@ -91,6 +94,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return pace(self.step.row).dwell_s if self.step is not None else 0.0
 
     @property
+    def paced_s(self) -> float:
+        """Return the seconds by whose 48th the step is looked at: D, or what D was before everybody was a candidate."""
+        return self.dwell_s if self.vigil is None else min(self.dwell_s, self.vigil.clock.hour_us * 48 / 1_000_000)
+
+    @property
     def is_clock_running(self) -> bool:
         """Tell whether time that passes now is running time."""
         return self.standing in CLOCKED and self.verdict != "hold"
@@ -104,8 +112,18 @@ def begun(progress: Progress, step: FrozenStep, standing: Standing, *, note: str
         note=note,
         step=step,
         digest=step.digest,
+        vigil=_vigil(progress, step),
         overrides=progress.overrides,
     )
+
+
+def _vigil(progress: Progress, step: FrozenStep) -> Vigil | None:
+    """Return the watch of a step: as long as everybody is a candidate it goes on, for base is there no more."""
+    if step.row.percent < _EVERYBODY:
+        return None
+    before = progress.step
+    goes_on = before is not None and before.row.percent >= _EVERYBODY and before.generation == step.generation
+    return progress.vigil if goes_on and progress.vigil is not None else vigil_of(before, step)
 
 
 def left_behind(progress: Progress, old: Flag, new: Flag, *, actor: str, at: int) -> Progress:
@@ -122,7 +140,7 @@ def left_behind(progress: Progress, old: Flag, new: Flag, *, actor: str, at: int
     if progress.step is None:
         return Progress(since=at, note=f"{note}, which cancelled the start")
     if not new.percent:
-        return replace(progress, standing="rolled_back", since=at, note=note, awaits=None, resumes=None)
+        return replace(progress, standing="rolled_back", since=at, note=note, awaits=None, resumes=None, vigil=None)
     row = replace(progress.step.row, percent=new.percent)
     step = replace(progress.step, step=new.step, row=row, is_proof=False, started_at=at)
     return begun(progress, step, "by_hand", note=note)

@@ -78,7 +78,15 @@ def moved_on(flag: Flag, **to: Any) -> Flag:
 def over(progress: Progress, standing: Standing, at: int, note: str) -> Progress:
     """Return the progress once nothing of it is waited for any more."""
     return replace(
-        progress, standing=standing, since=at, note=note, awaits=None, resumes=None, start_at=None, passed=None
+        progress,
+        standing=standing,
+        since=at,
+        note=note,
+        awaits=None,
+        resumes=None,
+        start_at=None,
+        passed=None,
+        vigil=None,
     )
 
 

@@ -50,7 +50,8 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `holds`: the sentences of the conditions that hold. `is_fast_kill`: the failure is fast kill's. `is_safety_only`: an
     inner row passed since nothing failed. `digest`: the frozen step's. `summary` is one sentence. `blocks`: what kept a
-    look from passing beside the checks. `notes`: what is only reported, such as cost.
+    look from passing beside the checks. `notes`: what is only reported, such as cost. `alarms`: what the watch at
+    100 % has told of, oldest first; it rolls nothing back.
     """
 
     rollout: str
@@ -69,3 +70,4 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     is_safety_only: bool = False
     blocks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()

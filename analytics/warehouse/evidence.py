@@ -10,7 +10,7 @@ window has changed is added up anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -192,6 +192,11 @@ class Evidence:
         step_id = self._step(window)
         with told(self._store):
             return self._base.own_references(window, step_id)
+
+    def apart(self, since: int, until: int) -> Collection[str]:
+        """Return the files that have no row of a time (microseconds since 1970 UTC), of those that were folded."""
+        with told(self._store):
+            return self._files.apart(since, until)
 
     def weeks(self, asked: Asked) -> Mapping[Check, Week]:
         """Return what a forecast reads of base's last whole days; see `weeks.weeks`.

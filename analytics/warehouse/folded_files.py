@@ -24,7 +24,10 @@ _MANIFEST = "manifest-"
 _AT_ONCE = 256
 """Loose files that are folded in one transaction."""
 _NUMBERS, _FRESH, _ARRIVED = "numbers", "fresh_numbers", "arrived"
-_EXTENT = "SELECT min(request_id)::VARCHAR, max(request_id)::VARCHAR FROM ({rows})"
+_EXTENT = "SELECT min({id})::VARCHAR, max({id})::VARCHAR FROM ({rows})"
+_APART = "SELECT name FROM evidence_file WHERE last_id < $low::UUID OR first_id > $high::UUID"
+_SLACK_US = 1_000_000
+"""An id's time is its row's, to the millisecond."""
 _TABLE = "CREATE OR REPLACE TEMP TABLE {name} AS {rows}"
 _NUMBERED = "SELECT DISTINCT worker, boot, seq FROM ({rows})"
 _SOME = "FROM ({rows}) WHERE seq IS NULL OR (worker, boot, seq) IN (SELECT (worker, boot, seq) FROM {fresh})"
@@ -113,6 +116,12 @@ class FoldedFiles:
         ask(_TABLE.format(name=_FRESH, rows=text_of("evidence_fresh").format(numbers=_NUMBERS)), {"kind": heap.folder})
         return _SOME.format(rows=rows, fresh=_FRESH)
 
+    def apart(self, since: int, until: int) -> set[str]:
+        """Return the noted files that have no row of a time (microseconds since 1970 UTC), by the time in their ids."""
+        low = f"{max(0, since - _SLACK_US) // 1000:012x}{'0' * 20}"
+        high = f"{(until + _SLACK_US) // 1000:012x}{'f' * 20}"
+        return {name for (name,) in self._connection.execute(_APART, {"low": low, "high": high}).fetchall()}
+
     def note(self, heap: Heap) -> int:
         """Note that a heap is folded, of which `fresh_rows` was asked last; return how many numbers were new."""
         kind = heap.folder
@@ -137,13 +146,12 @@ class FoldedFiles:
             self._noted[folder] -= gone
 
     def _extent(self, heap: Heap) -> tuple[str | None, str | None]:
-        """Return between which ids the rows of a heap are: of requests, since of feedback nobody asks."""
-        if heap.folder != INCOMING:
-            return None, None
+        """Return between which ids the rows of a heap are."""
         if heap.is_part:
             part = next(part for part in self._contents[heap.folder].parts if part.name in heap.names)
             return part.first_id, part.last_id
-        return self._connection.execute(_EXTENT.format(rows=f"FROM {_ARRIVED}")).fetchall()[0]
+        extent = _EXTENT.format(id=KINDS[heap.folder].key, rows=f"FROM {_ARRIVED}")
+        return self._connection.execute(extent).fetchall()[0]
 
     def _heaps(self, folder: str) -> list[Heap]:
         found, noted = self._contents[folder], self._noted[folder]

@@ -79,7 +79,7 @@ class Looking:
         has_y = measure.y != "0"
         cap = next((row["cap"] for row in rows.values()), 1.0)
         return CheckSums(
-            cap=cap, base=_arm(rows.get("base"), has_y=has_y), candidate=_arm(rows.get("candidate"), has_y=has_y)
+            cap=cap, base=arm_of(rows.get("base"), has_y=has_y), candidate=arm_of(rows.get("candidate"), has_y=has_y)
         )
 
     def _quality(self, window: StepWindow, step_id: int, now: int, arms: Mapping[str, Row], told: Quality) -> Quality:
@@ -119,7 +119,8 @@ def checks_of(window: StepWindow) -> list[Check]:
     return [check for check in MEASURED if check not in LATENCIES or check in window.thresholds]
 
 
-def _arm(row: Row | None, *, has_y: bool) -> ArmSums:
+def arm_of(row: Row | None, *, has_y: bool) -> ArmSums:
+    """Return an arm's sums from a row of `evidence_sums.sql`, or of one that has the same columns."""
     if row is None:
         return ArmSums(requests=0, events=0, x=_NOTHING, y=_NOTHING if has_y else None)
     x = ClusterSums(**{name: row[name] for name in ClusterSums.__struct_fields__})

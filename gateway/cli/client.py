@@ -80,9 +80,11 @@ class HttpConsole:
             body["at"] = start_at
         return self._ask("POST", f"rollouts/{_segment(name)}/{wish}", RolloutView, body, timeout_s=_REPORT_TIMEOUT_S)
 
-    def gate(self, name: str, reports: int) -> GateView:
-        """Return what a rollout's gate says."""
-        return self._ask("GET", f"gates/{_segment(name)}", GateView, query={"limit": str(reports)})
+    def gate(self, name: str, reports: int, *, now: bool = False) -> GateView:
+        """Return what a rollout's gate said last, or says `now`, which reads the step's rows."""
+        asked = {"limit": str(reports), **({"now": "true"} if now else {})}
+        timeout_s = _REPORT_TIMEOUT_S if now else _TIMEOUT_S
+        return self._ask("GET", f"gates/{_segment(name)}", GateView, query=asked, timeout_s=timeout_s)
 
     def plan(self, name: str, *, suggest: bool = False) -> PlanView:
         """Return a rollout's plan, and if wished a forecast and a likelier plan."""

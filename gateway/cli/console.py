@@ -44,8 +44,8 @@ class Console(Protocol):
         """Tell a rollout's plan to start, advance and so on."""
         ...
 
-    def gate(self, name: str, reports: int) -> GateView:
-        """Return what a rollout's gate says, with so many of its earlier reports."""
+    def gate(self, name: str, reports: int, *, now: bool = False) -> GateView:
+        """Return what a rollout's gate said last, or says `now`, with so many of its earlier reports."""
         ...
 
     def plan(self, name: str, *, suggest: bool = False) -> PlanView:

@@ -91,8 +91,9 @@ class DirectConsole:
         self._control.steering.tell(name, wish, seen_version, actor=self._actor, reason=reason, start_at=start_at)
         return self.show(name)
 
-    def gate(self, name: str, reports: int) -> GateView:
-        """Return what a rollout's gate said last."""
+    def gate(self, name: str, reports: int, *, now: bool = False) -> GateView:
+        """Return what a rollout's gate said last; where nothing runs it says nothing else now."""
+        del now
         return self._control.steering.gate(name, reports=reports)
 
     def plan(self, name: str, *, suggest: bool = False) -> PlanView:

@@ -74,14 +74,14 @@ def _add(actions: Any, name: str, summary: str, act: Action) -> argparse.Argumen
 
 
 def _check(console: Console, arguments: argparse.Namespace) -> int:
-    view = console.gate(arguments.name, 0)
+    view = console.gate(arguments.name, 0, now=True)
     if arguments.json:
         write_json(view)
         return exit_code(view)
     sys.stdout.write(f"{view.rollout} {WORDS[view.controller.standing]}\n")
     if view.report is not None:
         sys.stdout.write(f"{view.report.verdict}: {view.report.summary}\n")
-        for said in (*view.report.holds, *(check.words for check in view.report.checks)):
+        for said in (*view.report.holds, *(check.words for check in view.report.checks), *view.report.alarms):
             sys.stdout.write(f"  {said}\n")
     _write_overrides(view)
     return exit_code(view)

@@ -21,7 +21,7 @@ from rollout.flag import BadPercentError, parse_percent
 _ARMS = ("base", "candidate")
 _HALVES = re.compile("[\ud800-\udfff]")
 """What Python reads bytes of an argument as that are no UTF-8."""
-_UNLISTED = {"version", "step", "digest", "frozen", "evidence", "new_alpha"}
+_UNLISTED = {"version", "step", "digest", "frozen", "evidence", "reference", "new_alpha"}
 """What `--json` alone shows of an entry."""
 Action = Callable[[Console, argparse.Namespace], int]
 

@@ -14,20 +14,23 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from analytics.evidence import Check, StepEvidence, StepWindow
+from analytics.evidence import Check, StepEvidence
+from gateway.console.looking import looked, window_of
 from gateway.console.measuring import UNKNOWN, EvidenceLostError, Measuring
 from gateway.console.steering import Steering
+from gateway.console.watching import Watching
 from gateway.errors import ApiError
 from rollout.change import Change, Held, State, moment
 from rollout.controller import Move, clocked, fast_tick_s, move, tick_s, ticked, without_evidence
 from rollout.following import followed
 from rollout.gate import judge
 from rollout.notice import Announce, Notice
-from rollout.phase import FrozenStep, step_window
+from rollout.phase import FrozenStep
 from rollout.progress import WATCHED, Progress, due_look, unknown_references
 from rollout.stepping import Wanted
 from rollout.stores.ledger import Ledger, LedgerError
 from rollout.verdict import GateReport, Look, Watch
+from rollout.vigilance import watched_since
 
 TURNOUT = "turnout"
 AGAIN_S = 2.0
@@ -57,6 +60,18 @@ class Trouble(msgspec.Struct, frozen=True):
     again_s: float
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """The references that a step has by now, what its gate says, what the next tick needs to know.
+
+    `as_of` (µs): up to when everything is in; None: it could not be measured.
+    """
+
+    references: Mapping[Check, float | None]
+    report: GateReport
+    watch: Watch
+    as_of: int | None
+
+
 class Deciding:
     """The controller of one installation's rollouts; `pulse` is called again and again, by one thread at a time.
 
@@ -77,6 +92,7 @@ class Deciding:
         self._monotonic_s, self._wall_us = monotonic_s, wall_us
         self._beats: dict[str, Beat] = {}
         self._trouble: dict[str, Trouble] = {}
+        self._watching = Watching(ledger, lambda: steering.measuring)
 
     @property
     def _measuring(self) -> Measuring:
@@ -112,11 +128,11 @@ class Deciding:
         beat = self._beats.get(name)
         if beat is None or beat.step != place:
             self._beats[name] = beat = Beat(place, now_s)
-        return self._is_whole(beat, held, now_s) or now_s - beat.fast_s >= fast_tick_s(held.progress.dwell_s)
+        return self._is_whole(beat, held, now_s) or now_s - beat.fast_s >= fast_tick_s(held.progress.paced_s)
 
     def _is_whole(self, beat: Beat, held: Held, now_s: float) -> bool:
         """Tell whether more than fast kill is due: a step's first tick, a minute later, or a scheduled look."""
-        if beat.whole_s is None or now_s - beat.whole_s >= tick_s(held.progress.dwell_s):
+        if beat.whole_s is None or now_s - beat.whole_s >= tick_s(held.progress.paced_s):
             return True
         waits = held.progress.verdict == "hold" or held.flag.rollout in self._trouble
         return not waits and bool(due_look(clocked(held.progress, now_s - beat.counted_s)))
@@ -146,38 +162,34 @@ class Deciding:
                 return
             counted = ticked(held.progress, report, held.progress.watch, elapsed_s=elapsed_s)
         else:
-            references, report, watch = self._judged(progress, look, lost)
-            counted = replace(ticked(held.progress, report, watch, elapsed_s=elapsed_s), references=references)
+            seen = self._judged(progress, look, lost)
+            counted = ticked(held.progress, seen.report, seen.watch, elapsed_s=elapsed_s)
+            counted = self._watching.seen(replace(counted, references=seen.references), seen.as_of)
             beat.whole_s = now_s
         self._carry_out(name, held, counted)
         beat.counted_s = now_s
 
-    def _judged(
-        self, progress: Progress, look: Look, lost: str | None
-    ) -> tuple[Mapping[Check, float | None], GateReport, Watch]:
-        """Return the references that the step has by now, what its gate says, and what the next tick needs to know."""
+    def _judged(self, progress: Progress, look: Look, lost: str | None) -> Judged:
+        """Return what a whole tick knows of a step."""
         step, at, why = _step(progress), self._wall_us(), lost
         try:
             if why is None:
                 references = self._own_references(progress, step)
-                evidence = self._measuring.look(_window(step, references))
-                missing = tuple(check for check, q0 in references.items() if q0 is None)
-                evidence = replace(evidence, inapplicable=(*evidence.inapplicable, *missing))
-                report, watch = judge(step, progress.watch, evidence, at=at, running_s=progress.running_s, look=look)
-                return references, report, watch
+                found = looked(self._measuring, progress, step, references, at=at, look=look, with_ratios=look > 0)
+                return Judged(references, found.report, found.watch, found.as_of)
         except EvidenceLostError as error:
             why = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the gate holds, and it is said
             why = self._unforeseen(error)
         held = without_evidence(step, why or "", at=at, running_s=progress.running_s)
-        return progress.references, held, progress.watch
+        return Judged(progress.references, held, progress.watch, None)
 
     def _own_references(self, progress: Progress, step: FrozenStep) -> Mapping[Check, float | None]:
         """Return Q0 of the checks whose base was too rare before the step, as soon as the step has enough itself."""
         unknown = unknown_references(progress)
         if not unknown:
             return progress.references
-        found = self._measuring.own_references(_window(step, progress.references))
+        found = self._measuring.own_references(window_of(step, progress.references))
         return {**progress.references, **{check: found[check] for check in unknown if check in found}}
 
     def _killed(self, held: Held, progress: Progress, lost: str | None) -> GateReport | None:
@@ -186,7 +198,7 @@ class Deciding:
         if lost is not None:
             return None
         try:
-            failing = self._measuring.failing(_window(step, progress.references))
+            failing = self._measuring.failing(window_of(step, progress.references))
         except Exception:  # noqa: BLE001 - see above
             return None
         evidence = StepEvidence(
@@ -205,7 +217,7 @@ class Deciding:
                 self._ledger.keep(name, held.progress, counted, _news(held.progress, counted))
             return
         references = self._steering.references(name, held.flag.generation) if what in NEED_REFERENCES else UNKNOWN
-        reason = counted.report.summary if counted.report is not None else counted.note
+        reason = _reason(what, counted)
 
         def edit(state: State, now_us: int) -> Sequence[Change]:
             wanted = Wanted(rollout=name, version=held.flag.version, actor=TURNOUT, reason=reason, at=now_us)
@@ -249,6 +261,12 @@ class Deciding:
             self._beats[name].whole_s = None
 
 
+def _reason(what: Move, counted: Progress) -> str:
+    if what == "freeze" and counted.vigil is not None:
+        return watched_since(counted.vigil)
+    return counted.report.summary if counted.report is not None else counted.note
+
+
 def _news(before: Progress, after: Progress) -> GateReport | None:
     """Return the report if it is to be kept: a scheduled look's, or one of another verdict than the one before."""
     report = after.report
@@ -260,8 +278,3 @@ def _step(progress: Progress) -> FrozenStep:
         message = "a rollout without a step is watched by nobody"
         raise LedgerError(message)
     return progress.step
-
-
-def _window(step: FrozenStep, references: Mapping[Check, float | None]) -> StepWindow:
-    """Return what the step's evidence is made of, with the references that it took of itself."""
-    return step_window(step, {check: q0 for check, q0 in references.items() if q0 is not None})

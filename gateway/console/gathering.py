@@ -7,16 +7,19 @@ while the controller folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.baseline import Baseline, Frozen, Span
+from analytics.evidence import ArmSums, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.figures import ClusterSums
 from analytics.forecast import Week
 from analytics.lake.erasure import ERASURES
 from analytics.lake.place import MissingPackageError, Place
+from analytics.lake.store import Store
 from analytics.references import References
 from gateway.console.installation import RUN
 from gateway.console.measuring import EvidenceLostError
@@ -24,6 +27,7 @@ from gateway.console.measuring import EvidenceLostError
 if TYPE_CHECKING:
     from analytics.warehouse.evidence import Evidence
 
+_Answer = TypeVar("_Answer")
 JOURNAL = "journal"
 """In the state directory; where this host has workers of its own, its name lies there, perhaps later than now."""
 
@@ -66,23 +70,50 @@ class Gathering:
 
     def weeks(self, rollout: str, generation: int, at: int) -> Mapping[Check, Week]:
         """Return what a forecast reads of base's last days, from the lake itself; the controller goes on meanwhile."""
-        from analytics.warehouse.evidence_tables import told  # noqa: PLC0415 - as below
         from analytics.warehouse.weeks import Asked, weeks  # noqa: PLC0415 - as below
 
         found = self.references(rollout, generation, at)
         latencies: dict[Check, float] = {check: q0 for check, q0 in found.latencies.items() if q0 is not None}
         asked = Asked(rollout=rollout, generation=generation, before=at, latencies=latencies, rating=found.rating)
-        store = self._place.open()
-        try:
-            with told(store):
-                return weeks(store, asked)
-        except OSError as error:
-            raise EvidenceLostError(str(error)) from error
+        return self._from_lake(lambda store: weeks(store, asked))
+
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Return the candidate's sums of 1{L > r·Q0} by r, from the lake itself; the controller goes on meanwhile."""
+        from analytics.warehouse.ratios import slower  # noqa: PLC0415 - as below
+
+        return self._from_lake(lambda store: slower(store, window, caps))
+
+    def baseline(self, span: Span) -> Baseline:
+        """Return base as it was in some time, from the lake itself."""
+        from analytics.warehouse.monitor import baseline  # noqa: PLC0415 - as below
+
+        return self._from_lake(lambda store: baseline(store, span, self._apart))
+
+    def passed(self, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:
+        """Return the sums of each hour (or day) of some time, from the lake itself."""
+        from analytics.warehouse.monitor import passed  # noqa: PLC0415 - as below
+
+        return self._from_lake(lambda store: passed(store, span, frozen, self._apart))
+
+    def _apart(self, since: int, until: int) -> Collection[str]:
+        with self._asked() as evidence:
+            return evidence.apart(since, until)
 
     def close(self) -> None:
         """Let go of the file."""
         with self._turn:
             self._let_go()
+
+    def _from_lake(self, ask: Callable[[Store], _Answer]) -> _Answer:
+        """Return what the lake says; whoever else asks goes on meanwhile."""
+        from analytics.warehouse.evidence_tables import told  # noqa: PLC0415 - as below
+
+        try:
+            store = self._place.open()
+            with told(store):
+                return ask(store)
+        except (OSError, MissingPackageError) as error:
+            raise EvidenceLostError(str(error)) from error
 
     @contextmanager
     def _asked(self) -> Generator[Evidence]:

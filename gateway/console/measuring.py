@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from analytics.evidence import LATENCY, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.baseline import Baseline, Frozen, Span
+from analytics.evidence import LATENCY, ArmSums, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.figures import ClusterSums
 from analytics.forecast import Week
 from analytics.references import References
 
@@ -48,6 +50,18 @@ class Measuring(Protocol):
         """Return what a forecast reads of base's last days before a moment; it holds nothing else up."""
         ...
 
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Return the candidate's sums of 1{L > r·Q0} by r, at the cost of the step's raw rows; nothing waits for it."""
+        ...
+
+    def baseline(self, span: Span) -> Baseline:
+        """Return base as it was in some time, from raw rows; asked once for a rollout that reaches 100 %."""
+        ...
+
+    def passed(self, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:
+        """Return the sums of each hour (or day) of some time, by its number since 1970, at the cost of its rows."""
+        ...
+
 
 class Unmeasured:
     """Where no evidence can be had: a stopped installation's files, and tests that do without."""
@@ -76,6 +90,20 @@ class Unmeasured:
     def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Refuse."""
         raise EvidenceLostError(_nothing(window.rollout))
+
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Refuse."""
+        del caps
+        raise EvidenceLostError(_nothing(window.rollout))
+
+    def baseline(self, span: Span) -> Baseline:
+        """Refuse."""
+        raise EvidenceLostError(_nothing(span.rollout))
+
+    def passed(self, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:
+        """Refuse."""
+        del frozen
+        raise EvidenceLostError(_nothing(span.rollout))
 
 
 def _nothing(rollout: str) -> str:

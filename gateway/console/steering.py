@@ -11,11 +11,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from analytics.prospect import plan_chances
 from analytics.references import References
 from analytics.suggestion import suggest
 from gateway.console.errors import answered
 from gateway.console.gate_views import GateView, PlanView, gate_view
+from gateway.console.looking import now
 from gateway.console.measuring import UNKNOWN, EvidenceLostError, Measuring, Unmeasured
 from gateway.console.publication import Publication
 from gateway.console.words import plain_words
@@ -114,8 +117,11 @@ class Steering:
             _log.warning("a step takes its own references", extra={"rollout": rollout, "reason": str(error)})
             return UNKNOWN
 
-    def gate(self, name: str, *, reports: int = 0) -> GateView:
-        """Return where a rollout stands in its plan and what its gate says, with so many of its reports."""
+    def gate(self, name: str, *, reports: int = 0, is_asked: bool = False) -> GateView:
+        """Return where a rollout stands in its plan and what its gate says, with so many of its reports.
+
+        `is_asked`: what it says now, with the ratios of latency from raw rows, where that is more than its last word.
+        """
         with answered():
             state = self._publication.state()
         rollout = self._resolve(state, name)
@@ -123,6 +129,8 @@ class Steering:
             held = live(state, rollout)
             kept = self._ledger.reports(rollout, limit=reports) if reports else []
         plan, at = self.plan(rollout), time.time_ns() // 1000
+        if is_asked and (report := now(self.measuring, held.progress, at)) is not None:
+            held = replace(held, progress=replace(held.progress, report=report))
         return gate_view(held, plan, kept, at=at, thaws_at=frozen_until(plan.freezes, at))
 
     def shown_plan(self, name: str, *, with_forecast: bool = False) -> PlanView:

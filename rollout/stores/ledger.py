@@ -100,6 +100,14 @@ class Ledger(Protocol):
         """Return the kept reports of a rollout's gate, newest first, at most `limit`."""
         ...
 
+    def baseline(self, rollout: str) -> bytes | None:
+        """Return what base of a rollout was like before everybody became a candidate; None if nothing is kept."""
+        ...
+
+    def keep_baseline(self, rollout: str, kept: bytes) -> None:
+        """Keep what base of a rollout was like, in the place of what was kept before; nothing else changes."""
+        ...
+
     def sealed(self) -> bytes | None:
         """Return the newest sealed snapshot, or None before the first."""
         ...

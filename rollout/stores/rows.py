@@ -96,6 +96,19 @@ def write_report(connection: sqlite3.Connection, report: GateReport) -> None:
     )
 
 
+def read_baseline(connection: sqlite3.Connection, rollout: str) -> bytes | None:
+    """Return a rollout's frozen base; a ledger that no writer of this version has opened has none."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'baselines'").fetchone() is None:
+        return None
+    row = connection.execute("SELECT baseline FROM baselines WHERE rollout = ?", (rollout,)).fetchone()
+    return None if row is None else row[0]
+
+
+def write_baseline(connection: sqlite3.Connection, rollout: str, kept: bytes) -> None:
+    """Keep a rollout's frozen base in the place of any other."""
+    connection.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?)", (rollout, kept))
+
+
 def newest_snapshot(connection: sqlite3.Connection) -> bytes | None:
     """Return the sealed snapshot with the highest (epoch, version)."""
     row = connection.execute("SELECT sealed FROM snapshots ORDER BY epoch DESC, version DESC LIMIT 1").fetchone()

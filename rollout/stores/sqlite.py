@@ -104,6 +104,16 @@ class SqliteLedger:
         with self._reading() as connection:
             return rows.read_reports(connection, rollout, limit=limit)
 
+    def baseline(self, rollout: str) -> bytes | None:
+        """Return what base of a rollout was like before everybody became a candidate."""
+        with self._reading() as connection:
+            return rows.read_baseline(connection, rollout)
+
+    def keep_baseline(self, rollout: str, kept: bytes) -> None:
+        """Keep what base of a rollout was like."""
+        with self._writing() as connection:
+            rows.write_baseline(connection, rollout, kept)
+
     def close(self) -> None:
         """Close the file and release the writer's lock."""
         with self._turn:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from analytics.evidence import Check, FailingUsers, StepEvidence, StepWindow
+from analytics.baseline import Baseline, Frozen, Span
+from analytics.evidence import ArmSums, Check, FailingUsers, StepEvidence, StepWindow
+from analytics.figures import ClusterSums
 from analytics.forecast import Week
 from analytics.references import References
 from gateway.console.control import Control
@@ -24,7 +26,7 @@ from rollout.notice import Notice
 from rollout.progress import Progress
 from rollout.stores.sqlite import SqliteLedger
 from tests.fakes.console import SALES, definitions, opened_with_ledger
-from tests.fakes.evidence import EQUAL, fitting
+from tests.fakes.evidence import AT, EQUAL, fitting
 
 WEEK = References(latencies={"p50": 800.0, "p99": 4000.0, "ttft": 90.0})
 SHORT = PlanDefinition(
@@ -51,9 +53,15 @@ class Measured:
     own: Mapping[Check, float | None] = field(default_factory=dict)
     week: References = WEEK
     days: Mapping[Check, Week] = field(default_factory=dict)
+    before: Mapping[Check, Frozen] = field(default_factory=dict)
+    since: Mapping[Check, Callable[[int], ArmSums | None]] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    beyond: Mapping[float, ClusterSums] = field(default_factory=dict)
+    asked: list[StepWindow] = field(default_factory=list)
     lost: str | None = None
     failure: Exception | None = None
     windows: list[StepWindow] = field(default_factory=list)
+    now: Callable[[], int] = lambda: AT
     folds: int = 0
 
     def fold(self) -> None:
@@ -72,7 +80,7 @@ class Measured:
         self._look()
         self.windows.append(window)
         seen = fitting(self.evidence, window.percent)
-        return replace(seen, generation=window.generation, step=window.step, failing=self.users)
+        return replace(seen, generation=window.generation, step=window.step, failing=self.users, as_of=self.now())
 
     def references(self, rollout: str, generation: int, at: int) -> References:
         """Return the week's."""
@@ -84,6 +92,30 @@ class Measured:
         del rollout, generation, at
         self._look()
         return self.days
+
+    def slower(self, window: StepWindow, caps: Mapping[Check, float]) -> Mapping[Check, Mapping[float, ClusterSums]]:
+        """Return how many waited longer, by factor."""
+        self._look()
+        self.asked.append(window)
+        return dict.fromkeys(caps, self.beyond)
+
+    def baseline(self, span: Span) -> Baseline:
+        """Return base as it was."""
+        self._look()
+        self.spans.append(span)
+        return Baseline(span=span, checks=self.before, requests=9000 * len(self.before), users=900)
+
+    def passed(self, span: Span, frozen: Mapping[Check, Frozen]) -> Mapping[Check, Mapping[int, ArmSums]]:
+        """Return what is said of each slot of the span."""
+        self._look()
+        self.spans.append(span)
+        found: dict[Check, dict[int, ArmSums]] = {}
+        for check, one in frozen.items():
+            length_us = span.clock.hour_us * span.clock.hours(by_day=one.by_day)
+            slots = range(span.since // length_us, span.until // length_us)
+            known = {slot: self.since[check](slot) for slot in slots}
+            found[check] = {slot: sums for slot, sums in known.items() if sums is not None}
+        return found
 
     def own_references(self, window: StepWindow) -> Mapping[Check, float | None]:
         """Return the step's own."""
@@ -172,6 +204,7 @@ def staged(
 ) -> Iterator[Stage]:
     """Yield a controller on a state directory; what it knew before is what the ledger has."""
     seen, heard, time = measured or Measured(), Heard(), clocks or Clocks()
+    seen.now = lambda: time.wall_us
     with opened_with_ledger(state_dir, wanted or planned(), clock=lambda: time.wall_us) as (control, ledger):
         control.steering.measuring = seen
         deciding = Deciding(

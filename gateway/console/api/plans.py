@@ -87,9 +87,11 @@ def show_plan(control: NamedDependency[Control], name: FromPath[str], *, suggest
 
 
 @get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
-def show_gate(control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0) -> GateView:
-    """Show where a rollout stands and what its gate says, with at most so many of its reports so far."""
-    return control.steering.gate(name, reports=limit)
+def show_gate(
+    control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0, now: FromQuery[bool] = False
+) -> GateView:
+    """Show where a rollout stands and what its gate says, or would say `now`, with at most so many of its reports."""
+    return control.steering.gate(name, reports=limit, is_asked=now)
 
 
 def _told(
