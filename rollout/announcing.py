@@ -1,5 +1,7 @@
 """From the audit to what people are told: each entry that matters to them becomes one notice. Pure.
 
+A rollback is told of the step that it ended.
+
 The law: what is told comes from what was written, so nothing is told that did not happen, and what happened just before
 a console died is told by the next one.
 """
@@ -40,7 +42,7 @@ _WORDS: Mapping[What, str] = {
     "inconclusive": "{place} is inconclusive, and a person is asked",
     "paused": "paused at {place}, by {actor}",
     "resumed": "goes on at {place}, by {actor}",
-    "rolled_back": "rolled back to 0 %, by {actor}",
+    "rolled_back": "rolled back{origin} to 0 %, by {actor}",
     "monitor_alarm": "the watch at {place} alarms",
 }
 
@@ -53,22 +55,29 @@ def notice_of(entry: Entry) -> Notice | None:
     if what is None or entry.rollout is None:
         return None
     evidence = _fields(after.get("evidence"))
-    phase, percent = after.get("phase"), after.get("percent")
-    place = f"{phase} {percent:g} %" if phase is not None else f"{percent:g} %"
+    before = _fields(entry.before)
+    about = before if what == "rolled_back" and "step" in before else after
     said = evidence.get("summary") or entry.reason
-    head = _WORDS[what].format(place=place, actor=entry.actor)
+    origin = f" from {_place(before)}" if before.get("percent") else ""
+    head = _WORDS[what].format(place=_place(after), origin=origin, actor=entry.actor)
     return Notice(
         what=what,
         words=f"{entry.rollout}: {head}" + (f". {said}" if said else ""),
         at=entry.at,
         rollout=entry.rollout,
         generation=after.get("generation", 0),
-        step=after.get("step", 0),
-        phase=phase,
-        percent=percent,
+        step=about.get("step", 0),
+        phase=about.get("phase"),
+        percent=after.get("percent"),
         verdict=evidence.get("verdict"),
         mark=str(entry.number),
     )
+
+
+def _place(fields: Mapping[str, Any]) -> str:
+    """Return phase and percent as people read them."""
+    percent = f"{fields.get('percent', 0):g} %"
+    return f"{fields['phase']} {percent}" if fields.get("phase") is not None else percent
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rollout.change import Change, ChangeError, Held, State, moment, seen
 from rollout.phase import FrozenStep, StepStart, freeze_step
 from rollout.places import first_row, next_row, row_of
 from rollout.progress import OVERRIDES_KEPT, WATCHED, Awaited, Override, Progress, Standing, begun
+from rollout.schedule import frozen_until
 from rollout.stepping import Ahead, Wanted, entered, moved_on, over, told
 from rollout.verdict import GateReport
 
@@ -59,13 +60,17 @@ def start(state: State, wanted: Wanted, ahead: Ahead, *, start_at: int | None = 
         message = f"the plan of rollout {wanted.rollout} has no row with a percent; give it one"
         raise ChangeError(message)
     if start_at is not None and start_at > wanted.at:
-        note = f"{wanted.actor} scheduled the start for {moment(start_at)}"
+        thaws_at = frozen_until(ahead.plan.freezes, start_at)
+        frozen = f"; a freeze window is open then, so it starts at {moment(thaws_at)}" if thaws_at is not None else ""
+        note = f"{wanted.actor} scheduled the start for {moment(start_at)}{frozen}"
         waiting = replace(over(held.progress, "scheduled", wanted.at, note), start_at=start_at)
         return [told("schedule", held, held.flag, waiting, start_at=start_at)]
     _require_thaw(ahead, wanted.rollout)
     note = ". ".join(filter(None, [f"started by {wanted.actor}", allowed.banner]))
     said = certificate if ahead.plan.certified != "off" else None
-    return [entered("start", held, place, ahead, wanted, note=note, report=said)]
+    shown = replace(held, progress=replace(held.progress, banner=allowed.banner))
+    noted = {"banner": allowed.banner} if allowed.banner else {}
+    return [entered("start", shown, place, ahead, wanted, note=note, report=said, **noted)]
 
 
 def advance(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:

@@ -31,8 +31,9 @@ What = Literal[
     "percent_source",
     "test",
 ]
-"""`hold_for_24_h`: the gate has held for a day. `overridden`: a person advanced against the verdict. `monitor_alarm`:
-GA's detector, which rolls nothing back. `percent_source`: a foreign flag rules the percent, and is in trouble."""
+"""`hold_for_24_h`: the gate has held for a day, or for the whole dwell of a shorter step. `overridden`: a person
+advanced against the verdict. `monitor_alarm`: GA's detector, which rolls nothing back. `percent_source`: a foreign flag
+rules the percent, and is in trouble."""
 
 WHATS: tuple[What, ...] = get_args(What)
 

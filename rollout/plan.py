@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from analytics.evidence import CHECKS, LATENCY, Check
-from rollout.durations import DAY_S, LONGEST_S
+from rollout.durations import DAY_S, LONGEST_S, spoken
 from rollout.phase import Margin, Plan, Row
 from rollout.schedule import is_always_frozen
 
@@ -40,7 +40,10 @@ DEFAULT_PLAN = Plan(
 
 _ORDER = ("certificate", "canary", "beta", "ga")
 _SHORTEST_S = 1.0
-_GREATEST_RATE = 0.999
+_GREATEST_RATE = 0.5
+_MOST_PER_S = 1000
+"""Users or requests of one candidate; whoever asks for more within a step asks for what never comes."""
+_ALWAYS_FINE = 1_000_000
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,7 @@ def plan_faults(plan: Plan) -> Iterator[Fault]:
             yield from _margin_faults(check, plan.margins[check])
         else:
             yield _fault("margins", check, message="is missing; every check has a margin, asked for or not")
+    yield from _undecidable(plan)
     if is_always_frozen(plan.freezes):
         yield _fault("freeze", message="leaves no minute of the week free, so nothing ever starts; shorten a window")
 
@@ -135,11 +139,41 @@ def _margin_faults(check: Check, margin: Margin) -> Iterator[Fault]:
             message = f"{margin.relative:g} is not within 0 and 10; 0.25 tolerates a quarter more than base"
             yield _fault("margins", check, "relative", message=message)
         if not 0 <= margin.absolute < _GREATEST_RATE:
-            message = f"{margin.absolute:g} is not from 0 to below 0.999; 0.002 tolerates 2 more of a thousand"
+            message = f"{margin.absolute:g} is not from 0 to below 0.5; 0.002 tolerates 2 more of a thousand"
             yield _fault("margins", check, "absolute", message=message)
     for key in ("min_users", "min_requests"):
         if getattr(margin, key) < 1:
             yield _fault("margins", check, key, message=f"{getattr(margin, key)} is not 1 or more")
+
+
+def _undecidable(plan: Plan) -> Iterator[Fault]:
+    """Yield what no equal candidate could ever pass, whatever traffic there is."""
+    errors = plan.margins.get("errors", DEFAULT_MARGINS["errors"])
+    if not errors.relative and not errors.absolute and _longest(plan, "errors") is not None:
+        message = "tolerates nothing, so an equal candidate never passes; write such as absolute = 0.002"
+        yield _fault("margins", "errors", message=message)
+    for check, margin in plan.margins.items():
+        for key in ("min_users", "min_requests"):
+            yield from _beyond_reach(getattr(margin, key), _longest(plan, check), "margins", check, key)
+    for key in ("safety_users", "safety_requests"):
+        yield from _beyond_reach(getattr(plan, key), _longest(plan, None), key)
+
+
+def _longest(plan: Plan, check: Check | None) -> float | None:
+    """Return how many seconds the shortest step runs at most that has to prove a check, or with None only safety."""
+    is_proof = check is not None
+    rows = [row for number, row in enumerate(plan.rows) if row.phase != "ga" and plan.is_proof(number) == is_proof]
+    dwells = [row.dwell_s for row in rows if row.dwell_s and (check is None or check in row.asked)]
+    return 2 * min(dwells) if dwells else None
+
+
+def _beyond_reach(wanted: int, longest_s: float | None, *place: str) -> Iterator[Fault]:
+    if longest_s is not None and wanted > max(_ALWAYS_FINE, _MOST_PER_S * longest_s):
+        message = (
+            f"{wanted} never come together in the {spoken(longest_s)} that a step asking for them runs at most "
+            f"({wanted / longest_s:.0f} a second of the candidate's alone); write fewer, or a longer dwell"
+        )
+        yield _fault(*place, message=message)
 
 
 def _fault(*place: str | int, message: str) -> Fault:

@@ -56,12 +56,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     None of what turned out not to apply.
     `report`: the gate's last word, `passed` the one that an `awaiting` rollout passed by. `since` (µs since 1970 UTC):
     when it came to stand as it does; `resumes`: how it stood before a pause. `start_at`: when a scheduled start is due.
-    `note`: why it stands so. `vigil`: the watch at 100 %, None where base is left.
+    `note`: why it stands so. `banner`: what it was started without, as long as it runs. `vigil`: the watch at 100 %,
+    None where base is left.
     """
 
     standing: Standing = "idle"
     since: int = 0
     note: str = ""
+    banner: str = ""
     step: FrozenStep | None = None
     digest: str = ""
     running_s: float = 0.0
@@ -110,6 +112,7 @@ def begun(progress: Progress, step: FrozenStep, standing: Standing, *, note: str
         standing=standing,
         since=step.started_at,
         note=note,
+        banner=progress.banner,
         step=step,
         digest=step.digest,
         vigil=_vigil(progress, step),
@@ -140,7 +143,9 @@ def left_behind(progress: Progress, old: Flag, new: Flag, *, actor: str, at: int
     if progress.step is None:
         return Progress(since=at, note=f"{note}, which cancelled the start")
     if not new.percent:
-        return replace(progress, standing="rolled_back", since=at, note=note, awaits=None, resumes=None, vigil=None)
+        return replace(
+            progress, standing="rolled_back", since=at, note=note, banner="", awaits=None, resumes=None, vigil=None
+        )
     row = replace(progress.step.row, percent=new.percent)
     step = replace(progress.step, step=new.step, row=row, is_proof=False, started_at=at)
     return begun(progress, step, "by_hand", note=note)

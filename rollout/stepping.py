@@ -82,6 +82,7 @@ def over(progress: Progress, standing: Standing, at: int, note: str) -> Progress
         standing=standing,
         since=at,
         note=note,
+        banner="",
         awaits=None,
         resumes=None,
         start_at=None,

@@ -83,6 +83,8 @@ def _check(console: Console, arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{view.report.verdict}: {view.report.summary}\n")
         for said in (*view.report.holds, *(check.words for check in view.report.checks), *view.report.alarms):
             sys.stdout.write(f"  {said}\n")
+    if view.controller.banner:
+        sys.stdout.write(f"banner: {view.controller.banner}\n")
     _write_overrides(view)
     return exit_code(view)
 

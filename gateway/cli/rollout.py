@@ -14,6 +14,7 @@ from gateway.cli.client import add_reach_options, reach
 from gateway.cli.console import Console
 from gateway.cli.steering import add_actions, standing
 from gateway.cli.table import write_json, write_table
+from gateway.console.gate_views import ControllerView
 from gateway.console.views import EntryView, RolloutView
 from rollout.change import moment
 from rollout.flag import BadPercentError, parse_percent
@@ -21,7 +22,7 @@ from rollout.flag import BadPercentError, parse_percent
 _ARMS = ("base", "candidate")
 _HALVES = re.compile("[\ud800-\udfff]")
 """What Python reads bytes of an argument as that are no UTF-8."""
-_UNLISTED = {"version", "step", "digest", "frozen", "evidence", "reference", "new_alpha"}
+_UNLISTED = {"version", "step", "digest", "frozen", "evidence", "reference", "new_alpha", "banner"}
 """What `--json` alone shows of an entry."""
 Action = Callable[[Console, argparse.Namespace], int]
 
@@ -105,6 +106,7 @@ def _show(console: Console, arguments: argparse.Namespace) -> int:
         "step": one.step,
         "plan": standing(one) if one.controller.standing != "idle" else None,
         "because": one.controller.note or None,
+        "banner": _unsaid(one.controller),
         "base": one.base,
         "candidate": one.candidate,
         "salt": one.salt,
@@ -120,6 +122,11 @@ def _show(console: Console, arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"override    of step {override.step} by {override.actor}: {override.reason}\n")
     _write_warnings([one])
     return 0
+
+
+def _unsaid(controller: ControllerView) -> str | None:
+    """Return the banner, unless the note has it."""
+    return controller.banner if controller.banner not in controller.note else None
 
 
 def _set(console: Console, arguments: argparse.Namespace) -> int:
@@ -153,7 +160,7 @@ def _history(console: Console, arguments: argparse.Namespace) -> int:
         write_json(history)
     else:
         rows = [
-            (f"#{one.number}", moment(one.at), one.actor, one.action, _difference(one), one.reason or None)
+            (f"#{one.number}", moment(one.at), one.actor, one.action, _difference(one), _reason(one))
             for one in history.entries
         ]
         write_table(("ENTRY", "AT", "BY", "ACTION", "CHANGE", "REASON"), rows)
@@ -212,6 +219,11 @@ def _difference(entry: EntryView) -> str:
     moves = [f"{name} {_word(before.get(name))} > {_word(after[name])}" for name in changed]
     user = f"user {after['user_hash']}: " if "user_hash" in after else ""
     return user + ", ".join(moves)
+
+
+def _reason(entry: EntryView) -> str | None:
+    """Return the reason that was given, and what it was started without."""
+    return ". ".join(filter(None, [entry.reason.rstrip("."), _fields(entry.after).get("banner")])) or None
 
 
 def _fields(value: Any) -> dict[str, Any]:

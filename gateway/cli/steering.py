@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.cli.console import Console
 from gateway.cli.table import write_json, write_table
-from gateway.console.gate_views import PlanView
+from gateway.console.gate_views import ControllerView, PlanView
 from gateway.console.views import RolloutView
 from rollout.change import moment
 from rollout.durations import DAY_S, spoken
@@ -52,10 +52,16 @@ def add_actions(actions: Any, add: Add) -> None:
 
 def standing(view: RolloutView) -> str:
     """Say in one line where a rollout stands in its plan."""
-    one = view.controller
-    where = f"{one.phase} {view.percent:g} %" if one.phase is not None else f"{view.percent:g} %"
+    return placed(view.controller, view.percent)
+
+
+def placed(one: ControllerView, percent: float) -> str:
+    """Say the same of a rollout's controller, and its percent."""
+    where = f"{one.phase} {percent:g} %" if one.phase is not None else f"{percent:g} %"
     clock = f", {spoken(one.running_s)} of {spoken(one.dwell_s)} over" if one.dwell_s is not None else ""
     waits = f", for {moment(one.start_at)}" if one.start_at is not None else ""
+    if one.start_at is not None and one.thaws_at is not None:
+        waits = f", for {moment(one.thaws_at)}, when the freeze window ends that is open at {moment(one.start_at)}"
     verdict = f", the gate says {one.verdict}" if one.verdict is not None else ""
     return f"{one.standing.replace('_', ' ')}{waits}: {where}{clock}{verdict}"
 
@@ -72,6 +78,8 @@ def _tell(console: Console, arguments: argparse.Namespace) -> int:
         return 0
     moved = f"{before.percent:g} % > {after.percent:g} %" if after.percent != before.percent else f"{after.percent:g} %"
     sys.stdout.write(f"{after.name}: {moved}, version {after.version}; {standing(after)}\n")
+    if arguments.wish == "start" and after.controller.banner:
+        sys.stderr.write(f"warning: {after.controller.banner}\n")
     if arguments.direct and after.controller.standing in {*WATCHED, "scheduled"}:
         sys.stderr.write(f"warning: {NO_CONTROLLER}\n")
     return 0

@@ -265,7 +265,7 @@ class Control:
             version=flag.version,
             generation=flag.generation,
             step=flag.step,
-            controller=controller_view(held.progress),
+            controller=controller_view(held.progress, self.steering.plan(name)),
             forced=dict(flag.forced),
             salt=flag.salt if with_salt else None,
             changed_at=held.changed_at,

@@ -22,6 +22,7 @@ from gateway.console.watching import Watching
 from gateway.errors import ApiError
 from rollout.change import Change, Held, State, moment
 from rollout.controller import Move, clocked, fast_tick_s, move, tick_s, ticked, without_evidence
+from rollout.durations import spoken
 from rollout.following import followed
 from rollout.gate import judge
 from rollout.notice import Announce, Notice
@@ -230,13 +231,15 @@ class Deciding:
     def _page(self, held: Held, counted: Progress) -> None:
         """Tell people of a hold that lasts; told again at each tick, and delivered once."""
         if counted.report is not None and counted.held_s >= min(HELD_LONG_S, max(HELD_LEAST_S, counted.dwell_s)):
+            on_hold = f"on hold for {spoken(counted.held_s)}, since {moment(counted.held_since)}"
             notice = Notice(
                 what="hold_for_24_h",
-                words=f"{held.flag.rollout}: on hold since {moment(counted.held_since)}. {counted.report.summary}",
+                words=f"{held.flag.rollout}: {on_hold}. {counted.report.summary}",
                 at=self._wall_us(),
                 rollout=held.flag.rollout,
                 generation=held.flag.generation,
                 step=held.flag.step,
+                phase=held.flag.phase,
                 percent=held.flag.percent,
                 verdict="hold",
                 mark=str(counted.held_since),

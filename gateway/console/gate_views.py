@@ -12,6 +12,7 @@ from rollout.explanation import Condition, Explanation, Position, explain
 from rollout.phase import Phase, Plan, Row
 from rollout.places import next_row
 from rollout.progress import Awaited, Override, Progress, Standing, next_look_s
+from rollout.schedule import frozen_until
 from rollout.verdict import GateReport, Verdict
 
 
@@ -23,12 +24,15 @@ class ControllerView(_View, frozen=True):
     """Where a rollout stands in its plan; `row` counts from 0, the certificate's row included.
 
     `running_s` of `dwell_s` seconds are over; `next_look_s` is running time, and None where no look is due. `digest` is
-    the sha256 of what the step is judged by. `overrides`: where persons advanced without a pass.
+    the sha256 of what the step is judged by. `thaws_at`: the end of the freeze window, open
+    at `start_at`, that a scheduled start waits for. `banner`: what it was started without, as long as it runs.
+    `overrides`: where persons advanced without a pass.
     """
 
     standing: Standing
     since: int = 0
     note: str = ""
+    banner: str = ""
     row: int | None = None
     phase: Phase | None = None
     verdict: Verdict | None = None
@@ -38,6 +42,7 @@ class ControllerView(_View, frozen=True):
     held_s: float = 0.0
     awaits: Awaited | None = None
     start_at: int | None = None
+    thaws_at: int | None = None
     digest: str = ""
     overrides: tuple[Override, ...] = ()
 
@@ -71,13 +76,14 @@ class PlanView(_View, frozen=True):
     unknown: str = ""
 
 
-def controller_view(progress: Progress) -> ControllerView:
-    """Return where a rollout stands."""
+def controller_view(progress: Progress, plan: Plan) -> ControllerView:
+    """Return where a rollout stands, by the plan in force."""
     step = progress.step
     return ControllerView(
         standing=progress.standing,
         since=progress.since,
         note=progress.note,
+        banner=progress.banner,
         row=step.row_number if step is not None else None,
         phase=step.row.phase if step is not None else None,
         verdict=progress.verdict,
@@ -87,6 +93,7 @@ def controller_view(progress: Progress) -> ControllerView:
         held_s=round(progress.held_s, 3),
         awaits=progress.awaits,
         start_at=progress.start_at,
+        thaws_at=_thaws_at(progress, plan),
         digest=progress.digest,
         overrides=progress.overrides,
     )
@@ -104,7 +111,7 @@ def gate_view(
         step=flag.step,
         percent=flag.percent,
         version=flag.version,
-        controller=controller_view(progress),
+        controller=controller_view(progress, plan),
         next_row=plan.rows[place] if place is not None else None,
         report=progress.report,
         answers=explain(_spoken_of(progress), position_of(held, plan, at=at, thaws_at=thaws_at)),
@@ -115,7 +122,7 @@ def gate_view(
 def position_of(held: Held, plan: Plan, *, at: int, thaws_at: int | None) -> Position:
     """Return where a rollout is in its plan, as its gate's answers are about."""
     progress, step = held.progress, held.progress.step
-    waits = progress.start_at if progress.standing == "scheduled" else thaws_at
+    waits = (_thaws_at(progress, plan) or progress.start_at) if progress.standing == "scheduled" else thaws_at
     return Position(
         plan=plan,
         condition=_condition(progress),
@@ -124,6 +131,10 @@ def position_of(held: Held, plan: Plan, *, at: int, thaws_at: int | None) -> Pos
         next_look_s=next_look_s(progress),
         wait_s=max(0.0, (waits - at) / 1_000_000) if waits is not None else None,
     )
+
+
+def _thaws_at(progress: Progress, plan: Plan) -> int | None:
+    return frozen_until(plan.freezes, progress.start_at) if progress.start_at is not None else None
 
 
 def _condition(progress: Progress) -> Condition:

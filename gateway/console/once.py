@@ -1,10 +1,13 @@
-"""Refuses a request that says one thing twice: which of the two counts would depend on who reads it."""
+"""Refuses what a careful reader would not take for what was meant: one thing said twice, a version that is text.
+
+Which of the two counts would depend on who reads it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -44,17 +47,22 @@ def refuse_repeated_keys(body: bytes) -> None:
     """Refuse a JSON body in which an object, however deep, has a key twice. What is no JSON is not this one's to say.
 
     Raises:
-        BadRequestError: one has.
+        BadRequestError: one has; or the body itself a version that is no number but text.
     """
     try:
-        json.loads(body, object_pairs_hook=_refuse_repeated)
+        read: object = json.loads(body, object_pairs_hook=_refuse_repeated)
     except (ValueError, RecursionError):
         return
+    version = cast("dict[str, object]", read).get("version") if isinstance(read, dict) else None
+    if isinstance(version, str):
+        message = f"version: {version[:_SHOWN_CHARACTERS]!r} is text; write a number without quotes"
+        raise BadRequestError(message, param="version")
 
 
-def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+def _refuse_repeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
     for name, times in Counter(name for name, _ in pairs).items():
         if times > 1:
             shown = name[:_SHOWN_CHARACTERS]
             message = f"the body names {shown!r} {times} times in one object; send each field once"
             raise BadRequestError(message, param=shown, code="duplicate_field")
+    return dict(pairs)

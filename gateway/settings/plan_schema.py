@@ -27,7 +27,7 @@ WindowEnd = Annotated[
     ),
 ]
 AtLeast = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Rate = Annotated[float, Meta(ge=0, lt=0.999)]
+Rate = Annotated[float, Meta(ge=0, lt=0.5)]
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

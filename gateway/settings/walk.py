@@ -104,7 +104,11 @@ def _array(value: object, wanted: inspect.VarTupleType, keys: Keys) -> Iterator[
         found = "one value" if secret else shown(value)
         yield error_at(keys, f"{found} stands where an array belongs; write it in brackets: [...]")
         return
-    for at, item in enumerate(cast("list[Any]", value)):
+    items = cast("list[Any]", value)
+    if wanted.max_length is not None and len(items) > wanted.max_length:
+        yield error_at(keys, f"{len(items)} entries are more than the {wanted.max_length} that there may be; join some")
+        return
+    for at, item in enumerate(items):
         yield from _differences(item, wanted.item_type, (*keys, at))
 
 

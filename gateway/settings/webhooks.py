@@ -38,11 +38,13 @@ def webhook_problems(configuration: Configuration) -> Iterator[Problem]:
 
 def address_fault(url: str) -> str | None:
     """Return what is wrong with an address, without repeating it; it may have a query, but nothing behind a #."""
+    if "#" in url:
+        return "has a fragment (#), which is never sent; write it without"
     bare, _, query = url.partition("?")
     fault = next(iter(base_url_faults(bare)), None)
     if fault is not None:
         return fault.partition(";")[0] + "; write it as its owner gave it, such as https://hooks.example.com/turnout"
-    is_plain = all("!" <= character <= "~" for character in query) and "#" not in query
+    is_plain = all("!" <= character <= "~" for character in query)
     return None if is_plain else "has a query that cannot be sent; write it as its owner gave it"
 
 

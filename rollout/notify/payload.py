@@ -26,7 +26,7 @@ _HEADLINES: Mapping[What, str] = {
     "advanced": "went on to the next step",
     "awaiting_approval": "waits for approval",
     "rolled_back": "ROLLED BACK",
-    "hold_for_24_h": "has been held for 24 hours",
+    "hold_for_24_h": "is on hold",
     "inconclusive": "is inconclusive and waits for a person",
     "paused": "was paused",
     "resumed": "goes on",

@@ -29,7 +29,7 @@ def entry(action: str, after: Any, *, reason: str = "", rollout: str | None = SA
 def test_a_rollback_by_the_gate_is_told_with_its_evidence():
     state = started()
     (change,) = roll_back(state, wanted(state), report=said("fail"), progress=held(state).progress)
-    notice = notice_of(entry(change.action, change.after))
+    notice = notice_of(replace(entry(change.action, change.after), before=change.before))
 
     assert notice is not None
     assert (notice.what, notice.verdict, notice.percent, notice.generation, notice.step) == (
@@ -37,9 +37,10 @@ def test_a_rollback_by_the_gate_is_told_with_its_evidence():
         "fail",
         0.0,
         1,
-        2,
+        1,
     )
-    assert notice.words == f"{SALES}: rolled back to 0 %, by ann. It says fail."
+    assert notice.phase == "canary"
+    assert notice.words == f"{SALES}: rolled back from canary 5 % to 0 %, by ann. It says fail."
     assert notice.mark == "7"
 
 

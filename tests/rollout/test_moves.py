@@ -23,6 +23,7 @@ from rollout.moves import (
 )
 from rollout.plan import CERTIFICATE
 from rollout.progress import Awaited, Progress, Standing
+from rollout.schedule import FreezeWindow
 from rollout.verdict import Verdict, Watch
 from tests.fakes.plans import (
     AHEAD,
@@ -80,9 +81,35 @@ def test_without_a_certificate_a_start_is_refused_noted_or_fine_as_the_plan_want
     (change,) = start(state, wanted(state), AHEAD)
     assert "Started without a passed certificate" in held(after(state, [change])).progress.note
     assert change.after["evidence"]["gate"] == "certificate"
+    banner = held(after(state, [change])).progress.banner
+    assert banner == change.after["banner"]
+    assert banner.startswith("Started without a passed certificate")
     (unasked,) = start(state, wanted(state), off)
     assert held(after(state, [unasked])).progress.note == "started by ops"
-    assert "evidence" not in unasked.after
+    assert unasked.report is None
+    assert not {"evidence", "banner"} & set(unasked.after)
+    assert not held(after(state, [unasked])).progress.banner
+
+
+def test_the_banner_of_a_start_stays_until_the_rollout_is_taken_back():
+    running = started()
+    moved = after(running, advance(running, wanted(running, reason="r"), AHEAD))
+    by_hand = after(moved, set_percent(moved, SALES, 3.0, held(moved).flag.version))
+
+    assert held(running).progress.banner
+    assert held(moved).progress.banner == held(by_hand).progress.banner == held(running).progress.banner
+    assert not held(after(moved, roll_back(moved, wanted(moved)))).progress.banner
+    assert not held(after(moved, set_percent(moved, SALES, 0.0, held(moved).flag.version))).progress.banner
+
+
+def test_a_start_for_a_time_within_a_freeze_window_says_when_it_really_starts():
+    state = holding()
+    window = FreezeWindow(start=AT, end=AT + 3_600_000_000)
+    frozen = replace(FROZEN, plan=replace(SHORT_PLAN, freezes=(window,)))
+    for start_at, is_frozen in ((AT + 60_000_000, True), (AT + 3_600_000_000, False)):
+        note = held(after(state, start(state, wanted(state), frozen, start_at=start_at))).progress.note
+
+        assert ("a freeze window is open then, so it starts at 2027-01-15 09:00:00Z" in note) == is_frozen
 
 
 def test_nothing_starts_or_advances_in_a_freeze_window_and_everything_goes_back():

@@ -94,15 +94,31 @@ def test_the_certificates_row_comes_first():
     [
         ("p99", Margin(ratio=0.9), "margins.p99.ratio 0.9 is not within 1 and 10"),
         ("errors", Margin(relative=-0.1), "margins.errors.relative -0.1 is not within 0 and 10"),
-        ("satisfaction", Margin(absolute=1.0), "margins.satisfaction.absolute 1 is not from 0 to below 0.999"),
+        ("satisfaction", Margin(absolute=1.0), "margins.satisfaction.absolute 1 is not from 0 to below 0.5"),
+        ("errors", Margin(absolute=0.998), "margins.errors.absolute 0.998 is not from 0 to below 0.5"),
+        ("errors", Margin(), "margins.errors tolerates nothing, so an equal candidate never passes"),
+        (
+            "p50",
+            Margin(ratio=1.1, min_requests=1_000_000_000),
+            "margins.p50.min_requests 1000000000 never come together in the 10 d that",
+        ),
         ("p50", Margin(min_users=0), "margins.p50.min_users 0 is not 1 or more"),
-        ("errors", Margin(min_requests=0), "margins.errors.min_requests 0 is not 1 or more"),
+        ("errors", Margin(absolute=0.01, min_requests=0), "margins.errors.min_requests 0 is not 1 or more"),
     ],
 )
 def test_a_margin_that_cannot_be_is_named(check: Any, margin: Margin, sentence: str):
     (fault,) = found(replace(DEFAULT_PLAN, margins={**DEFAULT_MARGINS, check: margin}))
 
     assert fault.startswith(sentence)
+
+
+def test_a_demonstrations_plan_and_a_check_that_nobody_asks_for_may_be_short_and_narrow():
+    rows = (row(dwell_s=1.0, checks=("errors",)), row(percent=6.0, dwell_s=1.0, checks=("p50",)), GA)
+    margins = {**DEFAULT_MARGINS, "errors": Margin(), "ttft": Margin(ratio=1.1, min_requests=1_000_000_000)}
+
+    assert found(plan(*rows, margins=margins, safety_requests=1_000_000)) == []
+    (fault,) = found(plan(*rows, margins=margins, safety_users=1_000_001))
+    assert fault.startswith("safety_users 1000001 never come together in the 2 s that a step asking for them runs at")
 
 
 def test_every_check_has_a_margin():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
@@ -13,10 +13,12 @@ from gateway.console.auth import Asked, actor, permits
 from gateway.console.control import Control
 from gateway.console.gate_views import GateView, PlanView
 from gateway.console.views import RolloutView
+from gateway.errors import BadRequestError
 from rollout.moves import Wish
 
 Earlier = Annotated[int, QueryParameter(ge=0, le=500)]
 """How many of its reports at most."""
+_GATE_WORDS = ("limit", "now")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +88,20 @@ def show_plan(control: NamedDependency[Control], name: FromPath[str], *, suggest
     return control.steering.shown_plan(name, with_forecast=suggest)
 
 
-@get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
+def _only_a_gates_words(request: Request[Any, Any, Any]) -> None:
+    """Refuse a misspelt word: ignored, it would leave an answer to another question than was asked."""
+    for word in request.query_params:
+        if word not in _GATE_WORDS:
+            message = f"a gate is not asked for by {word!r}; there are: {', '.join(_GATE_WORDS)}"
+            raise BadRequestError(message, param=word)
+
+
+@get(
+    "/gates/{name:str}",
+    opt=permits("ops", "analyst", "admin"),
+    before_request=_only_a_gates_words,
+    sync_to_thread=True,
+)
 def show_gate(
     control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0, now: FromQuery[bool] = False
 ) -> GateView:

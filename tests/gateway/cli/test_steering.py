@@ -12,7 +12,7 @@ from analytics.evidence import Check
 from analytics.forecast import Tolerance
 from analytics.suggestion import Suggestion
 from gateway.cli import Abort, gate, rollout, steering
-from gateway.console.gate_views import PlanView
+from gateway.console.gate_views import ControllerView, PlanView
 from rollout.prospects import plan_rows, tolerances
 from rollout.stores.sqlite import SqliteLedger
 from rollout.verdict import Verdict
@@ -63,11 +63,14 @@ def test_a_plan_is_started_advanced_and_rolled_back_and_each_says_where_it_stand
         f"{SALES}: 0 % > 5 %, version 2; running: canary 5 %, 0 s of 2 d over\n",
     )
     assert turnout("rollout", "advance", SALES)[0] == 1
+    assert "banner: Started without a passed certificate" in turnout("gate", "check", SALES)[1]
+    assert "Started without a passed certificate" in turnout("rollout", "history", SALES)[1]
     code, out, _ = turnout("rollout", "advance", SALES, "--reason", "the board wants it")
     assert (code, out) == (0, f"{SALES}: 5 % > 10 %, version 3; running: canary 10 %, 0 s of 5 d over\n")
 
     shown = turnout("rollout", "show", SALES)[1]
     assert "plan        running: canary 10 %" in shown
+    assert "banner      Started without a passed certificate" in shown
     assert "override    of step 1 by admin key" in shown
     assert "the board wants it" in shown
 
@@ -86,6 +89,20 @@ def test_a_scheduled_start_says_for_when_and_json_says_all(turnout: Turnout):
     code, out, _ = turnout("rollout", "pause", SALES, "--json")
     assert (code, json.loads(out)["controller"]["standing"]) == (0, "paused")
     assert turnout("rollout", "resume", SALES, "--if-version", "2")[0] == 1
+
+
+def test_who_starts_without_a_certificate_is_warned_at_once(turnout: Turnout):
+    said = turnout("rollout", "start", SALES, "--reason", "a try.")[2]
+
+    assert said.startswith("warning: Started without a passed certificate. certificate: inconclusive. There is none")
+    assert "a try. Started without" in turnout("rollout", "history", SALES)[1]
+
+
+def test_where_a_scheduled_start_waits_for_a_freeze_window_is_said():
+    view = ControllerView(standing="scheduled", start_at=1_800_000_000_000_000, thaws_at=1_800_003_600_000_000)
+    ends = "2027-01-15 09:00:00Z, when the freeze window ends that is open at 2027-01-15 08:00:00Z"
+
+    assert steering.placed(view, 0.0) == f"scheduled, for {ends}: 0 %"
 
 
 def test_a_plan_is_shown_with_what_its_gates_demand(turnout: Turnout):

@@ -293,7 +293,10 @@ def test_a_hold_that_lasts_is_told_under_one_name(stage: Stage):
 
     assert {notice.what for notice in stage.heard.notices} == {"hold_for_24_h"}
     assert len({notice.identity for notice in stage.heard.notices}) == 1
-    assert "the lake is away" in stage.heard.notices[0].words
+    first = stage.heard.notices[0]
+    assert "the lake is away" in first.words
+    assert f"{SALES}: on hold for 1 min, since " in first.words
+    assert first.phase == "canary"
 
 
 def test_the_reports_of_looks_and_changes_of_mind_are_kept(stage: Stage):

@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from gateway.console.gate_views import controller_view, gate_view, position_of
 from rollout.progress import Progress
+from rollout.schedule import FreezeWindow
 from tests.fakes.plans import AT, SHORT_PLAN, held, holding, said, standing, started
 
 
 def test_a_plan_that_was_not_started_shows_no_row():
-    view = controller_view(Progress())
+    view = controller_view(Progress(), SHORT_PLAN)
 
     assert (view.standing, view.row, view.phase, view.dwell_s, view.next_look_s) == ("idle", None, None, None, None)
 
@@ -46,3 +47,14 @@ def test_whoever_waits_for_a_time_is_told_how_long():
     position = position_of(frozen, SHORT_PLAN, at=AT, thaws_at=AT + 60_000_000)
     assert (position.condition, position.wait_s, position.row_number) == ("awaiting_thaw", 60.0, 1)
     assert position_of(held(holding()), SHORT_PLAN, at=AT, thaws_at=None).wait_s is None
+
+
+def test_a_start_within_a_freeze_window_is_told_for_when_the_window_ends():
+    window = FreezeWindow(start=AT + 60_000_000, end=AT + 3_600_000_000)
+    frozen = replace(SHORT_PLAN, freezes=(window,))
+    scheduled = replace(held(holding()), progress=Progress(standing="scheduled", start_at=AT + 120_000_000))
+
+    view = gate_view(scheduled, frozen, [], at=AT).controller
+    assert (view.start_at, view.thaws_at) == (AT + 120_000_000, AT + 3_600_000_000)
+    assert position_of(scheduled, frozen, at=AT, thaws_at=None).wait_s == 3600.0
+    assert gate_view(scheduled, SHORT_PLAN, [], at=AT).controller.thaws_at is None

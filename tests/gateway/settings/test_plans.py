@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gateway.settings.load import from_tree
 from gateway.settings.plans import plan_of, plan_problems
+from gateway.settings.problem import SettingsError
 from gateway.settings.schema import RolloutDefinition
 from rollout.durations import DAY_S
 from rollout.plan import DEFAULT_MARGINS, DEFAULT_PLAN
@@ -52,6 +53,12 @@ def test_what_a_margin_leaves_out_is_as_in_the_default_plan():
 
 def test_strict_leaves_satisfaction_no_margin():
     assert plan_of(written("strict = true")).margins["satisfaction"].absolute == 0
+
+
+def test_more_steps_than_there_may_be_are_refused_with_their_place():
+    step = '{ phase = "canary", percent = 5, dwell = "20s" }'
+    with pytest.raises(SettingsError, match=r"rollouts\.sales\.plan\.steps: 51 entries are more than the 50 that"):
+        written(f"steps = [{', '.join([step] * 51)}]")
 
 
 def test_all_that_a_plan_can_say_reaches_the_plan():

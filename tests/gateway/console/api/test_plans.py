@@ -40,6 +40,8 @@ def test_a_plan_is_started_paused_resumed_advanced_restarted_and_rolled_back(ops
         ("advance", '{"version": 1}', "has not started its plan"),
         ("start", '{"version": 1, "at": "soon"}', "is no moment"),
         ("start", '{"version": "x"}', "version"),
+        ("pause", '{"version": "7"}', "version: '7' is text; write a number without quotes"),
+        ("start", '{"version": 1, "at": "1999-01-01T00:00:00Z"}', "is past; name a later moment"),
         ("pause", '{"version": 1, "at": "2099-01-01T00:00:00Z"}', "at"),
         ("rollback", "", "needs a JSON body"),
     ],
@@ -62,3 +64,6 @@ def test_a_gate_and_a_plan_are_shown(ops: httpx.Client):
     )
     assert [row["percent"] for row in ops.get(f"{ROLLOUT}/plan").json()["plan"]["rows"]] == [0, 5, 10, 25, 50, 100]
     assert ops.get(f"/api/v1/gates/{SALES}", params={"limit": 501}).status_code == 400
+    misspelt = ops.get(f"/api/v1/gates/{SALES}", params={"nwo": "true"})
+    assert misspelt.status_code == 400
+    assert misspelt.json()["error"]["message"] == "a gate is not asked for by 'nwo'; there are: limit, now"
