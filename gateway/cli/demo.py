@@ -31,8 +31,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play the demonstration to its end; 1 when that is not the declared one; broken off, say what is left of it."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    _listen_to_signals()
     try:
         return _play(arguments)
     except KeyboardInterrupt:
@@ -49,9 +48,9 @@ def _play(arguments: argparse.Namespace) -> int:
     story = STORIES[arguments.story]
     with _place(arguments.keep) as folder:
         play = Play(folder, story)
-        with installed(folder, story) as ready:
+        with installed(folder, story) as (ready, troupe):
             play.begin(ready)
-            with play.users():
+            with play.users(troupe):
                 is_declared = play.follow()
             play.compare()
             play.history()
@@ -73,6 +72,18 @@ def _place(keep: Path | None) -> Generator[Path]:
         message = f"{keep}: cannot be made ({error.strerror}); name a folder that is not there yet with --keep"
         raise Abort(message, exit_code=2) from error
     yield keep.absolute()
+
+
+def _listen_to_signals() -> None:
+    """Let them break it off, also SIGINT where a script's background has it ignored.
+
+    What this process starts would inherit that, and replay ends by SIGINT. A hangup that `nohup` ignores stays ignored.
+    """
+    from gateway.cli.troupe import BREAKING  # noqa: PLC0415 - only this command needs it
+
+    for number in BREAKING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from gateway.cli import Abort
 from gateway.cli.client import HttpConsole
 from gateway.cli.following import Following, Paint, is_as_declared, is_over, plain
 from gateway.cli.found import found_key, found_url
-from gateway.cli.staging import CONFIG, PLAN, TURNOUT, own_environment, started
+from gateway.cli.staging import CONFIG, PLAN
+from gateway.cli.troupe import TURNOUT, Troupe, own_environment
 from gateway.console.gate_views import GateView
 from gateway.serve.demo import ROLLOUT
 from gateway.simulate.stories import Story
@@ -51,7 +52,7 @@ class Play:
         self._folder, self._story = folder, story
         self._place = ("--state-dir", str(folder))
         self._following = Following(_paint())
-        self._asking: ExitStack | None = None
+        self._troupe: Troupe | None = None
         self._replay: subprocess.Popen[bytes] | None = None
         self._rounds = 0
 
@@ -67,24 +68,27 @@ class Play:
         _chapter(1, _START.format(base_url=base_url, plan=_indented(PLAN), path=self._folder / CONFIG))
 
     @contextmanager
-    def users(self) -> Generator[None]:
-        """Let users ask until the block ends, at the times at which users of a real service did."""
+    def users(self, troupe: Troupe) -> Generator[None]:
+        """Let users ask until the block ends, at the times at which users of a real service did.
+
+        A block that is broken off leaves them to the troupe's end.
+        """
         _chapter(2, _REPLAY.format(users=USERS, speed=SPEED, rated=RATED).replace("90%", "90 %"))
-        with ExitStack() as self._asking:
-            self._ask_on()
-            yield
+        self._troupe = troupe
+        self._ask_on()
+        yield
+        if self._replay is not None:
+            troupe.end(self._replay, by=signal.SIGINT)
         _say(f"\n   The users stop. Replay says: {_last_line(self._folder / _REPLAY_LOG)}")
 
     def _ask_on(self) -> None:
         """Begin the trace again where it is over: its hour lasts four minutes here."""
-        if self._asking is None or (self._replay is not None and self._replay.poll() is None):
+        if self._troupe is None or (self._replay is not None and self._replay.poll() is None):
             return
         words = ["--users", str(USERS), "--speed", str(SPEED), "--feedback", str(RATED), "--seed", str(self._rounds)]
         words += ["--concurrency", "256", "--stream-share", str(STREAMED)]
         self._rounds += 1
-        log = self._asking.enter_context((self._folder / _REPLAY_LOG).open("ab"))
-        command = ("replay", *words, *self._place)
-        self._replay = self._asking.enter_context(started(command, log, end_by=signal.SIGINT))
+        self._replay = self._troupe.start(("replay", *words, *self._place), self._folder / _REPLAY_LOG)
 
     def follow(self) -> bool:
         """Start the plan and tell what the controller does, to its end; return whether that is the declared one."""

@@ -122,7 +122,7 @@ class Gathering:
                 yield self._opened()
             except (OSError, MissingPackageError) as error:
                 self._let_go()
-                raise EvidenceLostError(str(error)) from error
+                raise EvidenceLostError(_said(error)) from error
             except BaseException:
                 self._let_go()
                 raise
@@ -147,3 +147,11 @@ class Gathering:
         if self._evidence is not None:
             self._evidence.close()
         self._evidence = None
+
+
+def _said(error: Exception) -> str:
+    """Return why nothing can be read; the system's own words name no remedy."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    refused = f"{error.filename} cannot be read ({error.strerror})"
+    return f"{refused}; bring it back, and the gate goes on by itself"

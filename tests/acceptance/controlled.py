@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,19 @@ slow = pytest.mark.slow
 BUSY_S = 30.0
 """From the first failing request of a total outage to the last dispatch: 10 s are promised, on a machine that is not
 busy with other tests."""
+DISPATCHED = """
+    epoch(max(started_at) - min(started_at)) AS seconds, count(*) AS requests FROM records
+    WHERE arm_assigned = 'candidate' AND reason IN ('split', 'stale')
+        AND started_at >= (SELECT min(started_at) FROM records WHERE arm_assigned = 'candidate'
+            AND (outcome <> 'ok' OR fallback_reason IS NOT NULL))
+"""
+"""What was given to the candidate since the first failure; comes after `SELECT`, and what else is asked."""
+LAKE = """url = "s3://{bucket}/lake"
+endpoint_url = "{endpoint}"
+region = "us-east-1"
+access_key_id = {{ env = "LAKE_KEY_ID" }}
+secret_access_key = {{ env = "LAKE_KEY_SECRET" }}
+"""
 SERVER = """[server]
 port = 0
 console_port = 0
@@ -37,6 +51,11 @@ seal_every_s = 0.2
 
 def configured(plan: str, *, fallback: bool = True, workers: int = 2) -> str:
     """Return an installation's configuration with a plan for its rollout."""
+    return SERVER.format(workers=workers) + defined(plan, fallback=fallback)
+
+
+def defined(plan: str, *, fallback: bool = True) -> str:
+    """Return what a console defines: models, the application, and the rollout with its plan."""
     split = f"""
 [rollouts.{ROLLOUT}]
 base = "{BASE}"
@@ -48,7 +67,7 @@ fallback = {str(fallback).lower()}
 approval = "auto"
 {plan}
 """
-    return SERVER.format(workers=workers) + MODELS + split + APPLICATION
+    return MODELS + split + APPLICATION
 
 
 def one_step(percent: float, dwell_s: float, checks: Sequence[str], margins: str = "", phase: str = "canary") -> str:
@@ -96,22 +115,33 @@ def comes_to_stand(one: Installation, *wanted: str, within_s: float) -> dict[str
     return gate(one, reports=5)
 
 
-def actions(one: Installation) -> list[str]:
+def entries(one: Installation) -> list[dict[str, Any]]:
     """Return what the audit has of the rollout, oldest first, and prove that its chain is whole."""
     history = one.ask("GET", f"rollouts/{ROLLOUT}/history?verify=true").raise_for_status().json()
     assert history["whole"], history["fault"]
-    return [entry["action"] for entry in reversed(history["entries"])]
+    return list(reversed(history["entries"]))
+
+
+def actions(one: Installation) -> list[str]:
+    """Return what was done, oldest first."""
+    return [entry["action"] for entry in entries(one)]
+
+
+def steps(one: Installation) -> list[tuple[str, float, int, str]]:
+    """Return what the plan did: the action, the percent, the step and its digest; each once, and in order."""
+    told = [
+        entry for entry in entries(one) if entry["action"] in {"start", "advance", "roll_back", "find_inconclusive"}
+    ]
+    for before, after in pairwise(told):
+        assert after["before"]["step"] == before["after"]["step"], "a step between two others is missing, or twice"
+        assert after["before"]["digest"] == before["after"]["digest"]
+    done = [(one["action"], one["after"]) for one in told]
+    return [(action, after["percent"], after["step"], after["digest"]) for action, after in done]
 
 
 def until_last_dispatch(one: Installation, *, settled: bool = True) -> tuple[float, int]:
     """Return the seconds from the first failure to the last request that was given to the candidate, and how many."""
-    question = """
-        SELECT epoch(max(started_at) - min(started_at)) AS seconds, count(*) AS requests FROM records
-        WHERE arm_assigned = 'candidate' AND reason IN ('split', 'stale')
-            AND started_at >= (SELECT min(started_at) FROM records WHERE arm_assigned = 'candidate'
-                AND (outcome <> 'ok' OR fallback_reason IS NOT NULL))
-    """
-    [row] = one.lake(question, settled=settled)
+    [row] = one.lake(f"SELECT {DISPATCHED}", settled=settled)
     return row["seconds"], row["requests"]
 
 
@@ -128,6 +158,21 @@ TWO_STEPS = f"""steps = [
   {{ phase = "ga", percent = 100 }},
 ]
 {WIDE}"""
+THREE_STEPS = f"""steps = [
+  {{ phase = "canary", percent = 20, dwell = "40s", checks = ["errors"] }},
+  {{ phase = "canary", percent = 35, dwell = "30s", checks = ["errors"] }},
+  {{ phase = "beta", percent = 50, dwell = "30s", checks = ["errors"] }},
+  {{ phase = "ga", percent = 100 }},
+]
+safety_users = 30
+safety_requests = 60
+
+[rollouts.{ROLLOUT}.plan.margins]
+errors = {{ absolute = 0.05, min_users = 30, min_requests = 60 }}
+"""
+THROUGH = [("start", 20.0), ("advance", 35.0), ("advance", 50.0), ("advance", 100.0)]
+"""What the controller does with these steps as long as nothing is wrong."""
+ENDS = ("at_ga", "inconclusive", "rolled_back")
 Share = Callable[[Answer], float]
 
 
@@ -138,14 +183,21 @@ def playing(
     *,
     candidate: dict[str, Any] | None = None,
     feedback: Share | None = None,
+    environment: Mapping[str, str] | None = None,
+    lake: str = "seal_every_s = 0.2",
+    callers: int = 16,
+    workers: int = 2,
     **base: Any,
 ) -> Iterator[Installation]:
-    """Run an installation whose plan has begun, with users who ask, and rate this share of answers."""
-    config = configured(plan, fallback=False)
-    with installed(folder, config=config, simulated=models(candidate, **base)) as one:
+    """Run an installation whose plan has begun, with users who ask, and rate this share of answers.
+
+    `lake` are the lines of `[lake]`; so many `callers` ask at once, each some eight times a second.
+    """
+    config = configured(plan, fallback=False, workers=workers).replace("seal_every_s = 0.2", lake)
+    with installed(folder, config=config, simulated=models(candidate, **base), environment=environment) as one:
         start(one)
         over = threading.Event()
-        with load(one, USERS, at_once=16, pause_s=0.12) as answers:
+        with load(one, USERS, at_once=callers, pause_s=0.12) as answers:
             rating = threading.Thread(target=rate, args=(one, answers, feedback, over))
             rating.start()
             try:

@@ -109,9 +109,10 @@ class Fleet:
             kills=Counter(),
         )
         self.hosts.append(one)
-        until(lambda: (folder / "state/addresses.json").exists() or process.poll() is not None, f"{name} listens")
+        addresses = folder / "state/addresses.json"
+        until(lambda: addresses.exists() or process.poll() is not None, f"{name} listens", within_s=3 * PATIENCE_S)
         assert process.poll() is None, (folder / "serve.log").read_text()
-        found = json.loads((folder / "state/addresses.json").read_text())
+        found = json.loads(addresses.read_text())
         one.gateway, one.console = found.get("gateway", ""), found.get("console", "")
         if is_waited_for:
             self.wait_until_ready(one)

@@ -351,7 +351,7 @@ def _started(folder: Path, process: subprocess.Popen[bytes]) -> None:
         except (OSError, httpx.HTTPError):
             return False
 
-    until(is_ready, f"serve is ready: {folder / 'serve.log'}", pause_s=0.05)
+    until(is_ready, f"serve is ready: {folder / 'serve.log'}", within_s=3 * PATIENCE_S, pause_s=0.05)
     workers = len(list((folder / "state/run").glob("*.status")))
     assert workers
 

@@ -6,6 +6,7 @@ Plans are demonstrations: steps of seconds, wide margins, small minima.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import time
@@ -90,6 +91,22 @@ def test_half_as_long_again_for_the_slowest_is_rolled_back(tmp_path: Path):
         comes_to_stand(one, "at_ga", "inconclusive", "rolled_back", within_s=300)
 
         assert standing(one) == "rolled_back"
+
+
+@slow
+@pytest.mark.timeout(600)
+def test_half_as_long_again_for_the_slowest_hundredth_alone_is_rolled_back(tmp_path: Path):
+    """Both are lognormal about the same median; the 99th percentile is exp(2.326 sigma) times that."""
+    plan = one_step(30, 60, ["p50", "p99"], WIDE)
+    sigma = 0.25 + math.log(1.5) / 2.326
+    with playing(tmp_path, plan, candidate={"ttft_sigma": sigma}, ttft_ms=100, ttft_sigma=0.25) as one:
+        found = comes_to_stand(one, "at_ga", "inconclusive", "rolled_back", within_s=300)
+        log.warning("p99 alone x1.5: %s", found["reports"][0]["summary"])
+
+        assert standing(one) == "rolled_back"
+        verdicts = {check["check"]: check["verdict"] for check in found["reports"][0]["checks"]}
+        assert verdicts["p99"] == "fail"
+        assert verdicts["p50"] != "fail"
 
 
 @slow

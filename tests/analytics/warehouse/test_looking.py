@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from analytics.evidence import FailingUsers
 from tests.fakes.gate_rows import NOW, WINDOW, gate_row
 
 
@@ -26,24 +25,6 @@ def test_how_long_an_arm_is_quiet_and_what_the_other_had_lately(lake, opening):
 
     assert found.quiet_candidate_s - found.quiet_base_s == 57
     assert (found.recent_base_rows, found.recent_candidate_rows) == (10, 0)
-
-
-def test_users_who_fail_are_counted_since_the_start_and_in_the_present_hour(lake, opening):
-    now_row = gate_row(round((NOW - gate_row(0).started_at) / 1e6))
-    lake.put(
-        [
-            gate_row(1, outcome="upstream_error", arm_assigned="candidate"),
-            gate_row(2, outcome="client_error"),
-            replace(now_row, outcome="timeout", seq=9, arm_assigned="candidate"),
-            replace(now_row, outcome="timeout", seq=10, request_id=gate_row(10).request_id, arm_assigned="candidate"),
-        ]
-    )
-    found = opening(clock=lambda: NOW).failing(replace(WINDOW, hour_s=86_400.0))
-
-    assert found == (
-        FailingUsers(kind="failure", candidate=2, hour_candidate=1),
-        FailingUsers(kind="client_error", base=1),
-    )
 
 
 def test_shares_and_scores_of_each_arm(lake, opening):

@@ -82,6 +82,14 @@ def test_a_row_that_was_folded_does_not_fail_anew_in_another_file(lake, evidence
     assert sum(one.base for one in evidence.failing(HOURLY)) == 0
 
 
+def test_a_row_was_folded_when_a_run_of_its_boot_has_its_number():
+    known = peeked.Known({}, {("w0", "b0"): [(1, 3), (7, 9)]})
+
+    assert [seq for seq in range(12) if known.is_folded("w0", "b0", seq)] == [1, 2, 3, 7, 8, 9]
+    assert not known.is_folded("w0", "b0", None)
+    assert not known.is_folded("w1", "b0", 1)
+
+
 def test_what_reads_sums_folds_what_was_only_seen(lake, evidence):
     lake.put([gate_row(1)])
     lake.put_feedback([said_of(random.Random(1), 1, gate_row(1))])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from gateway.serve.demo import ROLLOUT
 from tests.fakes.recomputation import read_lake, recompute, same
 
+log = logging.getLogger("acceptance")
 TURNOUT = (sys.executable, "-m", "gateway")
 
 
@@ -22,6 +25,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a person whose shell speaks to another installation."""
     elsewhere = {"TURNOUT_URL": "http://127.0.0.1:9", "TURNOUT_KEY": "tn_admin_x", "TURNOUT_STATE_DIR": "/nowhere"}
     return {**os.environ, **elsewhere, "TMPDIR": str(tmp_path)}
+
+
+def without(ignored: Sequence[signal.Signals], *words: str) -> list[str]:
+    """Return a command that begins with signals ignored, as those of a script's background do."""
+    names = "".join(f"signal.signal({number:d}, signal.SIG_IGN); " for number in ignored)
+    return [sys.executable, "-c", f"import os, signal, sys; {names}os.execv(sys.argv[1], sys.argv[1:])", *words]
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -91,10 +100,16 @@ def test_a_candidate_that_users_like_less_never_leaves_beta(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: signal.Signals):
+@pytest.mark.parametrize(
+    ("number", "ignored"),
+    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGTERM, (signal.SIGINT,)), (signal.SIGINT, (signal.SIGINT,))],
+    ids=["interrupted", "told", "told-in-a-scripts-background", "interrupted-in-a-scripts-background"],
+)
+def test_broken_off_it_leaves_no_process_and_no_file(
+    tmp_path: Path, number: signal.Signals, ignored: Sequence[signal.Signals]
+):
     demo = subprocess.Popen(
-        [*TURNOUT, "demo"],
+        without(ignored, *TURNOUT, "demo"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(tmp_path),
@@ -105,9 +120,11 @@ def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: sig
         while b"of the answers are rated" not in demo.stdout.readline():
             assert demo.poll() is None
         assert processes_in(tmp_path)
+        began_s = time.monotonic()
         os.killpg(demo.pid, number)
         demo.stdout.read()
         assert demo.wait(90) == 130
+        log.warning("broken off by %s: ended after %.1f s", number.name, time.monotonic() - began_s)
         assert demo.stderr is not None
         assert "the demonstration was broken off; everything of it was removed\n" in demo.stderr.read().decode()
     given_up_at = time.monotonic() + 20

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.staging import configuration, installed, own_environment
+from gateway.cli.staging import configuration, installed
 from gateway.settings.load import load_checked
 from gateway.simulate.stories import STORIES
 
@@ -16,14 +16,6 @@ def test_the_demonstrations_configuration_is_right_and_its_plan_warns_of_nothing
     _, warnings = load_checked(path, None)
 
     assert not warnings
-
-
-def test_the_commands_of_the_story_never_reach_another_installation(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TURNOUT_URL", "http://elsewhere")
-    monkeypatch.setenv("ORDINARY", "x")
-
-    assert "TURNOUT_URL" not in own_environment()
-    assert own_environment()["ORDINARY"] == "x"
 
 
 def test_a_simulated_model_that_does_not_start_is_said_with_its_reason(tmp_path: Path):

@@ -40,6 +40,12 @@ def test_an_empty_lake_says_nothing_of_a_step_and_nothing_of_the_week_before(gat
     assert gathering.weeks("chat", 2, NOW) == {}
 
 
+def test_a_lake_that_is_away_is_said_with_its_place_and_its_remedy(gathering: Gathering, tmp_path: Path):
+    (tmp_path / "lake").write_text("in the way")
+    with pytest.raises(EvidenceLostError, match=r"lake/.* cannot be read \(Not a directory\); bring it back"):
+        gathering.fold()
+
+
 def test_what_refuses_is_said_and_asked_again_from_the_start(gathering: Gathering, tmp_path: Path):
     (tmp_path / "state").write_text("in the way")
     with pytest.raises(EvidenceLostError, match="state"):
