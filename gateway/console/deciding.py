@@ -239,7 +239,7 @@ class Deciding:
                 rollout=held.flag.rollout,
                 generation=held.flag.generation,
                 step=held.flag.step,
-                phase=held.flag.phase,
+                phase=_step(counted).row.phase,
                 percent=held.flag.percent,
                 verdict="hold",
                 mark=str(counted.held_since),
