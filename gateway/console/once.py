@@ -28,7 +28,7 @@ async def said_once(connection: ASGIConnection[Any, Any, Any, Any], handler: Bas
     """
     refuse_repeated_words([word for word, _ in connection.query_params.multi_items()], handler.opt.get(REPEATABLE))
     if isinstance(connection, Request):
-        refuse_repeated_keys(await connection.body())
+        refuse_text_for_version(refuse_repeated_keys(await connection.body()))
 
 
 def refuse_repeated_words(words: list[str], repeatable: str | None) -> None:
@@ -43,16 +43,24 @@ def refuse_repeated_words(words: list[str], repeatable: str | None) -> None:
             raise BadRequestError(message, param=word[:_SHOWN_CHARACTERS])
 
 
-def refuse_repeated_keys(body: bytes) -> None:
-    """Refuse a JSON body in which an object, however deep, has a key twice. What is no JSON is not this one's to say.
+def refuse_repeated_keys(body: bytes) -> object:
+    """Return a JSON body in which no object, however deep, has a key twice; None of what is no JSON.
 
     Raises:
-        BadRequestError: one has; or the body itself a version that is no number but text.
+        BadRequestError: one has.
     """
     try:
-        read: object = json.loads(body, object_pairs_hook=_refuse_repeated)
+        return json.loads(body, object_pairs_hook=_refuse_repeated)
     except (ValueError, RecursionError):
-        return
+        return None
+
+
+def refuse_text_for_version(read: object) -> None:
+    """Refuse a body whose `version` is text: Litestar would take it for the number in it.
+
+    Raises:
+        BadRequestError: it is.
+    """
     version = cast("dict[str, object]", read).get("version") if isinstance(read, dict) else None
     if isinstance(version, str):
         message = f"version: {version[:_SHOWN_CHARACTERS]!r} is text; write a number without quotes"

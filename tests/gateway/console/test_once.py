@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.console.once import refuse_repeated_keys, refuse_repeated_words
+from gateway.console.once import refuse_repeated_keys, refuse_repeated_words, refuse_text_for_version
 from gateway.errors import BadRequestError
 from tests.fakes.console import SALES, RunningConsole
 
@@ -26,6 +26,13 @@ def test_an_object_that_has_a_key_twice_is_refused_however_deep(body: bytes):
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a":1,"b":{"a":1}}', b'[{"a":1},{"a":1}]', b"[" * 5000])
 def test_what_says_nothing_twice_or_is_no_json_is_not_refused_here(body: bytes):
     refuse_repeated_keys(body)
+
+
+def test_a_version_is_a_number():
+    with pytest.raises(BadRequestError, match="version: '7' is text; write a number without quotes"):
+        refuse_text_for_version(refuse_repeated_keys(b'{"version":"7"}'))
+    for body in (b'{"version":7}', b'{"a":{"version":"7"}}', b'["version"]', b"{"):
+        refuse_text_for_version(refuse_repeated_keys(body))
 
 
 def test_only_what_may_be_repeated_is():
