@@ -46,3 +46,14 @@ def test_whoever_waits_for_a_time_is_told_how_long():
     position = position_of(frozen, SHORT_PLAN, at=AT, thaws_at=AT + 60_000_000)
     assert (position.condition, position.wait_s, position.row_number) == ("awaiting_thaw", 60.0, 1)
     assert position_of(held(holding()), SHORT_PLAN, at=AT, thaws_at=None).wait_s is None
+
+
+def test_what_passed_is_spoken_of_as_passed_in_a_pause_too():
+    paused = held(
+        standing("paused", resumes="awaiting", awaits="approval", passed=said("pass"), report=said("collecting"))
+    )
+
+    assert position_of(paused, SHORT_PLAN, at=AT, thaws_at=None).paused_from == "awaiting_approval"
+    assert gate_view(paused, SHORT_PLAN, [], at=AT).answers.missing == (
+        "Somebody who resumes the rollout, which is paused. An approval: the step has passed."
+    )
