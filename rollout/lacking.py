@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rollout.phrases import counted, listed
 from rollout.verdict import CheckReport, Figures, GateReport
+from rollout.vigilance import CANNOT_SEE
 
 _PLAIN: Mapping[str, str] = {
     "errors": "failed requests",
@@ -73,7 +74,8 @@ def _of_base(unknown: Sequence[CheckReport]) -> Iterator[str]:
     lacks: dict[int, list[str]] = {}
     for check in unknown:
         lack = int((check.figures["min_answers_base"] or 0) - (check.figures.get("answers_base") or 0))
-        lacks.setdefault(max(0, lack), []).append(plain(check.check))
+        if lack > 0:
+            lacks.setdefault(lack, []).append(plain(check.check))
     for lack, names in lacks.items():
         yield f"{listed(names)}: {counted(lack, 'more answer')} of base, before which nobody knows what is usual"
     if lacks:
@@ -97,6 +99,9 @@ def _watched(report: GateReport) -> Iterator[str]:
         yield "Find out whether the candidate or the world changed; `turnout gate check` has the figures"
     else:
         yield "Nothing"
+    _, _, trouble = report.summary.partition(CANNOT_SEE)
+    if trouble:
+        yield f"For the moment {CANNOT_SEE}{trouble.split('; the last alarm', 1)[0]}"
     unseen = unwatched(report)
     if unseen:
         yield f"Not watched, for base had too little of it: {listed(unseen)}"
