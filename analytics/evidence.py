@@ -138,6 +138,15 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     settled_rows: int = 0
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers of base's (`ok` gate rows) within a step: how many, streamed, timed, and with a first token's time."""
+
+    answers: int = 0
+    streamed: int = 0
+    timed: int = 0
+    first_tokens: int = 0
+
+
 class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """All that a tick reads of a step. `as_of`: µs since 1970 UTC up to which records are in.
 
@@ -146,7 +155,8 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     `drift`: per check the monitor's ρ at its worst midnight, None before there is a past one. `fallback_share`: of the
     candidate's gate rows, 0-1. `net_*`: mean score over all ok requests (+1, -1, 0 without feedback).
     `inapplicable`: checks of which the step's own rows told that they do not apply (`ttft`: too little streaming).
-    `ratios`: value, low and high of a latency's ratio, where raw rows were asked for it (at looks).
+    `ratios`: value, low and high of a latency's ratio, where raw rows were asked for it (at looks). `base_answered`:
+    by what base is to tell how long answers take, where that is not known yet; None where nobody counted.
     """
 
     rollout: str
@@ -166,3 +176,4 @@ class StepEvidence(msgspec.Struct, frozen=True, kw_only=True):
     fallback_share: float = 0.0
     inapplicable: tuple[Check, ...] = ()
     ratios: Mapping[Check, tuple[float, float, float]] = {}
+    base_answered: Answered | None = None

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from analytics.evidence import Check
+from analytics.evidence import Answered, Check
 
 LEAST_ROWS = 1000
 """With fewer answers of base a quantile is not taken."""
@@ -55,3 +55,18 @@ def references_of(base: BaseAnswers) -> References:
     elif base.streamed >= LEAST_STREAMED * base.answers:
         found["ttft"] = base.ttft_ms if base.first_tokens >= LEAST_ROWS else None
     return References(latencies=found, rating="rating" if base.ratings > base.thumbs else "thumb")
+
+
+def counting(check: Check, base: Answered) -> int:
+    """Return how many of the `LEAST_ROWS` answers base has given by which a latency check's Q0 is taken.
+
+    Of `ttft` all answers count until they tell that enough are streamed to ask for it.
+    """
+    if check != "ttft":
+        return base.timed
+    return base.first_tokens if is_streaming(base) else base.answers
+
+
+def is_streaming(base: Answered) -> bool:
+    """Tell whether base streams enough of what it has answered for `ttft` to be asked for."""
+    return base.answers > 0 and base.streamed >= LEAST_STREAMED * base.answers

@@ -22,12 +22,16 @@ LOOKS = 2
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """Where in its step a tick stands: seconds of running time so far, the look that this is, and the dwell D."""
+    """Where in its step a tick stands: seconds of running time so far, the look that this is, and the dwell D.
+
+    `is_proof`: whether the step asks for proof.
+    """
 
     running_s: float
     look: Look
     looks: int
     dwell_s: float
+    is_proof: bool = True
 
     @property
     def is_over(self) -> bool:

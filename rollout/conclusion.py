@@ -16,7 +16,7 @@ from rollout.durations import spoken
 from rollout.holds import Hold
 from rollout.phase import FrozenStep
 from rollout.phrases import counted, listed, rates
-from rollout.verdict import CheckReport, Verdict
+from rollout.verdict import CheckReport, Figures, Verdict
 
 MOST_FALLBACK = 0.01
 """With a greater share of candidate's requests answered by base nothing passes: users have rated base's answers."""
@@ -62,7 +62,7 @@ def _looked_at(step: FrozenStep, evidence: StepEvidence, tick: Tick, checks: Seq
     if tick.look and not blocks:
         return _passed(step, evidence, checks)
     if not tick.is_over:
-        return Outcome(verdict="collecting", summary=_collecting(step, checks, tick, blocks), blocks=blocks)
+        return Outcome(verdict="collecting", summary=_collecting(step, evidence, checks, tick, blocks), blocks=blocks)
     return Outcome(verdict="inconclusive", summary=_inconclusive(checks, tick, blocks), blocks=blocks)
 
 
@@ -74,24 +74,52 @@ def seen_by_candidate(evidence: StepEvidence) -> tuple[int, int]:
     return sums.candidate.x.users, sums.candidate.requests
 
 
+def safety_of(step: FrozenStep, evidence: StepEvidence) -> Figures:
+    """Return what a row that passes when nothing failed has seen and needs; nothing where proof is asked for."""
+    if step.is_proof or step.row.gate in {"certificate", "ga"}:
+        return {}
+    users, requests = seen_by_candidate(evidence)
+    return {
+        "users_candidate": users,
+        "requests_candidate": requests,
+        "min_users": step.safety_users,
+        "min_requests": step.safety_requests,
+    }
+
+
 def _blocks(step: FrozenStep, evidence: StepEvidence, checks: Sequence[CheckReport]) -> Iterator[str]:
     """Yield what keeps a look from passing, given that nothing failed."""
     asked = [check for check in checks if check.applies]
     if not asked:
         yield "The gate asks for no check that applies here, and without one it never passes"
     if step.is_proof:
-        missing = [check.check for check in asked if check.verdict != "pass"]
-        if missing:
-            yield f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} not proven"
+        yield from _unproven([check for check in asked if check.verdict != "pass"])
     else:
         users, requests = seen_by_candidate(evidence)
         if users < step.safety_users or requests < step.safety_requests:
             have = f"{counted(requests, 'request')} of {counted(users, 'user')}"
-            need = f"{step.safety_requests:,} of {step.safety_users:,}"
-            yield f"The candidate has {have}, and {need} are needed"
+            yield f"The candidate has {have}, and {_safe(step)} are needed"
     if evidence.fallback_share > MOST_FALLBACK:
         share, most = rates(evidence.fallback_share, MOST_FALLBACK)
         yield f"Base answered {share} of candidate's requests, {most} at most for a pass"
+
+
+def _unproven(missing: Sequence[CheckReport]) -> Iterator[str]:
+    """Yield which checks are not proven, and of which it was base that said too little."""
+    unknown = [check.check for check in missing if "min_answers_base" in check.figures]
+    others = [check.check for check in missing if check.check not in unknown]
+    if others:
+        yield f"{_are(others)} not proven"
+    if unknown:
+        yield f"base gave too few answers, so {_are(unknown)} not proven"
+
+
+def _are(names: list[str]) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _safe(step: FrozenStep) -> str:
+    return f"{step.safety_requests:,} of {step.safety_users:,}"
 
 
 def _passed(step: FrozenStep, evidence: StepEvidence, checks: Sequence[CheckReport]) -> Outcome:
@@ -116,12 +144,18 @@ def _watched(step: FrozenStep) -> str:
     return "Everybody is served by the candidate, and no base is left beside it: a holdback keeps one"
 
 
-def _collecting(step: FrozenStep, checks: Sequence[CheckReport], tick: Tick, blocks: Sequence[str]) -> str:
+def _collecting(
+    step: FrozenStep, evidence: StepEvidence, checks: Sequence[CheckReport], tick: Tick, blocks: Sequence[str]
+) -> str:
     following = f"next look in {spoken(tick.next_look_s or 0.0)}"
     if blocks:
         return f"Collecting: {'. '.join(blocks)}; {following}"
     if not step.is_proof:
-        return f"Collecting: nothing failed so far; {following}"
+        users, requests = seen_by_candidate(evidence)
+        seen = f"{counted(requests, 'request')} of {counted(users, 'user')} so far"
+        is_enough = users >= step.safety_users and requests >= step.safety_requests
+        needed = "" if is_enough else f", and {_safe(step)} are needed"
+        return f"Collecting: nothing failed in {seen}{needed}; {following}"
     names = [check.check for check in checks if check.applies]
     return f"Collecting: {listed(names) if names else 'nothing'} to be proven; {following}"
 

@@ -10,23 +10,15 @@ from collections.abc import Mapping
 
 import msgspec
 
+from rollout.lacking import lacking, plain, unwatched
 from rollout.outlook import Condition, Position, ahead, may_do, when
-from rollout.phrases import counted, listed
+from rollout.phrases import listed
 from rollout.verdict import CheckReport, GateReport, Verdict
 
 __all__ = ["Condition", "Explanation", "Position", "explain"]
 
-_PLAIN: Mapping[str, str] = {
-    "errors": "failed requests",
-    "p50": "the usual answer time",
-    "p99": "the slowest answers",
-    "ttft": "the wait for the first word",
-    "satisfaction": "users' ratings",
-    "certificate": "the evaluation before traffic",
-    "fast kill": "failing users",
-}
-_COUNTED: Mapping[str, str] = {"satisfaction": "rating", "ttft": "streamed request"}
 _BEFORE: frozenset[Condition] = frozenset({"idle", "scheduled"})
+_WATCHED = "None is waited for: the candidate is watched"
 _ODDS = re.compile(r": odds [^.]*")
 
 
@@ -44,7 +36,7 @@ def explain(report: GateReport | None, position: Position) -> Explanation:
     """Return the five answers; `report`: the gate's last word on this step, None before there is one."""
     return Explanation(
         not_there_yet=_sentence(_not_there_yet(report, position)),
-        missing=_sentence(_missing(report, position)),
+        missing=" ".join(_sentence(words) for words in _missing(report, position)),
         next_decision=_sentence(when(report, position)),
         then=_sentence(ahead(report, position)),
         may_do=_sentence(may_do(report, position)),
@@ -55,65 +47,53 @@ def _not_there_yet(report: GateReport | None, position: Position) -> str:
     if position.condition in _BEFORE:
         return "The rollout has not started, so nothing is judged yet"
     if report is None:
-        return "The step has just begun, so nothing is judged yet"
+        return _WATCHED if position.condition == "at_ga" else "The step has just begun, so nothing is judged yet"
     if report.gate == "ga" and report.verdict == "collecting":
-        return "None is waited for: the candidate is watched"
-    waiting = [_plain(check) for check in _asked(report) if check.verdict != "pass"]
-    worse = [_plain(check) for check in report.checks if check.verdict == "fail"]
+        is_blind = report.checks and len(unwatched(report)) == len(report.checks)
+        return "None is waited for, and none can be watched: of base there was too little" if is_blind else _WATCHED
+    waiting = [plain(check.check) for check in _asked(report) if check.verdict != "pass"]
+    worse = [plain(check.check) for check in report.checks if check.verdict == "fail"]
     said: Mapping[Verdict, str] = {
         "hold": "None can be judged: what was measured cannot be trusted at the moment",
         "fail": f"It is decided, by {listed(worse)}: the candidate is worse than allowed" if worse else "It is decided",
         "pass": "Nothing went wrong, and this step asks for no more" if report.is_safety_only else "All are there",
     }
+    if report.verdict not in said and report.safety:
+        return "None is waited for: this step goes on when nothing went wrong among enough requests and users"
     return said.get(report.verdict) or (f"Not there yet: {listed(waiting)}" if waiting else "All checks are there")
 
 
-def _missing(report: GateReport | None, position: Position) -> str:
+def _missing(report: GateReport | None, position: Position) -> list[str]:
+    """Return what is missing, a sentence each: first of what is seen, then of what a person or the plan has to do."""
     if position.condition in _BEFORE:
-        return "The start"
+        return ["The start"]
+    if position.condition == "rolled_back" or (report is not None and report.verdict == "fail"):
+        return ["Nothing"]
+    return [*_unseen(report, position), *_awaited(position)] or ["Nothing"]
+
+
+def _unseen(report: GateReport | None, position: Position) -> list[str]:
+    """Return what of a step is not seen yet, or not as it should be."""
     if report is None:
-        return "Requests of users"
+        return [] if position.condition == "at_ga" else ["Requests of users"]
     if report.verdict == "hold":
-        return ". ".join(_plain_hold(words) for words in report.holds) or report.summary
-    if report.verdict in {"fail", "pass"}:
-        return "An approval" if position.condition == "awaiting_approval" else "Nothing"
-    return _lacking(report)
+        return [_plain_hold(words) for words in report.holds or (report.summary,)]
+    if report.verdict == "pass":
+        return []
+    if position.condition == "by_hand" and not report.alarms:
+        return ["Nothing: the percent was set by hand, so nothing is waited for"]
+    return lacking(report)
 
 
-def _lacking(report: GateReport) -> str:
-    if report.gate in {"ga", "certificate"}:
-        return _alarmed(report) if report.gate == "ga" else _without_head(report.summary)
-    too_few = [words for check in _asked(report) if (words := _too_few(check))]
-    others = [words for words in report.blocks if not words.endswith("not proven")]
-    if too_few or others:
-        return ". ".join([*too_few, *others])
-    if report.verdict == "inconclusive":
-        return "An answer: with all that was seen it cannot be told whether the candidate is as good as base"
-    if report.look:
-        return "More requests: it cannot be told yet whether the candidate is as good as base"
-    return "Only time: as many requests and users were seen as are asked for"
-
-
-def _alarmed(report: GateReport) -> str:
-    if not report.alarms:
-        return "Nothing"
-    head, words = report.alarms[-1].split(": ", 1)
-    return f"Nothing by itself. But there was an {head}: {words}. Find out whether the candidate or the world changed"
-
-
-def _too_few(check: CheckReport) -> str:
-    """Return how many requests and users a check lacks; empty where it has enough."""
-    if not check.applies or check.verdict == "pass":
-        return ""
-    figures, noun = check.figures, _COUNTED.get(check.check, "request")
-    users = int((figures.get("min_users") or 0) - (figures.get("users_candidate") or 0))
-    requests = int((figures.get("min_requests") or 0) - (figures.get("requests_candidate") or 0))
-    parts = [counted(lack, f"more {one}") for lack, one in ((requests, noun), (users, "user")) if lack > 0]
-    return f"{_plain(check)}: {listed(parts)} of the candidate" if parts else ""
-
-
-def _plain(check: CheckReport) -> str:
-    return _PLAIN.get(check.check, check.check)
+def _awaited(position: Position) -> list[str]:
+    """Return what is waited for that no request brings: an approval, the end of a freeze window, or of a pause."""
+    waits: Mapping[Condition, str] = {
+        "awaiting_approval": "An approval: the step has passed",
+        "awaiting_thaw": "The end of the freeze window: the step has passed",
+    }
+    before = position.paused_from if position.condition == "paused" else position.condition
+    resumed = ["Somebody who resumes the rollout, which is paused"] if position.condition == "paused" else []
+    return [*resumed, *([waits[before]] if before in waits else [])]
 
 
 def _asked(report: GateReport) -> list[CheckReport]:
@@ -122,10 +102,6 @@ def _asked(report: GateReport) -> list[CheckReport]:
 
 def _plain_hold(words: str) -> str:
     return _ODDS.sub("", words).removesuffix(". Nothing is concluded")
-
-
-def _without_head(summary: str) -> str:
-    return summary.split(". ", 1)[-1]
 
 
 def _sentence(words: str) -> str:

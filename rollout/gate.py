@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from analytics.evidence import Check, StepEvidence
 from rollout.checks import LOOKS, Tick, applies, read, verdict_of, watched
-from rollout.conclusion import Outcome, conclude
+from rollout.conclusion import Outcome, conclude, safety_of
 from rollout.holds import holds, newly_latched
 from rollout.killing import alarming, killed
 from rollout.lines import NOT_APPLICABLE, held_line, line_of, unread_line
 from rollout.notes import notes
 from rollout.numbers import counts_of, figures_of, minima_of
 from rollout.phase import FrozenStep, pace
+from rollout.usual import figures_of_unknown, is_unknown, unknown_line
 from rollout.verdict import CheckReport, GateReport, Look, Verdict, Watch
 
 __all__ = ["CheckReport", "GateReport", "Look", "Verdict", "Watch", "judge", "look_due"]
@@ -33,7 +34,7 @@ def judge(
     """
     holding = holds(step, evidence.quality, watch.latched)
     looks = watch.looks if holding else max(watch.looks, look)
-    tick = Tick(running_s=running_s, look=look, looks=looks, dwell_s=pace(step.row).dwell_s)
+    tick = Tick(running_s=running_s, look=look, looks=looks, dwell_s=pace(step.row).dwell_s, is_proof=step.is_proof)
     seen = watched(step, watch, evidence, running_s)
     checks = {check: _checked(check, step, seen, evidence, tick) for check in _asked(step)}
     counter = alarming(step, evidence)
@@ -43,7 +44,7 @@ def judge(
     if look and not holding:
         after = replace(after, passed=tuple(name for name, check in checks.items() if check.verdict == "pass"))
     shown = (_held(check) if outcome.verdict == "hold" else check for check in checks.values())
-    report = _report(step, outcome, at=at, running_s=running_s, look=look)
+    report = replace(_report(step, outcome, at=at, running_s=running_s, look=look), safety=safety_of(step, evidence))
     killers = () if killer is None else (killer,)
     sentences = tuple(hold.words for hold in holding)
     return replace(report, checks=(*killers, *shown), holds=sentences, notes=notes(evidence)), after
@@ -69,6 +70,10 @@ def _checked(check: Check, step: FrozenStep, watch: Watch, evidence: StepEvidenc
         return CheckReport(check=check, verdict="inconclusive", words=NOT_APPLICABLE, applies=False)
     sums, reading = evidence.checks.get(check), read(check, step, watch, evidence, tick)
     verdict = verdict_of(reading, check, step, watch, tick)
+    if reading is None and is_unknown(check, step, evidence):
+        words = unknown_line(check, evidence, verdict, tick)
+        figures = {**figures_of_unknown(check, evidence), **minima_of(step.margins[check])}
+        return CheckReport(check=check, verdict=verdict, words=words, figures=figures)
     if reading is None:
         words = unread_line(check, sums, step.margins[check], verdict, tick)
         figures = {**(counts_of(sums) if sums is not None else {}), **minima_of(step.margins[check])}

@@ -29,6 +29,7 @@ MOST_MIXED = 0.01
 LEAST_IMPLIED = 20
 """Rows that the other arm's volume lets expect before an arm counts as silent."""
 
+_WHY = "nobody has asked anything, or the records are late"
 _EARLIER: dict[str, str] = {
     "sample_ratio": "The arms had other shares of users than they are due",
     "crossed": "Requests or users had crossed over to the other arm",
@@ -117,7 +118,7 @@ def _stale(quality: Quality, stretches: Pace) -> Iterator[Hold]:
 def _silent(quality: Quality, stretches: Pace, share: float) -> Iterator[Hold]:
     quiet_s = min(quality.quiet_base_s, quality.quiet_candidate_s) if 0 < share < 1 else quality.quiet_candidate_s
     if quiet_s > stretches.quiet_s:
-        yield Hold(condition="silent", words=f"Nobody has asked anything for {spoken(quiet_s)}")
+        yield Hold(condition="silent", words=f"No request has been recorded for {spoken(quiet_s)}: {_WHY}")
         return
     if not 0 < share < 1:
         return
@@ -129,7 +130,8 @@ def _silent(quality: Quality, stretches: Pace, share: float) -> Iterator[Hold]:
         if seconds > stretches.silence_s and implied >= LEAST_IMPLIED:
             expected = counted(round(implied), "request")
             yield Hold(
-                condition="silent", words=f"No request of {arm} for {spoken(seconds)}, where {expected} were due"
+                condition="silent",
+                words=f"No request of {arm} has been recorded for {spoken(seconds)}, where {expected} were due",
             )
 
 

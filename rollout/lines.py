@@ -20,6 +20,7 @@ from rollout.verdict import Verdict
 
 NOT_APPLICABLE = "ttft: not applicable. Under 20 % of base's requests are streamed; it is not asked for"
 
+NO_PROOF = "this step asks for no proof of it"
 _FEW = 5
 """From fewer users or requests nobody can tell how many will follow."""
 
@@ -47,6 +48,8 @@ def unread_line(check: Check, sums: CheckSums | None, margin: Margin, verdict: V
     one = _COUNTED.get(check, "request")
     is_late = verdict == "inconclusive"
     head = f"{check}: inconclusive after {spoken(tick.running_s)}" if is_late else f"{check}: {verdict}"
+    if not tick.is_proof:
+        return f"{head}. {counted(seen, one)} of {counted(users, 'user')} so far; {NO_PROOF}"
     if seen < margin.min_requests:
         words = f"{seen:,} of {margin.min_requests:,} {one}s needed, {users:,} of {margin.min_users:,} users"
     elif users < margin.min_users:

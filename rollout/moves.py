@@ -90,9 +90,7 @@ def advance(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:
         note = f"approved by {wanted.actor}"
         return [entered("approve", held, place, ahead, wanted, note=note, report=progress.passed)]
     if not wanted.reason.strip():
-        said = f"the gate says {progress.verdict}" if progress.verdict is not None else "the gate has said nothing yet"
-        message = f"{said}, so advancing overrides it and needs a reason (--reason TEXT)"
-        raise ChangeError(message)
+        raise ChangeError(_unapproved(progress))
     override = Override(
         step=step.step, verdict=progress.verdict, actor=wanted.actor, reason=wanted.reason, at=wanted.at
     )
@@ -100,6 +98,23 @@ def advance(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:
     note = f"{wanted.actor} advanced without a pass: {wanted.reason}"
     changed = replace(held, progress=kept)
     return [entered("override", changed, place, ahead, wanted, note=note, report=progress.report)]
+
+
+def _unapproved(progress: Progress) -> str:
+    """Return why advancing now takes a reason."""
+    if progress.standing == "awaiting":
+        waits = "for an approval" if progress.awaits == "approval" else "for a freeze window's end"
+        return (
+            f"the step has passed and waits {waits}, but the gate holds now and nothing is concluded: advance once it "
+            "holds no more, or override it with a reason (--reason TEXT)"
+        )
+    if progress.resumes == "awaiting":
+        return (
+            "the step has passed, but the rollout is paused: resume it and then advance, or override the pause with a "
+            "reason (--reason TEXT)"
+        )
+    said = f"the gate says {progress.verdict}" if progress.verdict is not None else "the gate has said nothing yet"
+    return f"{said}, so advancing overrides it and needs a reason (--reason TEXT)"
 
 
 def restart(state: State, wanted: Wanted, ahead: Ahead) -> list[Change]:

@@ -30,7 +30,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rollout is in its plan. `row_number` counts from 0, None before its start.
 
     `next_look_s`: running time, in seconds, until the next scheduled look; None if there is none. `wait_s`: until a
-    scheduled start or the end of a freeze window, None if nothing is waited for.
+    scheduled start or the end of a freeze window, None if nothing is waited for. `paused_from`: how it stood before a
+    pause.
     """
 
     plan: Plan
@@ -39,12 +40,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     row_number: int | None = None
     next_look_s: float | None = None
     wait_s: float | None = None
+    paused_from: Condition | None = None
 
 
 _AT_REST: frozenset[Condition] = frozenset({"idle", "scheduled", "rolled_back"})
 """Where no step runs, so that the last one's verdict is past."""
 
 _BACK = "If the candidate turns out worse than allowed, it is taken back to 0 % at once, whatever the time"
+_AGAINST = "roll back, or advance against the gate's word, with a reason for the audit"
 _OF_STANDING: Mapping[Condition, tuple[str, str, str]] = {
     "idle": (
         "None, until the rollout is started",
@@ -108,17 +111,47 @@ _OF_VERDICT: Mapping[Verdict, tuple[str, str, str]] = {
     ),
     "collecting": (
         "In {look} of running time; pauses and holds do not count",
-        "If everything is as good as allowed, {next}. If there is no answer after twice the step's time, a person is "
-        "asked. " + _BACK,
+        "{if_so}, {next}. If there is no answer after twice the step's time, a person is asked. " + _BACK,
         "Wait, pause, or roll back; advancing before that needs a reason, which the audit keeps",
     ),
     "inconclusive": (
         "When a person decides; by itself the candidate only goes back",
         "The percent stays at {percent} %. " + _BACK,
-        "Start the step anew to see more, roll back, or advance against the gate's word, with a reason for the audit",
+        "Start the step anew to see more, " + _AGAINST,
     ),
 }
 """The same for each verdict of a step that runs."""
+
+_ANEW = "Where what was seen in this step is spoilt for good, start the step anew; or roll back"
+_HELD_TOO: Mapping[Condition, tuple[str, str, str]] = {
+    "awaiting_approval": (
+        "When the measurements can be trusted again and somebody approves",
+        "{next}. Until then the percent stays at {percent} %; after a day like this the people on call are told",
+        "Mend the cause, then approve it (advance). An approval before that goes against the gate's word and needs a "
+        "reason, which the audit keeps. " + _ANEW,
+    ),
+    "awaiting_thaw": (
+        "When the measurements can be trusted again and the freeze window is over{wait}",
+        "{next}. Until then the percent stays at {percent} %; after a day like this the people on call are told",
+        "Mend the cause; nothing advances before the freeze window ends. " + _ANEW,
+    ),
+    "paused": (
+        "When the measurements can be trusted again and somebody has resumed; until then the clock stands still",
+        "The percent stays at {percent} % until then; after a day like this the people on call are told",
+        "Mend the cause, and resume. " + _ANEW,
+    ),
+    "by_hand": (
+        "None: the percent was set by hand, so nothing advances by itself",
+        "The percent stays at {percent} %. Once the measurements can be trusted again, the candidate is watched on",
+        "Mend the cause. Then set another percent, go on with the plan (resume, advance or start), or roll back",
+    ),
+    "inconclusive": (
+        "When a person decides, better once the measurements can be trusted again",
+        "The percent stays at {percent} %; after a day like this the people on call are told",
+        "Mend the cause. Then start the step anew to see more, " + _AGAINST,
+    ),
+}
+"""The same while the gate holds what does not run."""
 
 
 def when(report: GateReport | None, position: Position) -> str:
@@ -154,6 +187,8 @@ def _answers(report: GateReport | None, position: Position) -> tuple[str, str, s
     verdict: Verdict = "collecting" if report is None else report.verdict
     if found is not None and (position.condition in _AT_REST or verdict not in {"fail", "hold"}):
         return found
+    if verdict == "hold" and position.condition in _HELD_TOO:
+        return _HELD_TOO[position.condition]
     if verdict == "collecting" and position.next_look_s is None:
         verdict = "inconclusive"
     return _OF_VERDICT[verdict]
@@ -165,8 +200,16 @@ def _filled(words: str, position: Position) -> str:
         look="" if position.next_look_s is None else spoken(position.next_look_s),
         percent=f"{position.percent:g}",
         next=onward(position),
+        if_so=_if_so(position),
         ga=_at_ga(position),
     )
+
+
+def _if_so(position: Position) -> str:
+    number = position.row_number
+    if number is None or position.plan.is_proof(number):
+        return "If everything is as good as allowed"
+    return "If nothing is worse than allowed, with enough requests and users to tell"
 
 
 def _at_ga(position: Position) -> str:

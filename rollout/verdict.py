@@ -51,7 +51,8 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     `holds`: the sentences of the conditions that hold. `is_fast_kill`: the failure is fast kill's. `is_safety_only`: an
     inner row passed since nothing failed. `digest`: the frozen step's. `summary` is one sentence. `blocks`: what kept a
     look from passing beside the checks. `notes`: what is only reported, such as cost. `alarms`: what the watch at
-    100 % has told of, oldest first; it rolls nothing back.
+    100 % has told of, oldest first; it rolls nothing back. `safety`: of a row that passes when nothing failed, how many
+    `users_candidate` and `requests_candidate` there are, and the `min_users` and `min_requests` that it needs.
     """
 
     rollout: str
@@ -71,3 +72,4 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
+    safety: Figures = {}

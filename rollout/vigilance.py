@@ -18,6 +18,7 @@ from rollout.reference import Alarm, Vigil
 from rollout.verdict import CheckReport, GateReport
 
 NEVER_BACK = "This notifies and never rolls back: it cannot tell a worse candidate from a world that has changed"
+CANNOT_SEE = "the watch cannot see: "
 _US = 1_000_000
 
 
@@ -57,7 +58,7 @@ def _parts(vigil: Vigil) -> Iterator[str]:
     else:
         yield "Everybody is served by the candidate, and of base there was too little to compare with"
     if vigil.trouble:
-        yield f"the watch cannot see: {vigil.trouble}"
+        yield f"{CANNOT_SEE}{vigil.trouble}"
     if vigil.alarms:
         last = vigil.alarms[-1]
         yield f"the last alarm was of {last.check}, at {moment(last.at)}"

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from analytics.evidence import ArmSums, Check, CheckSums, FailingUsers, Quality, StepEvidence, StepWindow
+from analytics.evidence import Answered, ArmSums, Check, CheckSums, FailingUsers, Quality, StepEvidence, StepWindow
 from analytics.figures import ClusterSums
 from analytics.warehouse.evidence_tables import LATENCIES
 from analytics.warehouse.views import text_of
@@ -70,6 +70,7 @@ class Looking:
             failing=failing,
             quality=self._quality(window, step_id, now, arms, quality),
             fallback_share=_mean(candidate, "fallbacks", "requests") or 0.0,
+            base_answered=Answered(**{name: _count(base, name) for name in Answered.__struct_fields__}),
         )
 
     def sums(self, step_id: int, measure: Measure, users: str = "evidence_user") -> CheckSums:

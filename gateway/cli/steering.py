@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway.cli.console import Console
@@ -14,7 +14,8 @@ from gateway.console.views import RolloutView
 from rollout.change import moment
 from rollout.durations import DAY_S, spoken
 from rollout.moves import WORDS, Wish
-from rollout.phase import Margin
+from rollout.phase import Margin, Plan
+from rollout.phrases import counted
 from rollout.progress import WATCHED
 
 Action = Callable[[Console, argparse.Namespace], int]
@@ -23,6 +24,7 @@ Add = Callable[[Any, str, str, Action], argparse.ArgumentParser]
 NO_CONTROLLER = (
     "nothing is measured or decided yet: no console runs, and the controller is a part of it; start `turnout serve`"
 )
+_EVERYBODY = 100
 _SUMMARIES: dict[Wish, str] = {
     "start": "begin a rollout's plan, now or at a time",
     "advance": "begin the plan's next row: an approval after a pass, else an override",
@@ -97,22 +99,52 @@ def _plan(console: Console, arguments: argparse.Namespace) -> int:
             row.percent,
             "without end" if row.dwell_s is None else spoken(row.dwell_s),
             row.gate,
+            _asks(shown.plan, at),
             ", ".join(row.asked) or None,
         )
         for at, row in enumerate(shown.plan.rows)
     ]
-    write_table(("ROW", "PHASE", "PERCENT", "DWELL", "GATE", "CHECKS"), rows)
+    write_table(("ROW", "PHASE", "PERCENT", "DWELL", "GATE", "FOR A PASS", "CHECKS"), rows)
+    for words in passes(shown.plan):
+        sys.stdout.write(f"{words}\n")
     sys.stdout.write("\n")
     margins = [
         (check, _tolerated(margin), margin.min_users, margin.min_requests)
         for check, margin in shown.plan.margins.items()
     ]
     write_table(("CHECK", "TOLERATES", "USERS", "REQUESTS"), margins)
+    sys.stdout.write("Proof needs so many users and requests of the candidate at least.\n")
     between = "a person approves" if shown.plan.approval == "one" else "nobody is asked"
     sys.stdout.write(f"\nBetween phases {between}. Later edits apply from the next step on.\n")
     if arguments.suggest:
         write_forecast(shown)
     return 0
+
+
+def _asks(plan: Plan, at: int) -> str | None:
+    """Return what a row asks for before it passes; None of the certificate's, which is about no requests."""
+    row = plan.rows[at]
+    if row.gate == "certificate":
+        return None
+    if row.gate == "ga":
+        return "watched"
+    return "proof" if plan.is_proof(at) else "safety"
+
+
+def passes(plan: Plan) -> Iterator[str]:
+    """Yield what the words of a plan's column mean, of those that it has."""
+    asked = [_asks(plan, at) for at in range(len(plan.rows))]
+    if "safety" in asked:
+        seen = f"{counted(plan.safety_requests, 'request')} of {counted(plan.safety_users, 'user')} of the candidate"
+        yield f"safety   passes when no check failed, in {seen} at least"
+    if "proof" in asked:
+        yield "proof    passes when every check is proven to be within what it tolerates"
+    last = plan.rows[-1]
+    if last.gate == "ga" and last.percent >= _EVERYBODY:
+        yield "watched  is compared with base as it was before 100 %; an alarm tells people and rolls nothing back"
+    elif last.gate == "ga":
+        rest = f"the {_EVERYBODY - last.percent:g} % of users who stay with base"
+        yield f"watched  is compared with {rest}; what fails is rolled back"
 
 
 def write_forecast(shown: PlanView) -> None:

@@ -130,6 +130,7 @@ def position_of(held: Held, plan: Plan, *, at: int, thaws_at: int | None) -> Pos
         row_number=step.row_number if step is not None else None,
         next_look_s=next_look_s(progress),
         wait_s=max(0.0, (waits - at) / 1_000_000) if waits is not None else None,
+        paused_from=_stood(progress.resumes, progress) if progress.resumes is not None else None,
     )
 
 
@@ -138,12 +139,16 @@ def _thaws_at(progress: Progress, plan: Plan) -> int | None:
 
 
 def _condition(progress: Progress) -> Condition:
-    if progress.standing != "awaiting":
-        return progress.standing
+    return _stood(progress.standing, progress)
+
+
+def _stood(standing: Standing, progress: Progress) -> Condition:
+    if standing != "awaiting":
+        return standing
     return "awaiting_thaw" if progress.awaits == "thaw" else "awaiting_approval"
 
 
 def _spoken_of(progress: Progress) -> GateReport | None:
     """Return the report that the answers are about: what passed and waits has passed, unless it holds by now."""
-    is_passed = progress.standing == "awaiting" and progress.verdict not in {"hold", "fail"}
+    is_passed = "awaiting" in {progress.standing, progress.resumes} and progress.verdict not in {"hold", "fail"}
     return progress.passed if is_passed and progress.passed is not None else progress.report

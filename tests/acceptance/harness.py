@@ -191,7 +191,7 @@ class Installation:
     def pid(self, child: str) -> int:
         """Return the process id of `worker-0`, ..., `shipper` or `console`, as soon as it runs."""
         found: list[int] = []
-        until(lambda: bool(found.extend(self._pids(child)) or found), f"{child} runs")
+        until(lambda: bool(found.extend(self.pids(child)) or found), f"{child} runs")
         return found[0]
 
     def kill(self, child: str) -> int:
@@ -244,7 +244,8 @@ class Installation:
         assert len(found) == 1
         return found[0]
 
-    def _pids(self, child: str) -> list[int]:
+    def pids(self, child: str) -> list[int]:
+        """Return the process ids of all that are `child` now; a test may have started another beside."""
         words = {"shipper": ["analytics.lake"], "console": ["gateway.console"]}.get(child, ["--name", child])
         wanted = [str(self.state_dir), *words]
         return [pid for pid, argv in _processes() if all(word in argv for word in wanted)]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.acceptance.controlled import (
@@ -26,8 +33,9 @@ from tests.acceptance.controlled import (
     steps,
     verdict,
 )
-from tests.acceptance.harness import Installation, until
+from tests.acceptance.harness import ROLLOUT, Installation, ended, until
 from tests.fakes.object_server import KEY, SECRET, Bucket, SpoilingProxy, serving_objects
+from tests.fakes.plain import PLAIN
 from tests.fakes.wall_clock import WallClock
 
 log = logging.getLogger("acceptance")
@@ -44,6 +52,57 @@ def comes_to(one: Installation, percent: float) -> None:
         return shown["percent"] == percent or shown["controller"]["standing"] in ENDS
 
     until(has_come, f"{percent:g} %", within_s=300, pause_s=0.5)
+
+
+def through(one: Installation) -> None:
+    """Fail unless every step of the plan was taken, once and in order."""
+    assert [(action, percent) for action, percent, *_ in steps(one)] == THROUGH
+    assert [step for *_, step, _ in steps(one)] == list(range(steps(one)[0][2], steps(one)[0][2] + 4))
+
+
+@contextmanager
+def second_console(one: Installation) -> Iterator[tuple[httpx.Client, int]]:
+    """Run another console on the same state, started by mistake; yield how to ask it, and its process."""
+    argv = (Path("/proc") / str(one.pid("console")) / "cmdline").read_bytes().decode().split("\0")[:-1]
+    with socket.create_server(("127.0.0.1", 0)) as listener, (one.folder / "second.log").open("wb") as said:
+        argv[argv.index("--fd") + 1] = str(listener.fileno())
+        process = subprocess.Popen(argv, pass_fds=[listener.fileno()], env=one.environment, stderr=said)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1"
+        listener.close()
+        headers = {"authorization": f"Bearer {one.keys['admin']}"}
+        try:
+            with httpx.Client(base_url=url, headers=headers, trust_env=False, verify=PLAIN, timeout=30) as client:
+                yield client, process.pid
+            assert process.poll() is None
+        finally:
+            ended(process)
+
+
+def refused(second: httpx.Client, one: Installation) -> bool:
+    """Tell whether another console may move nothing."""
+    body = {"percent": 90, "version": one.show()["version"]}
+    answer = second.put(f"/rollouts/{ROLLOUT}/percent", json=body)
+    return answer.status_code == 503 and "this console is read-only" in answer.json()["error"]["message"]
+
+
+def test_a_console_killed_at_any_moment_beside_a_second_one_takes_each_step_once_and_in_order(tmp_path: Path):
+    with playing(tmp_path, THREE_STEPS, **GENTLE) as one, second_console(one) as (second, its_pid):
+        until(lambda: second.get("/status").json()["read_only"], "the second console answers", pause_s=0.5)
+        random, began_s, killed_at = Random(11), time.monotonic(), list[str]()
+        while standing_if_any(one) not in ENDS and time.monotonic() - began_s < 400:
+            time.sleep(random.uniform(5, 20))
+            assert refused(second, one)
+            killed_at.append(f"{one.show()['percent']:g} % after {time.monotonic() - began_s:.0f} s")
+            [writer] = {*one.pids("console")} - {its_pid}
+            one.kills["console"] += 1
+            os.kill(writer, signal.SIGKILL)
+            until(lambda: standing_if_any(one) is not None, "the console is back", within_s=90, pause_s=0.5)
+        log.warning("console killed %d times: at %s", len(killed_at), "; ".join(killed_at))
+
+        assert standing(one) == "at_ga"
+        through(one)
+        assert len(killed_at) >= 5
+        assert "the controller moved a rollout" not in (one.folder / "second.log").read_text()
 
 
 def test_a_wall_clock_that_jumps_by_two_days_in_mid_step_skips_nothing_and_repeats_nothing(tmp_path: Path):

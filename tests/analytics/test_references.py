@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.references import BaseAnswers, references_of
+from analytics.evidence import Answered
+from analytics.references import BaseAnswers, counting, references_of
 
 MANY = BaseAnswers(
     answers=1000, streamed=200, timed=1000, p50_ms=10.0, p99_ms=90.0, first_tokens=1000, ttft_ms=4.0, thumbs=3
@@ -33,3 +34,14 @@ def test_too_few_make_none_and_what_is_hardly_streamed_does_not_apply(facts, lat
 
 def test_the_feedback_that_base_had_more_of_counts():
     assert [references_of(changed(ratings=count)).rating for count in (2, 3, 4)] == ["thumb", "thumb", "rating"]
+
+
+def test_answers_count_towards_what_each_check_waits_for():
+    streaming, plain = (
+        Answered(answers=400, streamed=80, timed=390, first_tokens=70),
+        Answered(answers=400, streamed=79, timed=390, first_tokens=70),
+    )
+
+    assert [counting(check, streaming) for check in ("p50", "p99", "ttft")] == [390, 390, 70]
+    assert counting("ttft", plain) == 400
+    assert counting("ttft", Answered()) == 0

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from msgspec.structs import astuple, replace
 
-from analytics.evidence import FailingUsers, StepEvidence
+from analytics.evidence import Answered, FailingUsers, StepEvidence
 from rollout.certificate import Arms, judge_certificate
 from rollout.durations import DAY_S
 from rollout.explanation import Condition, Position, explain
-from rollout.gate import GateReport, Look, Watch, judge
+from rollout.gate import CheckReport, GateReport, Look, Watch, judge
 from rollout.phase import FrozenStep
 from rollout.plan import DEFAULT_PLAN
-from tests.fakes.evidence import AT, EQUAL, GA, HOLDBACK, INNER, PROOF, RATED, SOUND, evidence, fitting, step, sums
+from tests.fakes.evidence import AT, EQUAL, GA, HOLDBACK, INNER, PROOF, RATED, SOUND, arm, evidence, fitting, step, sums
 
 DAY = DAY_S
 STATISTICS = re.compile(
@@ -42,9 +42,26 @@ def at(number: int = 2, condition: Condition = "running", **given: Any) -> Posit
 
 KILLED = evidence(failing=(FailingUsers(kind="failure", candidate=9),))
 SPLIT = evidence(quality=replace(SOUND, base_users=9380, candidate_users=620))
+FEW = evidence(errors=replace(sums(31, 1, 0), candidate=replace(arm(31, 1, 0), requests=382)))
+BARE = replace(PROOF, references=dict.fromkeys(("p50", "p99", "ttft")))
+UNKNOWN = replace(
+    EQUAL,
+    checks={"errors": EQUAL.checks["errors"]},
+    base_answered=Answered(answers=400, streamed=400, timed=384, first_tokens=120),
+)
+SEEN = CheckReport(check="errors", verdict="collecting", words="w")
+UNSEEN = CheckReport(check="satisfaction", verdict="collecting", words="w", applies=False)
 REPORTS: dict[str, GateReport] = {
     "collecting": judged(PROOF, evidence(p99=sums(37, 11, 0))),
     "waiting": judged(PROOF, EQUAL),
+    "few": judged(INNER, FEW, running_s=DAY),
+    "few at the end": judged(INNER, FEW, running_s=4 * DAY, look=2),
+    "inner fallback": judged(INNER, evidence(fallback_share=0.05), look=1),
+    "unknown": judged(BARE, UNKNOWN),
+    "unknown at the end": judged(BARE, UNKNOWN, look=2, running_s=10 * DAY),
+    "alarmed": replace(judged(GA, EQUAL), alarms=("alarm at 2026-11-23 00:11:16Z: p99 against base as it was: x",)),
+    "half seen": replace(judged(GA, EQUAL), checks=(SEEN, UNSEEN)),
+    "blind": replace(judged(GA, EQUAL), checks=(UNSEEN,)),
     "unsure": judged(PROOF, evidence(errors=sums(100, 20, 0.4, every=10)), look=1),
     "beta": judged(RATED, EQUAL),
     "fallback": judged(PROOF, evidence(fallback_share=0.05), look=1),
@@ -96,9 +113,36 @@ def test_where_enough_was_seen_only_time_is_missing():
     assert (
         explain(REPORTS["waiting"], at()).missing == "Only time: as many requests and users were seen as are asked for."
     )
-    assert explain(REPORTS["inner"], at(1)).then.startswith(
-        "If everything is as good as allowed, the candidate goes from 5 % to 10 % of users. If there"
+
+
+def test_a_step_that_asks_for_no_proof_is_explained_by_what_makes_it_safe():
+    said, enough = explain(REPORTS["few"], at(1)), explain(REPORTS["inner"], at(1))
+    late = explain(REPORTS["few at the end"], at(1, "inconclusive", next_look_s=None))
+
+    assert said.not_there_yet == (
+        "None is waited for: this step goes on when nothing went wrong among enough requests and users."
     )
+    assert said.missing == late.missing == "118 more requests and 69 more users of the candidate."
+    assert said.then.startswith(
+        "If nothing is worse than allowed, with enough requests and users to tell, the candidate goes from 5 % to 10 %"
+    )
+    assert enough.missing == (
+        "Only time: nothing is worse than allowed so far, and this step asks for no more requests and users."
+    )
+    assert explain(REPORTS["inner fallback"], at(1)).missing == (
+        "Base answered 5.0 % of candidate's requests, 1.0 % at most for a pass."
+    )
+
+
+def test_what_only_base_can_bring_is_not_asked_of_the_candidate():
+    said = explain(REPORTS["unknown"], at())
+
+    assert said.missing == (
+        "The usual answer time and the slowest answers: 616 more answers of base, before which nobody knows what is "
+        "usual. The wait for the first word: 880 more answers of base, before which nobody knows what is usual. "
+        "Base's own traffic brings them, not the candidate's."
+    )
+    assert explain(REPORTS["unknown at the end"], at(condition="inconclusive")).missing == said.missing
 
 
 def test_a_look_without_an_answer_asks_for_more():
@@ -123,7 +167,8 @@ def test_a_pass_leads_to_the_next_step_or_to_an_approval():
 
     assert passed.not_there_yet == "All are there."
     assert passed.missing == "Nothing."
-    assert waiting.missing == "An approval."
+    assert waiting.missing == "An approval: the step has passed."
+    assert frozen.missing == "The end of the freeze window: the step has passed."
     assert waiting.next_decision == "As soon as somebody approves."
     assert waiting.then == "The candidate goes from 10 % to 25 % of users, once somebody has approved it."
     assert waiting.may_do == "Approve it (advance), pause, or roll back."
@@ -146,6 +191,7 @@ def test_a_failure_is_decided():
     assert said.then == "The candidate is taken back to 0 %, and the people on call are told."
     assert after.not_there_yet == "It is decided, by failing users: the candidate is worse than allowed."
     assert after.next_decision == "None: the rollout has ended."
+    assert explain(REPORTS["fail"], at(condition="awaiting_approval")).missing == "Nothing."
 
 
 def test_a_hold_says_what_cannot_be_trusted():
@@ -156,8 +202,35 @@ def test_a_hold_says_what_cannot_be_trusted():
     assert said.missing == "620 of 10,000 users are candidates, 500 expected."
     assert said.next_decision.startswith("Not before the measurements can be trusted again")
     assert said.then.startswith("The percent stays at 5 % until then")
-    assert paused.missing == "Records had been lost earlier in this step; restart it to begin anew."
-    assert paused.may_do.startswith("Mend the cause.")
+    assert paused.missing == (
+        "Records had been lost earlier in this step; restart it to begin anew. "
+        "Somebody who resumes the rollout, which is paused."
+    )
+    assert paused.may_do.startswith("Mend the cause, and resume.")
+
+
+def test_a_hold_hides_neither_an_approval_nor_a_freeze_window_nor_a_pause():
+    waits = explain(REPORTS["latched"], at(condition="awaiting_approval"))
+    frozen = explain(REPORTS["latched"], at(condition="awaiting_thaw", wait_s=2 * DAY))
+    both = explain(REPORTS["latched"], at(condition="paused", paused_from="awaiting_approval"))
+
+    assert waits.missing.endswith("restart it to begin anew. An approval: the step has passed.")
+    assert waits.next_decision == "When the measurements can be trusted again and somebody approves."
+    assert waits.then.startswith("The candidate goes from 10 % to 25 % of users, once somebody has approved it. Until")
+    assert waits.may_do.startswith("Mend the cause, then approve it (advance). An approval before that goes against")
+    assert "needs a reason" in waits.may_do
+    assert frozen.next_decision.endswith("and the freeze window is over, in 2 d.")
+    assert both.missing.endswith("Somebody who resumes the rollout, which is paused. An approval: the step has passed.")
+    assert explain(REPORTS["hold"], at(condition="by_hand")).may_do.endswith("or start), or roll back.")
+
+
+def test_a_pause_and_a_percent_by_hand_say_what_they_wait_for():
+    paused = explain(REPORTS["pass"], at(condition="paused", paused_from="awaiting_thaw"))
+
+    assert paused.missing == (
+        "Somebody who resumes the rollout, which is paused. The end of the freeze window: the step has passed."
+    )
+    assert explain(REPORTS["waiting"], at(condition="by_hand")).missing.startswith("Nothing: the percent was set")
 
 
 def test_what_stayed_open_is_for_a_person_to_decide():
@@ -192,4 +265,23 @@ def test_at_ga_the_candidate_is_watched():
 
     assert everybody.not_there_yet == "None is waited for: the candidate is watched."
     assert everybody.then.startswith("If things get worse than they were with base, the people on call are told")
+    assert everybody.missing == "Nothing."
     assert holdback.then.endswith("2 % of users stay with base to compare with.")
+
+
+def test_the_first_moments_at_ga_wait_for_nothing():
+    said = explain(None, at(5, "at_ga", percent=100))
+
+    assert (said.not_there_yet, said.missing) == ("None is waited for: the candidate is watched.", "Nothing.")
+
+
+def test_an_alarm_at_ga_is_told_without_figures_and_what_is_not_watched_is_named():
+    alarmed, half, blind = (explain(REPORTS[name], at(5, "at_ga")) for name in ("alarmed", "half seen", "blind"))
+
+    assert alarmed.missing == (
+        "Nothing by itself. But there was an alarm at 2026-11-23 00:11:16Z, of the slowest answers: worse than with "
+        "base, by more than is allowed. Find out whether the candidate or the world changed; `turnout gate check` has "
+        "the figures."
+    )
+    assert half.missing == "Nothing. Not watched, for base had too little of it: users' ratings."
+    assert blind.not_there_yet == "None is waited for, and none can be watched: of base there was too little."

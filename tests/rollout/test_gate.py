@@ -11,7 +11,21 @@ from analytics.evidence import FailingUsers, Quality, StepEvidence
 from rollout.durations import DAY_S
 from rollout.gate import CheckReport, GateReport, Look, Watch, judge, look_due
 from rollout.phase import FrozenStep
-from tests.fakes.evidence import AT, EQUAL, GA, HOLDBACK, INNER, PROOF, RATED, SOUND, evidence, fitting, step, sums
+from tests.fakes.evidence import (
+    AT,
+    EQUAL,
+    GA,
+    HOLDBACK,
+    INNER,
+    PROOF,
+    RATED,
+    SOUND,
+    arm,
+    evidence,
+    fitting,
+    step,
+    sums,
+)
 
 DAY = DAY_S
 LOST = replace(SOUND, lost_rows=50, due_rows=10_000)
@@ -178,7 +192,21 @@ def test_an_inner_row_passes_when_nothing_failed_and_says_so():
     )
     assert users.verdict == requests.verdict == between.verdict == "collecting"
     assert users.blocks == ("The candidate has 4,950 requests of 99 users, and 500 of 100 are needed",)
-    assert between.summary == "Collecting: nothing failed so far; next look in 1 d"
+    assert between.summary == "Collecting: nothing failed in 20,000 requests of 1,000 users so far; next look in 1 d"
+
+
+def test_an_inner_row_tells_what_it_passes_by_and_asks_for_no_checks_own_minima():
+    few = replace(sums(31, 1, 0), candidate=replace(arm(31, 1, 0), requests=382))
+    thin, _ = judged(INNER, evidence(errors=few), running_s=DAY, look=0)
+
+    assert thin.summary == (
+        "Collecting: nothing failed in 382 requests of 31 users so far, and 500 of 100 are needed; next look in 1 d"
+    )
+    assert thin.safety == {"users_candidate": 31, "requests_candidate": 382, "min_users": 100, "min_requests": 500}
+    assert thin.checks[0].words == (
+        "errors: collecting. 382 requests of 31 users so far; this step asks for no proof of it"
+    )
+    assert judged(PROOF)[0].safety == judged(HOLDBACK)[0].safety == judged(GA)[0].safety == {}
 
 
 def test_an_inner_row_counts_rows_where_errors_are_not_measured():

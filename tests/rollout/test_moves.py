@@ -192,9 +192,19 @@ def test_advancing_without_a_pass_needs_a_reason_and_stays_visible(verdict: Verd
 def test_an_approval_while_the_gate_holds_is_an_override():
     state = standing("awaiting", awaits="approval", passed=said("pass"), report=said("hold"))
 
-    with pytest.raises(ChangeError, match="the gate says hold"):
+    with pytest.raises(ChangeError, match="has passed and waits for an approval, but the gate holds"):
         advance(state, wanted(state), AHEAD)
     assert advance(state, wanted(state, reason="r"), AHEAD)[0].action == "override"
+
+
+def test_a_refused_approval_says_what_is_in_its_way():
+    frozen = standing("awaiting", awaits="thaw", passed=said("pass"), report=said("hold"))
+    paused = standing("paused", resumes="awaiting", awaits="approval", passed=said("pass"), report=said("collecting"))
+
+    with pytest.raises(ChangeError, match="has passed and waits for a freeze window's end, but the gate holds"):
+        advance(frozen, wanted(frozen), AHEAD)
+    with pytest.raises(ChangeError, match="has passed, but the rollout is paused: resume it and then advance"):
+        advance(paused, wanted(paused), AHEAD)
 
 
 def test_nothing_comes_after_the_last_row():

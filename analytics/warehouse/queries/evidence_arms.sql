@@ -1,5 +1,5 @@
 -- question: how many gate rows and users has each arm of a step, and what is strange about them?
--- grain: one row per arm that has any: arm, requests, crossed, unclosed, fallbacks, costed, uncosted, answers, net (sum of scores),
+-- grain: one row per arm that has any: arm, requests, crossed, unclosed, fallbacks, costed, uncosted, answers, streamed, timed, first_tokens, net (sum of scores),
 --   last_at (microseconds), users (at their first request), crossed_users (seen in both arms; the same in both rows)
 -- parameters: step
 WITH known AS (FROM evidence_user WHERE step_id = $step),
@@ -17,6 +17,9 @@ SELECT
     sum(cost_n)::BIGINT AS costed,
     sum(uncosted_n)::BIGINT AS uncosted,
     sum(feedback_n)::BIGINT AS answers,
+    sum(streamed_n)::BIGINT AS streamed,
+    sum(timed_n)::BIGINT AS timed,
+    sum(first_n)::BIGINT AS first_tokens,
     sum(net_x)::DOUBLE / 2 AS net,
     epoch_us(max(last_at)) AS last_at,
     count(*) - (SELECT count(*) FROM crossing WHERE is_base = (arm <> 'base')) AS users,

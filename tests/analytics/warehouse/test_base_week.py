@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from analytics.evidence import Answered
 from analytics.record import Record
 from tests.fakes.gate_rows import NOW, WINDOW, gate_row
 
@@ -88,3 +89,4 @@ def test_a_step_that_streams_waits_for_a_thousand_first_tokens(lake, opening):
     evidence.fold()
 
     assert evidence.own_references(BARE).keys() == {"p50", "p99"}
+    assert evidence.look(BARE).base_answered == Answered(answers=2900, streamed=2900, timed=2900, first_tokens=900)

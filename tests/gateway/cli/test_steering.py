@@ -13,6 +13,8 @@ from analytics.forecast import Tolerance
 from analytics.suggestion import Suggestion
 from gateway.cli import Abort, gate, rollout, steering
 from gateway.console.gate_views import ControllerView, PlanView
+from rollout.phase import Row
+from rollout.plan import DEFAULT_PLAN
 from rollout.prospects import plan_rows, tolerances
 from rollout.stores.sqlite import SqliteLedger
 from rollout.verdict import Verdict
@@ -113,7 +115,27 @@ def test_a_plan_is_shown_with_what_its_gates_demand(turnout: Turnout):
     assert "25 % more and 0.2 points more" in out
     assert "1.2 times base's" in out
     assert "Between phases a person approves." in out
+    assert [line.split()[5:7] for line in out.splitlines()[2:6:2]] == [["canary", "safety"], ["beta", "safety"]]
+    assert "safety   passes when no check failed, in 500 requests of 100 users of the candidate at least\n" in out
+    assert "watched  is compared with base as it was before 100 %; an alarm tells people" in out
     assert json.loads(turnout("rollout", "plan", SALES, "--json")[1])["plan"]["approval"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            (*DEFAULT_PLAN.rows[:2], replace(DEFAULT_PLAN.rows[-1], percent=98.0)),
+            [
+                "proof    passes when every check is proven to be within what it tolerates",
+                "watched  is compared with the 2 % of users who stay with base; what fails is rolled back",
+            ],
+        ),
+        (DEFAULT_PLAN.rows[:1], []),
+    ],
+)
+def test_only_what_a_plan_has_is_explained(rows: tuple[Row, ...], words: list[str]):
+    assert list(steering.passes(replace(DEFAULT_PLAN, rows=rows))) == words
 
 
 def test_a_gate_is_checked_in_words_with_its_exit_code(turnout: Turnout, ledger: SqliteLedger):

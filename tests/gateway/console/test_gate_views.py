@@ -58,3 +58,14 @@ def test_a_start_within_a_freeze_window_is_told_for_when_the_window_ends():
     assert (view.start_at, view.thaws_at) == (AT + 120_000_000, AT + 3_600_000_000)
     assert position_of(scheduled, frozen, at=AT, thaws_at=None).wait_s == 3600.0
     assert gate_view(scheduled, SHORT_PLAN, [], at=AT).controller.thaws_at is None
+
+
+def test_what_passed_is_spoken_of_as_passed_in_a_pause_too():
+    paused = held(
+        standing("paused", resumes="awaiting", awaits="approval", passed=said("pass"), report=said("collecting"))
+    )
+
+    assert position_of(paused, SHORT_PLAN, at=AT, thaws_at=None).paused_from == "awaiting_approval"
+    assert gate_view(paused, SHORT_PLAN, [], at=AT).answers.missing == (
+        "Somebody who resumes the rollout, which is paused. An approval: the step has passed."
+    )
