@@ -24,7 +24,7 @@ from analytics.references import References
 from analytics.warehouse.base_week import BaseWeek
 from analytics.warehouse.drifting import Drifting
 from analytics.warehouse.erased import Erased
-from analytics.warehouse.evidence_tables import NARROW, WIDE, opened, told
+from analytics.warehouse.evidence_tables import opened, told, wide
 from analytics.warehouse.failing import Failing
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
@@ -231,7 +231,7 @@ class Evidence:
         if not self._erased.is_changed():
             return
         try:
-            with self._wide(), self._transaction():
+            with told(self._store), wide(self.connection), self._transaction():
                 again = self._erased.steps([step_id for step_id, *_ in self._followed.all()])
                 for step_id in again:
                     self._followed.forget(step_id)
@@ -266,22 +266,12 @@ class Evidence:
             return known
         self.fold()
         heard = self._recorded.listen()
-        with self._wide(), self._transaction():
+        with told(self._store), wide(self.connection), self._transaction():
             step_id = self._followed.follow(window)
             self._folding.fold_whole(step_id)
             self._drifting.forget(step_id)
             self._recorded.begin(window, heard)
         return step_id
-
-    @contextmanager
-    def _wide(self) -> Generator[None]:
-        """Let a step be added up whole by more than one thread."""
-        with told(self._store):
-            self.connection.execute(WIDE)
-            try:
-                yield
-            finally:
-                self.connection.execute(NARROW)
 
     @contextmanager
     def _transaction(self) -> Generator[None]:

@@ -44,8 +44,8 @@ NEEDED_OF = f"SELECT {', '.join(NEEDED)} FROM ({{rows}})"  # noqa: S608 - column
 TABLES = ("user", "user_day", "failure", "slot", "mixed", "boot", "rated", "recent")
 """Tables with rows of a step, after `evidence_`."""
 
-WIDE = "SET threads = 2"
-NARROW = "SET threads = 1"
+_WIDE = "SET threads = 2"
+_NARROW = "SET threads = 1"
 """What is asked each minute has few rows: a second thread would cost more than it saves."""
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -102,6 +102,16 @@ def told(store: Store) -> Generator[None]:
         raise EvidenceError(message) from error
 
 
+@contextmanager
+def wide(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """Let a step be added up whole by more than one thread."""
+    connection.execute(_WIDE)
+    try:
+        yield
+    finally:
+        connection.execute(_NARROW)
+
+
 def _connected(path: Path) -> duckdb.DuckDBPyConnection | None:
     """Return a connection to the tables of this version; None where the file has none."""
     is_new = not path.exists()
@@ -127,7 +137,7 @@ def _connected(path: Path) -> duckdb.DuckDBPyConnection | None:
 def in_memory(store: Store) -> duckdb.DuckDBPyConnection:
     """Return a connection to such tables that nobody keeps."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
-    connection.execute(WIDE)
+    connection.execute(_WIDE)
     _make(connection)
     store.attach(connection)
     return connection

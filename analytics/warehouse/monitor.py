@@ -19,6 +19,7 @@ from analytics.lake.once import KINDS, view_once
 from analytics.lake.store import Store
 from analytics.warehouse.evidence_tables import LATENCIES, NEEDED_OF, in_memory
 from analytics.warehouse.followed import Followed
+from analytics.warehouse.gate_rows import gate_of
 from analytics.warehouse.looking import MEASURED, arm_of, checks_of
 from analytics.warehouse.views import text_of
 
@@ -144,7 +145,7 @@ def _view(
 def _gate(span: Span, since: int) -> str:
     needed = NEEDED_OF.format(rows=f"FROM {KINDS[INCOMING].name}")
     rows = _ROWS.format(needed=needed, arm=span.arm, since=since, until=span.until)
-    return text_of("evidence_gate").format(rows=rows)
+    return gate_of(rows)
 
 
 def _window(span: Span) -> StepWindow:

@@ -19,6 +19,7 @@ from analytics.lake.store import Store
 from analytics.quantile import GRID
 from analytics.warehouse.evidence_tables import NEEDED_OF, in_memory
 from analytics.warehouse.followed import Followed
+from analytics.warehouse.gate_rows import gate_of
 from analytics.warehouse.views import text_of
 
 _LOWEST = -(len(GRID) // 2)
@@ -62,7 +63,7 @@ def _make_view(connection: duckdb.DuckDBPyConnection, store: Store, window: Step
 def _sums(
     connection: duckdb.DuckDBPyConnection, window: StepWindow, check: Check, cap: float
 ) -> Mapping[float, ClusterSums] | None:
-    gate = text_of("evidence_gate").format(rows=f"({NEEDED_OF.format(rows=_CANDIDATES)})")
+    gate = gate_of(f"({NEEDED_OF.format(rows=_CANDIDATES)})")
     q0 = window.thresholds[check][0]
     wait = "first_ms" if check == "ttft" else "waited_ms"
     statement = text_of("evidence_ratio").format(rows=f"({gate})", n=f"{check}_n", wait=wait)
