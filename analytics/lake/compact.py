@@ -6,7 +6,6 @@ Whoever is still to be erased is looked for first.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +14,13 @@ import msgspec
 from msgspec.structs import replace
 
 from analytics.lake.alone import CompactionRunningError, alone, opened
+from analytics.lake.aside import step_back
 from analytics.lake.compaction import USUAL, Compacted, Compaction
 from analytics.lake.erase import erase_standing
 from analytics.lake.needed import needed_elsewhere, needed_here
 from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.shipper import LOCK, wall_clock
 from analytics.lake.verify import NoLakeError
-
-_LAST_OF_ALL = 19
-"""How nice it is to everybody else on the machine."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lake", required=True)
     parser.add_argument("--retention-days", type=int, help="let go of what is older; default: keep all")
     arguments = parser.parse_args(argv)
-    os.nice(_LAST_OF_ALL)
+    step_back()
     try:
         done = compact(Place(url=arguments.lake), arguments.state_dir, arguments.retention_days)
     except (CompactionRunningError, MissingPackageError, NoLakeError, OSError) as error:

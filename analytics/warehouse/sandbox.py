@@ -28,6 +28,7 @@ from typing import BinaryIO
 import msgspec
 
 from analytics.freshness import UNKNOWN, Freshness
+from analytics.lake.aside import step_back
 from analytics.warehouse.order import Form, Head, Order, Scalar, Tail
 from analytics.warehouse.progress import Heard, Tell
 from analytics.warehouse.walls import Bounds, Walls
@@ -180,7 +181,7 @@ class _Statement:
                 told.close()
                 try:
                     if self._limits.steps_back:
-                        _step_back(process.pid)
+                        step_back(process.pid)
                     self._stop.follow(process)
                     written, is_late = self._read(process, heard, began_s + self._limits.time_s)
                 finally:
@@ -267,15 +268,6 @@ def _channel() -> Generator[tuple[BinaryIO, BinaryIO]]:
     os.set_blocking(far, False)
     with os.fdopen(near, "rb", 0) as heard, os.fdopen(far, "wb", 0) as told:
         yield heard, told
-
-
-def _step_back(pid: int) -> None:
-    """Let a process run when nobody else does. Niceness of 10 alone cost requests twenty times as much at the p99."""
-    with suppress(OSError):
-        if sys.platform == "linux":
-            os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-        else:
-            os.setpriority(os.PRIO_PROCESS, pid, 19)
 
 
 def _nameless(copy: Path) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from litestar import Litestar
 
+from analytics.lake.aside import step_back
 from analytics.lake.contents import contents
 from analytics.lake.erasure import ERASURES, Erasures
 from analytics.lake.layout import INCOMING
@@ -100,6 +101,7 @@ class Compacting(msgspec.Struct, frozen=True, kw_only=True):
             stderr=asyncio.subprocess.PIPE,
             env=opening(self.environment),
         )
+        step_back(process.pid)
         try:
             said, trouble = await process.communicate()
         except asyncio.CancelledError:
