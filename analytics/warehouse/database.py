@@ -35,7 +35,7 @@ from analytics.lake.present import Present, look
 from analytics.lake.rollup import prepare
 from analytics.lake.store import Store, reason_of
 from analytics.narrowing import micros_of
-from analytics.warehouse.views import ALL, Span, Views, text_of
+from analytics.warehouse.views import ALL, Span, Views, make_macros, text_of
 
 LIMIT_S = 60.0
 """A question that takes longer is broken off."""
@@ -126,6 +126,7 @@ class Warehouse:
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
         lake.attach(self._database)
         prepare(self._database)
+        make_macros(self._database)
         self._database.execute(f"SET disabled_optimizers = '{_LEFT_AS_WRITTEN}'")
         self._database.execute("SET lock_configuration = true")
 

@@ -46,6 +46,13 @@ _READ = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 _QUERIES = Path(__file__).with_name("queries")
 
 
+def make_macros(database: duckdb.DuckDBPyConnection) -> None:
+    """Make the macros of a database, which read from no file: in each connection its own `spanned` is found first."""
+    database.execute(f"CREATE VIEW {SPANNED} AS {rows_of(str, KINDS[INCOMING], ())}")
+    for name in _MACROS:
+        database.execute(f"CREATE MACRO {name}(asked) AS TABLE {text_of(name)}")
+
+
 class Views:
     """The lake's `contents` by folder, and rows that are `unsealed` still, as views of one connection."""
 
@@ -78,19 +85,10 @@ class Views:
         """Make the views that a question reads; what it asks the macros for lies within a span of time."""
         read = set(_READ.findall(text))
         if read & set(_MACROS) and span != self._span:
-            if self._span is None:
-                self._make_macros()
             parts = [part for part in self._contents[INCOMING].parts if _touches(part, span)]
             self._of(INCOMING).view(SPANNED, parts)
             self._span = span
         self.make(read)
-
-    def _make_macros(self) -> None:
-        """Make the macros while there is no file in what they read: else each would read the heads of all files."""
-        no_rows = rows_of(self._address, KINDS[INCOMING], ())
-        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {SPANNED} AS {no_rows}")
-        for name in _MACROS:
-            self._connection.execute(f"CREATE OR REPLACE TEMP MACRO {name}(asked) AS TABLE {text_of(name)}")
 
     def _of(self, folder: str) -> Once:
         """Return the rows of a folder, doubles among which are looked for once."""

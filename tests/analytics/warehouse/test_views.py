@@ -53,7 +53,9 @@ def rounded(found: Comparison) -> str:
 
 def spanned(seen: Look) -> int:
     """Return how many compacted files the macros read from."""
-    found = seen.connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'spanned'").fetchone()
+    found = seen.connection.execute(
+        "SELECT sql FROM duckdb_views() WHERE view_name = 'spanned' AND temporary"
+    ).fetchone()
     assert found is not None
     return found[0].count("/requests/date=")
 
