@@ -1,9 +1,14 @@
-"""`/api/v1/rollouts/{name}/start` and so on, `/api/v1/rollouts/{name}/plan` and `/api/v1/gates`."""
+"""`/api/v1/rollouts/{name}/start` and so on, `/api/v1/rollouts/{name}/plan` and `/api/v1/gates`.
+
+One question that reads raw rows is answered at a time: however many are asked, a rollback finds its thread.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
+import anyio.to_thread
 import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
@@ -82,10 +87,13 @@ def roll_back_rollout(
     return _told(request, control, name, "rollback", data)
 
 
-@get("/rollouts/{name:str}/plan", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
-def show_plan(control: NamedDependency[Control], name: FromPath[str], *, suggest: FromQuery[bool] = False) -> PlanView:
+@get("/rollouts/{name:str}/plan", opt=permits("ops", "analyst", "admin"))
+async def show_plan(
+    control: NamedDependency[Control], name: FromPath[str], *, suggest: FromQuery[bool] = False
+) -> PlanView:
     """Show a rollout's plan as it is in force for the next step; `suggest` adds a forecast and a likelier plan."""
-    return control.steering.shown_plan(name, with_forecast=suggest)
+    show = partial(control.steering.shown_plan, name, with_forecast=suggest)
+    return await anyio.to_thread.run_sync(show, limiter=control.steering.turns if suggest else None)
 
 
 def _only_a_gates_words(request: Request[Any, Any, Any]) -> None:
@@ -96,17 +104,13 @@ def _only_a_gates_words(request: Request[Any, Any, Any]) -> None:
             raise BadRequestError(message, param=word)
 
 
-@get(
-    "/gates/{name:str}",
-    opt=permits("ops", "analyst", "admin"),
-    before_request=_only_a_gates_words,
-    sync_to_thread=True,
-)
-def show_gate(
+@get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), before_request=_only_a_gates_words)
+async def show_gate(
     control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0, now: FromQuery[bool] = False
 ) -> GateView:
     """Show where a rollout stands and what its gate says, or would say `now`, with at most so many of its reports."""
-    return control.steering.gate(name, reports=limit, is_asked=now)
+    show = partial(control.steering.gate, name, reports=limit, is_asked=now)
+    return await anyio.to_thread.run_sync(show, limiter=control.steering.turns if now else None)
 
 
 def _told(
