@@ -6,24 +6,23 @@ One question that reads raw rows is answered at a time: however many are asked, 
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 import msgspec
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from gateway.console.auth import Asked, actor, permits
 from gateway.console.control import Control
 from gateway.console.gate_views import GateView, PlanView
+from gateway.console.once import only_words
 from gateway.console.views import RolloutView
-from gateway.errors import BadRequestError
 from rollout.moves import Wish
 
 Earlier = Annotated[int, QueryParameter(ge=0, le=500)]
 """How many of its reports at most."""
-_GATE_WORDS = ("limit", "now")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,15 +95,7 @@ async def show_plan(
     return await anyio.to_thread.run_sync(show, limiter=control.steering.turns if suggest else None)
 
 
-def _only_a_gates_words(request: Request[Any, Any, Any]) -> None:
-    """Refuse a misspelt word: ignored, it would leave an answer to another question than was asked."""
-    for word in request.query_params:
-        if word not in _GATE_WORDS:
-            message = f"a gate is not asked for by {word!r}; there are: {', '.join(_GATE_WORDS)}"
-            raise BadRequestError(message, param=word)
-
-
-@get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), before_request=_only_a_gates_words)
+@get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), before_request=only_words("a gate", "limit", "now"))
 async def show_gate(
     control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0, now: FromQuery[bool] = False
 ) -> GateView:
