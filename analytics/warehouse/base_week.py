@@ -51,7 +51,7 @@ class BaseWeek:
         [counts] = self._ask(_ENOUGH, {"step": step_id})
         base = Answered(**counts)
         unknown: list[Check] = [check for check in LATENCIES if check not in window.thresholds]
-        wanted = [check for check in unknown if counting(check, base) >= LEAST_ROWS]
+        wanted: list[Check] = [check for check in unknown if counting(check, base) >= LEAST_ROWS]
         if not wanted:
             return {}
         self._look()
