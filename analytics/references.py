@@ -19,19 +19,15 @@ LEAST_STREAMED = 0.2
 """If a smaller share of base's answers is streamed, the time to the first token says little: it does not apply."""
 
 
-class BaseAnswers(msgspec.Struct, frozen=True, kw_only=True):
-    """Base's answers (`ok` gate rows) of some time: how many, how many streamed, timed, and with a first token's time.
+class BaseAnswers(Answered, frozen=True, kw_only=True):
+    """Base's answers of some time, and their quantiles.
 
     Quantiles in milliseconds, interpolated between neighbours; None where none was timed. `thumbs` and `ratings`:
     verdicts that count, on any of base's requests.
     """
 
-    answers: int = 0
-    streamed: int = 0
-    timed: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
-    first_tokens: int = 0
     ttft_ms: float | None = None
     thumbs: int = 0
     ratings: int = 0
@@ -52,7 +48,7 @@ def references_of(base: BaseAnswers) -> References:
     }
     if base.answers < LEAST_ROWS:
         found["ttft"] = None
-    elif base.streamed >= LEAST_STREAMED * base.answers:
+    elif is_streaming(base):
         found["ttft"] = base.ttft_ms if base.first_tokens >= LEAST_ROWS else None
     return References(latencies=found, rating="rating" if base.ratings > base.thumbs else "thumb")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import duckdb
 
-from analytics.evidence import Check, StepWindow
+from analytics.evidence import Answered, Check, StepWindow
 from analytics.lake.contents import contents
 from analytics.lake.layout import FEEDBACK
 from analytics.lake.once import KINDS, view_once
 from analytics.lake.store import Store
-from analytics.references import LEAST_ROWS, LEAST_STREAMED, BaseAnswers, References, references_of
+from analytics.references import LEAST_ROWS, BaseAnswers, References, counting, references_of
 from analytics.warehouse.evidence_tables import LATENCIES
 from analytics.warehouse.views import text_of
 
@@ -20,7 +20,9 @@ DAY_US = 86_400_000_000
 DAYS = 7
 """So many days before a step say what base is like."""
 _ENOUGH = """
-SELECT sum(feedback_n), sum(timed_n), sum(streamed_n), sum(first_n)
+SELECT
+    coalesce(sum(feedback_n), 0) AS answers, coalesce(sum(streamed_n), 0) AS streamed,
+    coalesce(sum(timed_n), 0) AS timed, coalesce(sum(first_n), 0) AS first_tokens
 FROM evidence_user WHERE step_id = $step AND arm = 'base'
 """
 
@@ -46,14 +48,10 @@ class BaseWeek:
 
     def own_references(self, window: StepWindow, step_id: int) -> Mapping[Check, float | None]:
         """Return Q0 of the checks without thresholds of which the step's own base has enough; None: does not apply."""
-        [(answers, timed, streamed, first_tokens)] = self._connection.execute(_ENOUGH, {"step": step_id}).fetchall()
-        wanted: set[Check] = set()
-        if (timed or 0) >= LEAST_ROWS:
-            wanted |= {"p50", "p99"}
-        is_streaming = (streamed or 0) >= LEAST_STREAMED * (answers or 0)
-        if (answers or 0) >= LEAST_ROWS and ((first_tokens or 0) >= LEAST_ROWS or not is_streaming):
-            wanted |= {"ttft"}
-        wanted -= set(window.thresholds)
+        [counts] = self._ask(_ENOUGH, {"step": step_id})
+        base = Answered(**counts)
+        unknown: list[Check] = [check for check in LATENCIES if check not in window.thresholds]
+        wanted: list[Check] = [check for check in unknown if counting(check, base) >= LEAST_ROWS]
         if not wanted:
             return {}
         self._look()
@@ -66,7 +64,7 @@ class BaseWeek:
             "percent": window.percent,
         }
         found = references_of(BaseAnswers(**self._answers(which))).latencies
-        return {check: found.get(check) for check in LATENCIES if check in wanted}
+        return {check: found.get(check) for check in wanted}
 
     def _answers(self, which: Mapping[str, object]) -> dict[str, Any]:
         [row] = self._ask(text_of("evidence_base"), {"step": None, "percent": None, **which})

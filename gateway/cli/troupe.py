@@ -107,8 +107,8 @@ def _whole() -> Generator[None]:
     finally:
         for number, was in zip(BREAKING, before, strict=True):
             signal.signal(number, was)
-    if told:
-        signal.raise_signal(told[0])
+    for number in told:
+        signal.raise_signal(number)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Refuses what a careful reader would not take for what was meant: one thing said twice, a version that is text.
 
-Which of the two counts would depend on who reads it.
+Which of the two counts would depend on who reads it. Nor is a misspelt word passed over where it would be missed.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, cast
 
 from litestar import Request
@@ -29,6 +30,21 @@ async def said_once(connection: ASGIConnection[Any, Any, Any, Any], handler: Bas
     refuse_repeated_words([word for word, _ in connection.query_params.multi_items()], handler.opt.get(REPEATABLE))
     if isinstance(connection, Request):
         refuse_text_for_version(refuse_repeated_keys(await connection.body()))
+
+
+def only_words(what: str, *known: str) -> Callable[[Request[Any, Any, Any]], None]:
+    """Return what refuses a query with a word that is not known, where `what` is asked for, such as "a report".
+
+    Ignored, it would leave an answer to another question than was asked, which looks like the one that was.
+    """
+
+    def refuse_others(request: Request[Any, Any, Any]) -> None:
+        for word in request.query_params:
+            if word not in known:
+                message = f"{what} is not asked for by {word!r}; there are: {', '.join(known)}"
+                raise BadRequestError(message, param=word)
+
+    return refuse_others
 
 
 def refuse_repeated_words(words: list[str], repeatable: str | None) -> None:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+import anyio
 from msgspec.structs import replace
 
 from analytics.prospect import plan_chances
@@ -47,7 +48,8 @@ _log = logging.getLogger("turnout.console")
 class Steering:
     """The plans of one installation's rollouts; may be called from any thread.
 
-    `measuring` gives references to steps that begin.
+    `measuring` gives references to steps that begin. `turns` is for handlers of what reads raw rows: who takes one
+    first never waits inside a thread.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Steering:
     ) -> None:
         self._publication, self._ledger, self._resolve, self._refuse = publication, ledger, resolve, refuse
         self.measuring: Measuring = Unmeasured()
+        self.turns = anyio.CapacityLimiter(1)
 
     def plan(self, rollout: str) -> Plan:
         """Return the plan in force; one that the configuration has no more has the default one."""

@@ -1,24 +1,28 @@
-"""`/api/v1/rollouts/{name}/start` and so on, `/api/v1/rollouts/{name}/plan` and `/api/v1/gates`."""
+"""`/api/v1/rollouts/{name}/start` and so on, `/api/v1/rollouts/{name}/plan` and `/api/v1/gates`.
+
+One question that reads raw rows is answered at a time: however many are asked, a rollback finds its thread.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
+import anyio.to_thread
 import msgspec
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from gateway.console.auth import Asked, actor, permits
 from gateway.console.control import Control
 from gateway.console.gate_views import GateView, PlanView
+from gateway.console.once import only_words
 from gateway.console.views import RolloutView
-from gateway.errors import BadRequestError
 from rollout.moves import Wish
 
 Earlier = Annotated[int, QueryParameter(ge=0, le=500)]
 """How many of its reports at most."""
-_GATE_WORDS = ("limit", "now")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,31 +86,22 @@ def roll_back_rollout(
     return _told(request, control, name, "rollback", data)
 
 
-@get("/rollouts/{name:str}/plan", opt=permits("ops", "analyst", "admin"), sync_to_thread=True)
-def show_plan(control: NamedDependency[Control], name: FromPath[str], *, suggest: FromQuery[bool] = False) -> PlanView:
+@get("/rollouts/{name:str}/plan", opt=permits("ops", "analyst", "admin"))
+async def show_plan(
+    control: NamedDependency[Control], name: FromPath[str], *, suggest: FromQuery[bool] = False
+) -> PlanView:
     """Show a rollout's plan as it is in force for the next step; `suggest` adds a forecast and a likelier plan."""
-    return control.steering.shown_plan(name, with_forecast=suggest)
+    show = partial(control.steering.shown_plan, name, with_forecast=suggest)
+    return await anyio.to_thread.run_sync(show, limiter=control.steering.turns if suggest else None)
 
 
-def _only_a_gates_words(request: Request[Any, Any, Any]) -> None:
-    """Refuse a misspelt word: ignored, it would leave an answer to another question than was asked."""
-    for word in request.query_params:
-        if word not in _GATE_WORDS:
-            message = f"a gate is not asked for by {word!r}; there are: {', '.join(_GATE_WORDS)}"
-            raise BadRequestError(message, param=word)
-
-
-@get(
-    "/gates/{name:str}",
-    opt=permits("ops", "analyst", "admin"),
-    before_request=_only_a_gates_words,
-    sync_to_thread=True,
-)
-def show_gate(
+@get("/gates/{name:str}", opt=permits("ops", "analyst", "admin"), before_request=only_words("a gate", "limit", "now"))
+async def show_gate(
     control: NamedDependency[Control], name: FromPath[str], *, limit: Earlier = 0, now: FromQuery[bool] = False
 ) -> GateView:
     """Show where a rollout stands and what its gate says, or would say `now`, with at most so many of its reports."""
-    return control.steering.gate(name, reports=limit, is_asked=now)
+    show = partial(control.steering.gate, name, reports=limit, is_asked=now)
+    return await anyio.to_thread.run_sync(show, limiter=control.steering.turns if now else None)
 
 
 def _told(

@@ -5,11 +5,10 @@ Reports wait for each other, in threads of their own: however many are asked for
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, get
+from litestar import get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
@@ -21,9 +20,8 @@ from analytics.satisfaction import Satisfaction
 from analytics.traffic import TrafficReport
 from gateway.console.auth import permits
 from gateway.console.narrowing import Asked
-from gateway.console.once import REPEATABLE
+from gateway.console.once import REPEATABLE, only_words
 from gateway.console.reports import Reports
-from gateway.errors import BadRequestError
 
 Counted = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 """A generation of a rollout, or a step of its story: both count from 1."""
@@ -61,22 +59,8 @@ def asked_for(  # noqa: PLR0913 - each is a word of the query
     )
 
 
-def only_words(*more: str) -> Callable[[Request[Any, Any, Any]], None]:
-    """Return what refuses a word that no report takes.
-
-    Ignored, it would leave figures of other requests than were asked for, which look like an answer.
-    """
-    known = (*Asked.__struct_fields__, *more)
-
-    def refuse_others(request: Request[Any, Any, Any]) -> None:
-        for word in request.query_params:
-            if word not in known:
-                message = f"a report is not asked for by {word!r}; there are: {', '.join(known)}"
-                raise BadRequestError(message, param=word)
-
-    return refuse_others
-
-
+_WORDS = ("a report", *Asked.__struct_fields__)
+_NARROWED_ONLY = only_words(*_WORDS)
 _OPT = {**permits("ops", "analyst", "admin"), REPEATABLE: "tag"}
 NARROWED = {"asked": Provide(asked_for, sync_to_thread=False)}
 
@@ -85,7 +69,7 @@ NARROWED = {"asked": Provide(asked_for, sync_to_thread=False)}
     "/reports/compare",
     opt=_OPT,
     dependencies=NARROWED,
-    before_request=only_words("as_treated"),
+    before_request=only_words(*_WORDS, "as_treated"),
 )
 async def compare_arms(
     reports: NamedDependency[Reports],
@@ -98,7 +82,7 @@ async def compare_arms(
     return await reports.threads.run(partial(compare, asked, as_treated=as_treated))
 
 
-@get("/reports/satisfaction", opt=_OPT, dependencies=NARROWED, before_request=only_words())
+@get("/reports/satisfaction", opt=_OPT, dependencies=NARROWED, before_request=_NARROWED_ONLY)
 async def satisfaction(
     reports: NamedDependency[Reports], asked: NamedDependency[Asked]
 ) -> Satisfaction | list[Satisfaction]:
@@ -107,19 +91,19 @@ async def satisfaction(
     return await reports.threads.run(partial(answer, asked))
 
 
-@get("/reports/cost", opt=_OPT, dependencies=NARROWED, before_request=only_words())
+@get("/reports/cost", opt=_OPT, dependencies=NARROWED, before_request=_NARROWED_ONLY)
 async def report_cost(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> CostReport:
     """Tell what requests cost, and what a month of one arm alone would; without a rollout of all traffic."""
     return await reports.threads.run(partial(reports.cost, asked))
 
 
-@get("/reports/errors", opt=_OPT, dependencies=NARROWED, before_request=only_words())
+@get("/reports/errors", opt=_OPT, dependencies=NARROWED, before_request=_NARROWED_ONLY)
 async def report_errors(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> FailureReport:
     """Tell what failed, in groups of what is alike; without a rollout of all traffic."""
     return await reports.threads.run(partial(reports.errors, asked))
 
 
-@get("/reports/traffic", opt=_OPT, dependencies=NARROWED, before_request=only_words())
+@get("/reports/traffic", opt=_OPT, dependencies=NARROWED, before_request=_NARROWED_ONLY)
 async def report_traffic(reports: NamedDependency[Reports], asked: NamedDependency[Asked]) -> TrafficReport:
     """Tell how a rollout's users and requests were split, by default those of the only one."""
     return await reports.threads.run(partial(reports.traffic, asked))

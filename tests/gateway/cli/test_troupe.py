@@ -17,7 +17,8 @@ import os, signal, sys
 from pathlib import Path
 from gateway.cli.troupe import Troupe
 
-os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGINT))
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+os.register_at_fork(before=lambda: [os.kill(os.getpid(), number) for number in (signal.SIGHUP, signal.SIGINT)])
 troupe = Troupe()
 try:
     troupe.start(("--help",), Path(sys.argv[1]))

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.fakes.console import SALES, RunningConsole
+from gateway.console.measuring import EvidenceLostError
+from tests.fakes.console import SALES, RunningConsole, serving
+from tests.fakes.measured import Measured, staged
 
 ROLLOUT = f"/api/v1/rollouts/{SALES}"
 
@@ -67,3 +72,40 @@ def test_a_gate_and_a_plan_are_shown(ops: httpx.Client):
     misspelt = ops.get(f"/api/v1/gates/{SALES}", params={"nwo": "true"})
     assert misspelt.status_code == 400
     assert misspelt.json()["error"]["message"] == "a gate is not asked for by 'nwo'; there are: limit, now"
+
+
+@pytest.mark.parametrize("path", [f"{ROLLOUT}/plan?suggest=true", f"/api/v1/gates/{SALES}?now=true"])
+def test_many_who_ask_what_reads_raw_rows_keep_nobody_from_a_rollback(tmp_path: Path, path: str):
+    is_over, codes = Event(), list[int]()
+
+    def slow(*_: Any, **__: Any) -> Any:
+        is_over.wait(60)
+        message = "the lake is away"
+        raise EvidenceLostError(message)
+
+    def ask() -> None:
+        with console.client(console.keys.admin) as client:
+            codes.append(client.get(path, timeout=60).status_code)
+
+    with staged(tmp_path, measured=Measured()) as stage:
+        stage.tell("start")
+        stage.pulses(10)
+        stage.measured.weeks = stage.measured.look = slow
+        with serving(stage.control) as console:
+            threads = [Thread(target=ask) for _ in range(45)]
+            for thread in threads:
+                thread.start()
+            try:
+                for _ in range(1500):
+                    if stage.control.steering.turns.statistics().tasks_waiting == 44:
+                        break
+                    is_over.wait(0.01)
+                with console.client(console.keys.admin) as client:
+                    version = stage.held.flag.version
+                    rolled = client.post(f"{ROLLOUT}/rollback", json={"version": version}).status_code
+            finally:
+                is_over.set()
+                for thread in threads:
+                    thread.join()
+
+    assert (rolled, codes) == (200, [200] * 45)
