@@ -17,7 +17,7 @@ from analytics.lake.place import Place
 from analytics.lake.presence import Reporter
 from gateway.console.gathering import JOURNAL, Gathering
 from gateway.console.installation import RUN
-from gateway.console.measuring import UNKNOWN, EvidenceLostError
+from gateway.console.measuring import UNKNOWN, BrokenOffError, EvidenceLostError
 from tests.fakes.gate_rows import DAY_US, NOW, WINDOW, gate_row
 from tests.fakes.handmade_lake import HandmadeLake
 
@@ -115,3 +115,31 @@ def test_a_forecast_reads_the_lakes_whole_days_of_base(gathering: Gathering, lak
 
     assert {"errors", "p50", "p99"} <= found.keys()
     assert found["errors"].days >= 2
+
+
+def test_what_is_broken_off_says_nothing_that_could_be_taken_for_a_reason_to_hold(
+    gathering: Gathering, lake: HandmadeLake
+):
+    lake.put([gate_row(1)])
+    gathering.fold()
+    gathering.break_off()
+
+    for ask in (gathering.fold, lambda: gathering.look(WINDOW), lambda: gathering.weeks("chat", 2, NOW)):
+        with pytest.raises(BrokenOffError):
+            ask()
+    assert not issubclass(BrokenOffError, Exception)
+
+
+def test_what_fails_because_it_is_broken_off_is_no_evidence_that_is_lost(tmp_path: Path):
+    broken_off: list[Gathering] = []
+
+    def asked() -> int:
+        broken_off[0].break_off()
+        message = "the lake is away"
+        raise OSError(message)
+
+    made = Gathering(Place(url=str(tmp_path / "lake")), tmp_path / "evidence.duckdb", clock=asked)
+    broken_off.append(made)
+    with pytest.raises(BrokenOffError):
+        made.fold()
+    made.close()
