@@ -20,6 +20,7 @@ from analytics.lake.layout import INCOMING, Lake
 WORKERS = 4
 DAYS = 30
 _BEGAN_US = round(datetime(2026, 9, 1, tzinfo=UTC).timestamp()) * 1_000_000
+ENDED_US = _BEGAN_US + DAYS * 86_400_000_000
 _AT_US = f"{_BEGAN_US} + i * ({DAYS} * 86400000000 // rows)"
 _UUID = "(printf('%012x', ({at}) // 1000) || '7' || substr({noise}, 1, 3) || 'a' || substr({noise}, 4, 15))::UUID"
 _REQUEST_ID = _UUID.format(at=_AT_US, noise="md5(i::VARCHAR)")

@@ -107,7 +107,7 @@ QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {doubles}) = 1
 """
 
 
-def view_once(  # noqa: PLR0913 - one for each of what the rows come from
+def view_once(
     connection: duckdb.DuckDBPyConnection,
     address: Address,
     kind: Kind,
@@ -115,33 +115,56 @@ def view_once(  # noqa: PLR0913 - one for each of what the rows come from
     parts: Sequence[Part],
     loose: Sequence[str],
     known: Sequence[Part] = (),
-    also: Mapping[str, Sequence[Part]] | None = None,
-    is_beside: bool = False,
     at_once: int = 2_000_000,
 ) -> None:
-    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has.
+    """Make the view of the rows of `parts` and of `loose` files, without those that a `known` part has: see `Once`."""
+    Once(connection, address, kind, parts=parts, loose=loose, known=known, at_once=at_once).view(kind.name)
 
-    The loose rows' ids are looked through slice by slice, about `at_once` of them: that bounds the memory.
 
-    `also` are further views, by name, of the same loose rows and only some of the parts. What `is_beside` are rows of
-    the table `{name}_beside`, each once: of these, the ones that no file has; they are in all these views.
+class Once:
+    """The rows of `parts` and of `loose` files, each once, without those that a `known` part has.
+
+    The loose rows' ids are looked through slice by slice, about `at_once` of them: that bounds the memory. What
+    `is_beside` are rows of the table `{name}_beside`, each once: of these, the ones that no file has.
     """
-    words = {"name": kind.name, "key": kind.key, "doubles": kind.doubles, "loose": rows_of(address, kind, loose)}
-    is_doubled = False
-    if loose or is_beside:
-        connection.execute(_IDS.format(**words))
-        connection.execute(_NONE_DOUBLED.format(**words))
-        for low, high, condition in _slices(connection, words, at_once):
-            near = rows_of(address, kind, _near((*parts, *known), low, high))
-            connection.execute(_DOUBLED.format(**words, near=near, condition=condition))
-        [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**words)).fetchall()
-    if is_beside:
-        [(low, high)] = connection.execute(_BESIDE_EXTENT.format(**words)).fetchall()
-        connection.execute(_BESIDE.format(**words, near=rows_of(address, kind, _near(parts, low, high))))
-    statement = (_VIEW_OF_DOUBLES if is_doubled else _VIEW) + (_AND_BESIDE if is_beside else "")
-    for view, some in {kind.name: parts, **(also or {})}.items():
-        rows = rows_of(address, kind, [part.name for part in some])
-        connection.execute(statement.format(**words, view=view, parts=rows))
+
+    def __init__(  # noqa: PLR0913 - one for each of what the rows come from
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        address: Address,
+        kind: Kind,
+        *,
+        parts: Sequence[Part],
+        loose: Sequence[str],
+        known: Sequence[Part] = (),
+        is_beside: bool = False,
+        at_once: int = 2_000_000,
+    ) -> None:
+        self._connection, self._address, self._kind, self._parts = connection, address, kind, parts
+        self._words = {
+            "name": kind.name,
+            "key": kind.key,
+            "doubles": kind.doubles,
+            "loose": rows_of(address, kind, loose),
+        }
+        is_doubled = False
+        if loose or is_beside:
+            connection.execute(_IDS.format(**self._words))
+            connection.execute(_NONE_DOUBLED.format(**self._words))
+            for low, high, condition in _slices(connection, self._words, at_once):
+                near = rows_of(address, kind, _near((*parts, *known), low, high))
+                connection.execute(_DOUBLED.format(**self._words, near=near, condition=condition))
+            [(is_doubled,)] = connection.execute(_ANY_DOUBLED.format(**self._words)).fetchall()
+        if is_beside:
+            [(low, high)] = connection.execute(_BESIDE_EXTENT.format(**self._words)).fetchall()
+            connection.execute(_BESIDE.format(**self._words, near=rows_of(address, kind, _near(parts, low, high))))
+        self._statement = (_VIEW_OF_DOUBLES if is_doubled else _VIEW) + (_AND_BESIDE if is_beside else "")
+
+    def view(self, name: str, parts: Sequence[Part] | None = None) -> None:
+        """Make the view of them all, or of only some of the `parts` and the rows that are in none."""
+        some = self._parts if parts is None else parts
+        rows = rows_of(self._address, self._kind, [part.name for part in some])
+        self._connection.execute(self._statement.format(**self._words, view=name, parts=rows))
 
 
 def _slices(

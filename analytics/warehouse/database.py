@@ -34,7 +34,8 @@ from analytics.lake.contents import contents
 from analytics.lake.present import Present, look
 from analytics.lake.rollup import prepare
 from analytics.lake.store import Store, reason_of
-from analytics.warehouse.views import ALL, Views, text_of
+from analytics.narrowing import micros_of
+from analytics.warehouse.views import ALL, Span, Views, text_of
 
 LIMIT_S = 60.0
 """A question that takes longer is broken off."""
@@ -97,7 +98,7 @@ class Look:
     def ask(self, question: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
         """Return the answer to a question of `queries/`: a dict a row, by column."""
         text = text_of(question)
-        self._views.make_for(text)
+        self._views.make_for(text, _span_of(parameters or {}))
         answer = self.connection.execute(text, dict(parameters or {}))
         names = [column[0] for column in answer.description]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
@@ -192,6 +193,13 @@ class Warehouse:
             alarm.cancel()
             # At the interpreter's end a thread that still holds the connection makes DuckDB complain of leaks.
             alarm.join()
+
+
+def _span_of(parameters: Mapping[str, object]) -> Span:
+    """Return the time that a question is about: its parameter `asked` says so, as `narrowing.sql_struct` made it."""
+    asked: Any = parameters.get("asked", {})
+    since, until = asked.get("since"), asked.get("until")
+    return (since and micros_of(since), until and micros_of(until))
 
 
 def _break_off(connection: duckdb.DuckDBPyConnection) -> None:

@@ -12,20 +12,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from analytics.comparison import QUANTILES, Arms, Comparison, LeftOut, arms
-from analytics.inversion import MIDDLE, levels
+from analytics.inversion import MIDDLE
 from analytics.narrowing import EVERYTHING, Narrowing, micros_of, sql_struct
-from analytics.ranks import Place, places, quantiles
 from analytics.satisfaction import Satisfaction
 from analytics.warehouse.database import Answers
+from analytics.warehouse.waits import grids_of
 
 Row = Mapping[str, Any]
 Pair = tuple[Row, Row]
 """What a question tells of base and of candidate."""
 
 Table = TypeVar("Table", Comparison, Satisfaction)
-
-_MEDIAN, _TAIL = levels(0.5), levels(0.99)
-_LEVELS = {"latency_ms": [*_MEDIAN, *_TAIL], "ttft_ms": _MEDIAN}
 
 IN_ORDER = ("day", "hour", "step")
 """Parts of these stand in their own order, others the most requests first."""
@@ -121,7 +118,7 @@ def in_order(tables: Sequence[Table], by: str) -> list[Table]:
 
 def _compared(warehouse: Answers, parameters: Mapping[str, object]) -> dict[str | None, Pair]:
     """Return both arms' rows of the head-to-head table, with the grids of their quantiles, by its part."""
-    grids = _grids(warehouse, parameters)
+    grids = grids_of(warehouse, parameters)
     waits = [{"arm": arm, **{name: one and one[MIDDLE] for name, one in each.items()}} for arm, each in grids.items()]
     found = pairs(warehouse, "compare", {**parameters, "waits": waits})
 
@@ -130,35 +127,6 @@ def _compared(warehouse: Answers, parameters: Mapping[str, object]) -> dict[str 
         return {**row, **{f"{name}_grid": each.get(name) for name in QUANTILES}}
 
     return {part: (whole(base), whole(candidate)) for part, (base, candidate) in found.items()}
-
-
-def _grids(warehouse: Answers, parameters: Mapping[str, object]) -> dict[str, dict[str, Sequence[float] | None]]:
-    """Return the grids of each arm's quantiles, by their names; only values near them are kept in memory."""
-    counts: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for row in warehouse.ask("wait_bins", parameters):
-        counts.setdefault((row["arm"], row["metric"]), []).append((row["bin"], row["requests"]))
-    wanted = {
-        (arm, metric, *place)
-        for (arm, metric), each in counts.items()
-        for pair in places(_LEVELS[metric], each)
-        for place in pair
-    }
-    names = ("arm", "metric", "bin", "rank")
-    asked_for = [dict(zip(names, one, strict=True)) for one in sorted(wanted)]
-    found: dict[tuple[str, str], dict[Place, float]] = {}
-    for row in warehouse.ask("wait_ranks", {**parameters, "wanted": asked_for}) if asked_for else ():
-        found.setdefault((row["arm"], row["metric"]), {})[row["bin"], row["rank"]] = row["wait_ms"]
-    grids: dict[str, dict[str, Sequence[float] | None]] = {}
-    for (arm, metric), each in counts.items():
-        values = quantiles(_LEVELS[metric], each, found.get((arm, metric), {}))
-        grids.setdefault(arm, dict.fromkeys(QUANTILES)).update(_named(metric, values))
-    return grids
-
-
-def _named(metric: str, values: Sequence[float] | None) -> dict[str, Sequence[float] | None]:
-    if metric == "ttft_ms" or not values:
-        return {"ttft_p50_ms": values}
-    return {"latency_p50_ms": values[: len(_MEDIAN)], "latency_p99_ms": values[len(_MEDIAN) :]}
 
 
 def _nobody(pair: Pair) -> Pair:

@@ -15,7 +15,8 @@ import duckdb
 
 from analytics.lake.contents import Contents
 from analytics.lake.layout import INCOMING
-from analytics.lake.once import KINDS, Address, view_once
+from analytics.lake.manifest import Part
+from analytics.lake.once import KINDS, Address, Once, rows_of
 from analytics.lake.rollup import UNROLLED, view_hourly
 from analytics.warehouse.beside import put_beside
 
@@ -30,7 +31,14 @@ DERIVED = {
     "satisfaction": "satisfaction_by_day",
 }
 """Views that are questions themselves, by their names, in the order in which they build upon each other."""
-ALL = (*DERIVED, "hourly")
+ALL = (*(kind.name for kind in KINDS.values()), *DERIVED, "hourly")
+
+SPANNED = "spanned"
+"""The view from which the macros read: `requests`, but of the files alone in which what they are asked for can be."""
+
+Span = tuple[int | None, int | None]
+"""Since and until, as in `analytics/narrowing.py`."""
+EVER: Span = (None, None)
 
 _MACROS = ("narrowed", "arms", "waits")
 """Questions that take a parameter, and from which others read: each from the one before."""
@@ -48,17 +56,17 @@ class Views:
         contents: Mapping[str, Contents],
         unsealed: Mapping[str, Sequence[bytes]],
     ) -> None:
-        self._connection, self._address, self._contents = connection, address, contents
-        self._beside = {folder: put_beside(connection, KINDS[folder], unsealed.get(folder, ())) for folder in contents}
+        self._connection, self._address, self._contents, self._unsealed = connection, address, contents, unsealed
+        self._rows: dict[str, Once] = {}
         self._made: set[str] = set()
-        for folder in contents:
-            self._make_rows(folder)
-        for name in _MACROS:
-            connection.execute(f"CREATE OR REPLACE TEMP MACRO {name}(asked) AS TABLE {text_of(name)}")
+        self._span: Span | None = None
 
     def make(self, wanted: Collection[str]) -> None:
         """Make some views, and those that they read; names of others change nothing."""
         needed = _needed(wanted) - self._made
+        for folder, kind in KINDS.items():
+            if kind.name in needed:
+                self._of(folder).view(kind.name)
         if "hourly" in needed:
             self._make_sums()
         for name, question in DERIVED.items():
@@ -66,27 +74,48 @@ class Views:
                 self._connection.execute(f"CREATE TEMP VIEW {name} AS {text_of(question)}")
         self._made |= needed
 
-    def make_for(self, text: str) -> None:
-        """Make the views that a question reads."""
-        self.make(_READ.findall(text))
+    def make_for(self, text: str, span: Span = EVER) -> None:
+        """Make the views that a question reads; what it asks the macros for lies within a span of time."""
+        read = set(_READ.findall(text))
+        if read & set(_MACROS) and span != self._span:
+            if self._span is None:
+                self._make_macros()
+            parts = [part for part in self._contents[INCOMING].parts if _touches(part, span)]
+            self._of(INCOMING).view(SPANNED, parts)
+            self._span = span
+        self.make(read)
 
-    def _make_rows(self, folder: str, *, unrolled: bool = False) -> None:
-        found = self._contents[folder]
-        also = {UNROLLED: [part for part in found.parts if part.name not in found.rollups]} if unrolled else {}
-        view_once(
-            self._connection,
-            self._address,
-            KINDS[folder],
-            parts=found.parts,
-            loose=sorted(found.loose),
-            also=also,
-            is_beside=self._beside[folder],
-        )
+    def _make_macros(self) -> None:
+        """Make the macros while there is no file in what they read: else each would read the heads of all files."""
+        no_rows = rows_of(self._address, KINDS[INCOMING], ())
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {SPANNED} AS {no_rows}")
+        for name in _MACROS:
+            self._connection.execute(f"CREATE OR REPLACE TEMP MACRO {name}(asked) AS TABLE {text_of(name)}")
+
+    def _of(self, folder: str) -> Once:
+        """Return the rows of a folder, doubles among which are looked for once."""
+        if folder not in self._rows:
+            found, kind = self._contents[folder], KINDS[folder]
+            self._rows[folder] = Once(
+                self._connection,
+                self._address,
+                kind,
+                parts=found.parts,
+                loose=sorted(found.loose),
+                is_beside=put_beside(self._connection, kind, self._unsealed.get(folder, ())),
+            )
+        return self._rows[folder]
 
     def _make_sums(self) -> None:
-        self._make_rows(INCOMING, unrolled=True)
-        rollups = self._contents[INCOMING].rollups.values()
-        view_hourly(self._connection, self._address, [rollup.name for rollup in rollups])
+        found = self._contents[INCOMING]
+        self._of(INCOMING).view(UNROLLED, [part for part in found.parts if part.name not in found.rollups])
+        view_hourly(self._connection, self._address, [rollup.name for rollup in found.rollups.values()])
+
+
+def _touches(part: Part, span: Span) -> bool:
+    """Tell whether requests that began within a span can be in a file."""
+    since, until = span
+    return (since is None or since <= part.last_at) and (until is None or part.first_at < until)
 
 
 @cache

@@ -2,7 +2,7 @@
 -- grain: one row per request: its columns; is_wanted (made for the purpose that is asked for); is_forced (its user was
 --   pinned to an arm); part (by what the report is divided: the value of this request, NULL where it has none)
 -- parameters: asked, a struct as `analytics/narrowing.py` makes it; NULL in it: all
--- reads the view `requests`; it is the macro `narrowed(asked)`, from which every report reads
+-- reads the view `spanned`: `requests`, without files in which none of the time that is asked for is; it is the macro `narrowed(asked)`, from which every report reads
 SELECT
     *,
     purpose = asked['purpose'] AS is_wanted,
@@ -17,7 +17,7 @@ SELECT
         WHEN 'day' THEN started_at::DATE::VARCHAR
         WHEN 'hour' THEN strftime(started_at, '%Y-%m-%dT%H:00Z')
     END AS part
-FROM requests
+FROM spanned
 WHERE (asked['rollout'] IS NULL OR rollout = asked['rollout'])
     AND (asked['generation'] IS NULL OR generation = asked['generation']::INTEGER)
     AND (asked['step'] IS NULL OR step = asked['step']::INTEGER)

@@ -17,6 +17,9 @@ fitting AS MATERIALIZED (
     -- behind the join, so that it compares nothing but ids
     WHERE CASE WHEN pieces.application IS NOT DISTINCT FROM counted.application
         THEN received_at <= started_at + INTERVAL 48 HOUR END
+        -- before it, as in `compare.sql`
+        AND ($asked['since'] IS NULL OR received_at >= $asked['since']::TIMESTAMP - INTERVAL 1 DAY)
+        AND ($asked['until'] IS NULL OR received_at < $asked['until']::TIMESTAMP + INTERVAL 3 DAY)
 ),
 newest AS (
     SELECT * FROM fitting

@@ -81,7 +81,7 @@ def summed(lake: Path, rows: str = "hourly") -> list[tuple[Any, ...]]:
     """Return the figures of each hour and combination, as the view has them or as the question says of all rows."""
     warehouse = Warehouse(Directory(lake))
     try:
-        with warehouse.connection(["hourly"]) as connection:
+        with warehouse.connection(["hourly", "requests"]) as connection:
             if rows != "hourly":
                 connection.execute(f"CREATE OR REPLACE TEMP VIEW unrolled AS FROM {rows}")
                 rows = f"({question()})"
