@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import duckdb
 import pytest
@@ -143,3 +146,27 @@ def test_what_fails_because_it_is_broken_off_is_no_evidence_that_is_lost(tmp_pat
     with pytest.raises(BrokenOffError):
         made.fold()
     made.close()
+
+
+def test_closing_breaks_off_what_other_threads_ask(tmp_path: Path, lake: HandmadeLake):
+    lake.put([gate_row(1)])
+    asking, go_on = Event(), Event()
+
+    def asked() -> int:
+        asking.set()
+        assert go_on.wait(20)
+        return NOW
+
+    made = Gathering(Place(url=str(lake.root)), tmp_path / "evidence.duckdb", clock=asked)
+    with ThreadPoolExecutor() as threads:
+        looked = threads.submit(made.look, WINDOW)
+        assert asking.wait(20)
+        closed = threads.submit(made.close)
+        time.sleep(0.3)
+        assert not closed.done()
+        go_on.set()
+        closed.result(20)
+        looked.exception(20)
+
+    with pytest.raises(BrokenOffError):
+        made.look(WINDOW)
