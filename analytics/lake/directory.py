@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.journal.recovery import sync_directory
+from analytics.lake.questions import Questions
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,6 +27,7 @@ class Directory:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.questions = Questions()
 
     def __str__(self) -> str:
         return str(self._root)
@@ -116,6 +118,10 @@ class Directory:
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Do nothing: DuckDB reads directories by itself."""
+
+    def break_off(self) -> None:
+        """End the statements that run on the store's connections."""
+        self.questions.break_off()
 
 
 def place(target: Path, write: Callable[[Path], None]) -> None:

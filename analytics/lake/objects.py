@@ -7,23 +7,27 @@ object is put by one request, hence it is there whole or not at all.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 
 import s3fs  # pyright: ignore[reportMissingTypeStubs] - it has none
+from fsspec.asyn import sync_wrapper  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 
 from analytics.lake.directory import UNFINISHED_SUFFIX, place
+from analytics.lake.questions import Questions
 from analytics.lake.store import OBJECTS, Access, StoreAwayError
 
 if TYPE_CHECKING:
     import duckdb
 
 _TRIES = 3
+_OVER = "this process ends, and asks nothing more"
 _CONNECT_S, _READ_S = 4, 15
 _PARTS = {"chunksize": 8 * 1024 * 1024, "max_concurrency": 1}
 """How large files pass: part after part, so that memory stays small."""
@@ -33,6 +37,45 @@ _CLIENT = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
+
+
+_FileSystem: Any = s3fs.S3FileSystem
+_in_its_loop: Any = cast("Any", sync_wrapper)
+
+
+class _Client(_FileSystem):
+    """The client, every call of which can be broken off, those of DuckDB's as well."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType] - s3fs has no types
+        self._calling: set[asyncio.Future[Any]] = set()
+        self._is_over = False
+
+    async def _call_s3(self, *given: Any, **asked: Any) -> Any:
+        if self._is_over:
+            raise ConnectionAbortedError(_OVER)
+        call = super()._call_s3  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - as above
+        calling = asyncio.ensure_future(cast("Coroutine[Any, Any, Any]", call(*given, **asked)))
+        self._calling.add(calling)
+        try:
+            return await calling
+        except asyncio.CancelledError:
+            if self._is_over:
+                raise ConnectionAbortedError(_OVER) from None
+            raise
+        finally:
+            self._calling.discard(calling)
+
+    call_s3 = _in_its_loop(_call_s3)
+
+    def break_off(self) -> None:
+        """Call no more, and wait for no answer; any thread but the client's own may say so."""
+        self._is_over = True
+        self.loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        for calling in self._calling:
+            calling.cancel()
 
 
 class ObjectStore:
@@ -52,7 +95,7 @@ class ObjectStore:
         self._bucket, _, prefix = self._url.removeprefix(OBJECTS).partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._spool = spool
-        self._files: Any = s3fs.S3FileSystem(
+        self._files = _Client(
             key=access.key,
             secret=access.secret,
             endpoint_url=access.endpoint_url,
@@ -67,6 +110,7 @@ class ObjectStore:
         )
         self._files.retries = 1  # the client below tries again already
         self._asked_s: dict[int, float] = {}
+        self.questions = Questions()
 
     def __str__(self) -> str:
         return self._url
@@ -184,6 +228,11 @@ class ObjectStore:
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let a connection read objects."""
         connection.register_filesystem(self._files)
+
+    def break_off(self) -> None:
+        """Refuse every call from now on, and wait for no answer; the body of one is waited for as ever."""
+        self._files.break_off()
+        self.questions.break_off()
 
     def _spooled(self, name: str) -> Path:
         if self._spool is None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from analytics.lake.questions import Questions
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -36,6 +38,8 @@ class Store(Protocol):
 
     is_far: bool
     """Whether every call costs time and money, so that what says nothing new is better left out."""
+    questions: Questions
+    """Who reads it by questions that take long tells so here."""
 
     @property
     def waits_s(self) -> float:
@@ -103,6 +107,13 @@ class Store(Protocol):
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let a connection read this store's addresses."""
+        ...
+
+    def break_off(self) -> None:
+        """End what is asked of it, in any thread, by an error; a far store refuses every call from now on.
+
+        For whoever ends. Say it again until nothing is asked any more: what begins meanwhile in a directory goes on.
+        """
         ...
 
 

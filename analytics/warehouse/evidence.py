@@ -24,7 +24,7 @@ from analytics.references import References
 from analytics.warehouse.base_week import BaseWeek
 from analytics.warehouse.drifting import Drifting
 from analytics.warehouse.erased import Erased
-from analytics.warehouse.evidence_tables import opened, told, wide
+from analytics.warehouse.evidence_tables import closed, opened, told, wide
 from analytics.warehouse.failing import Failing
 from analytics.warehouse.folded_files import FoldedFiles
 from analytics.warehouse.folding import Folding
@@ -209,7 +209,7 @@ class Evidence:
 
     def close(self) -> None:
         """Let go of the file."""
-        self.connection.close()
+        closed(self.connection, self._store)
 
     def _catch_up(self) -> None:
         if self._is_behind:

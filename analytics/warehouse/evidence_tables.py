@@ -89,7 +89,14 @@ def opened(path: Path, store: Store) -> duckdb.DuckDBPyConnection:
         message = f"{path} cannot be opened; look whether the disk has room and lets it be written"
         raise EvidenceError(message)
     store.attach(connection)
+    store.questions.add(connection)
     return connection
+
+
+def closed(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Let go of the evidence."""
+    store.questions.remove(connection)
+    connection.close()
 
 
 @contextmanager
@@ -134,13 +141,19 @@ def _connected(path: Path) -> duckdb.DuckDBPyConnection | None:
     return None
 
 
-def in_memory(store: Store) -> duckdb.DuckDBPyConnection:
-    """Return a connection to such tables that nobody keeps."""
+@contextmanager
+def in_memory(store: Store) -> Generator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to such tables that nobody keeps; what is asked on it can be broken off with the store."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
-    connection.execute(_WIDE)
-    _make(connection)
-    store.attach(connection)
-    return connection
+    store.questions.add(connection)
+    try:
+        connection.execute(_WIDE)
+        _make(connection)
+        store.attach(connection)
+        yield connection
+    finally:
+        store.questions.remove(connection)
+        connection.close()
 
 
 def _make(connection: duckdb.DuckDBPyConnection) -> None:

@@ -64,15 +64,12 @@ def baseline(store: Store, span: Span, apart: Apart = _nothing_apart) -> Baselin
     Raises:
         duckdb.Error, OSError: the lake cannot be read.
     """
-    connection = in_memory(store)
-    try:
+    with in_memory(store) as connection:
         _add_up(connection, store, span, apart)
         [(requests, users)] = connection.execute(_SEEN).fetchall()
         found: dict[Check, Frozen] = {
             check: _frozen(connection, check, span.clock) for check in checks_of(_window(span))
         }
-    finally:
-        connection.close()
     return Baseline(span=span, checks=_some(found), requests=requests, users=users)
 
 
@@ -90,8 +87,7 @@ def passed(
     Raises:
         duckdb.Error, OSError: the lake cannot be read.
     """
-    connection = in_memory(store)
-    try:
+    with in_memory(store) as connection:
         _add_up(connection, store, span, apart, is_rated="satisfaction" in frozen)
         return {
             check: _slots(
@@ -99,8 +95,6 @@ def passed(
             )[1]
             for check, one in frozen.items()
         }
-    finally:
-        connection.close()
 
 
 def _add_up(

@@ -40,16 +40,13 @@ def slower(
     Raises:
         duckdb.Error, OSError: the lake cannot be read.
     """
-    connection = in_memory(store)
-    try:
+    with in_memory(store) as connection:
         _make_view(connection, store, window)
         found: dict[Check, Mapping[float, ClusterSums]] = {}
         for check, cap in caps.items():
             if check in window.thresholds and (sums := _sums(connection, window, check, cap)):
                 found[check] = sums
         return found
-    finally:
-        connection.close()
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, store: Store, window: StepWindow) -> None:

@@ -52,13 +52,10 @@ def weeks(store: Store, asked: Asked) -> Mapping[Check, Week]:
     Raises:
         duckdb.Error, OSError: the lake cannot be read.
     """
-    connection = in_memory(store)
-    try:
+    with in_memory(store) as connection:
         files = FoldedFiles(connection, store, NearFiles(store))
         files.news()
         return _weeks(connection, Folding(connection, store, files), asked)
-    finally:
-        connection.close()
 
 
 def _weeks(connection: duckdb.DuckDBPyConnection, folding: Folding, asked: Asked) -> Mapping[Check, Week]:

@@ -1,6 +1,7 @@
 """Keeps the controller going beside the API: its pulse, what people are told of it, and an alarm when it falls silent.
 
-The law: only the ledger's writer decides. Any console that sees the ledger notices when nobody does.
+A stop waits for a tick a short while, then breaks it off: the ledger has all of a tick or nothing, and the next console
+begins it anew. The law: only the ledger's writer decides. Any console that sees the ledger notices when nobody does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from analytics.lake.place import Place
 from gateway.console.deciding import Deciding
 from gateway.console.gathering import Gathering
 from gateway.console.installation import Installation, now_us
+from gateway.console.measuring import BrokenOffError
 from rollout.announcing import notice_of
 from rollout.change import Held, State
 from rollout.durations import spoken
@@ -28,6 +30,9 @@ from rollout.stores.ledger import Ledger, LedgerError
 EVIDENCE = "evidence.duckdb"
 """In the state directory."""
 PULSE_S = 0.5
+PATIENCE_S = 2.0
+"""A tick under way may last so long after the console was told to end; most take a tenth of a second."""
+_AGAIN_S = 0.1
 SILENT_S = 300.0
 """So long after the last tick of a rollout people are told that nobody decides; five whole ticks."""
 HANGING_S = 10.0
@@ -115,6 +120,7 @@ class Silence:
 class Driving:
     """The controller's lifespan; `may` tells whether this console decides. In the end it calls `close`.
 
+    `break_off` lets a tick under way end by an error; it is called until that has ended.
     `beat` is its sign of life: called after each pulse, also where another console decides.
     """
 
@@ -130,13 +136,14 @@ class Driving:
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self._close = close
+        self.break_off: Callable[[], None] = lambda: None
         self._deciding, self._ledger, self._may, self._pulse_s = deciding, ledger, may, pulse_s
         self.beat: Callable[[], None] = lambda: None
         self._telling, self._silence = telling, silence
 
     @asynccontextmanager
     async def running(self, _: Litestar) -> AsyncGenerator[None]:
-        """Decide, tell and listen until the block ends; a tick that is under way ends first."""
+        """Decide, tell and listen until the block ends; then a tick that is under way ends, or is broken off."""
         tasks = [
             asyncio.create_task(self._again(self.decide), name="decide"),
             asyncio.create_task(self._again(self.listen), name="listen-for-controller"),
@@ -146,7 +153,10 @@ class Driving:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            left = (await asyncio.wait(tasks, timeout=PATIENCE_S))[1]
+            while left:
+                self.break_off()
+                left = (await asyncio.wait(left, timeout=_AGAIN_S))[1]
             self._close()
 
     def decide(self) -> None:
@@ -184,7 +194,7 @@ def driven(
     steering, ledger = installation.control.steering, installation.ledger
     if not ledger.read_only:
         steering.measuring = gathering
-    return Driving(
+    driving = Driving(
         Deciding(steering, ledger, announce, monotonic_s=time.monotonic, wall_us=now_us),
         Telling(ledger, announce, wall_us=now_us),
         Silence(announce, monotonic_s=time.monotonic, wall_us=now_us),
@@ -192,6 +202,8 @@ def driven(
         may=may,
         close=gathering.close,
     )
+    driving.break_off = gathering.break_off
+    return driving
 
 
 async def _whole(act: Callable[[], None]) -> None:
@@ -201,6 +213,8 @@ async def _whole(act: Callable[[], None]) -> None:
         await asyncio.shield(working)
     except asyncio.CancelledError:
         await asyncio.wait([working])
+        if not isinstance(error := working.exception(), BrokenOffError | None):
+            _log.error("the controller failed as it ended", exc_info=error)
         raise
 
 

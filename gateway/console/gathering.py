@@ -2,13 +2,14 @@
 
 The law: whatever refuses, the lake, the disk or the file, is said in a sentence and tried again from the start; the
 file can be made again from the lake. One call at a time, from whatever thread: operators' starts ask for references
-while the controller folds.
+while the controller folds. When the console ends, nobody is answered any more, and nothing comes of what was asked.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +23,7 @@ from analytics.lake.place import MissingPackageError, Place
 from analytics.lake.store import Store
 from analytics.references import References
 from gateway.console.installation import RUN
-from gateway.console.measuring import EvidenceLostError
+from gateway.console.measuring import BrokenOffError, EvidenceLostError
 
 if TYPE_CHECKING:
     from analytics.warehouse.evidence import Evidence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 JOURNAL = "journal"
 """In the state directory; where this host has workers of its own, its name lies there, perhaps later than now."""
+_AGAIN_S = 0.1
 
 
 class Gathering:
@@ -42,6 +44,9 @@ class Gathering:
         self._place, self._path, self._clock = place, path, clock
         self._evidence: Evidence | None = None
         self._turn = Lock()
+        self._held = ExitStack()
+        self._stores: list[Store] = []
+        self._is_over = False
 
     def fold(self) -> None:
         """Take in what the lake has that was not taken in yet."""
@@ -99,25 +104,60 @@ class Gathering:
         with self._asked() as evidence:
             return evidence.apart(since, until)
 
+    def break_off(self) -> None:
+        """Answer nobody any more, whoever asks: `BrokenOffError`. Say it again until nobody waits for an answer."""
+        self._is_over = True
+        for store in tuple(self._stores):
+            store.break_off()
+
     def close(self) -> None:
-        """Let go of the file."""
-        with self._turn:
+        """Break off what is asked in whatever thread, and let go of the file."""
+        self.break_off()
+        while not self._turn.acquire(timeout=_AGAIN_S):
+            self.break_off()
+        try:
             self._let_go()
+        finally:
+            self._turn.release()
+        while self._stores:
+            self.break_off()
+            time.sleep(_AGAIN_S)
 
     def _from_lake(self, ask: Callable[[Store], _Answer]) -> _Answer:
         """Return what the lake says; whoever else asks goes on meanwhile."""
         from analytics.warehouse.evidence_tables import told  # noqa: PLC0415 - as below
 
+        with self._ending():
+            try:
+                with self._store() as store, told(store):
+                    return ask(store)
+            except (OSError, MissingPackageError) as error:
+                raise EvidenceLostError(str(error)) from error
+
+    @contextmanager
+    def _store(self) -> Generator[Store]:
+        store = self._place.open()
+        self._stores.append(store)
         try:
-            store = self._place.open()
-            with told(store):
-                return ask(store)
-        except (OSError, MissingPackageError) as error:
-            raise EvidenceLostError(str(error)) from error
+            yield store
+        finally:
+            self._stores.remove(store)
+
+    @contextmanager
+    def _ending(self) -> Generator[None]:
+        """Begin nothing when all is over; what fails then, whatever it is, fails because of that."""
+        if self._is_over:
+            raise BrokenOffError
+        try:
+            yield
+        except Exception as error:
+            if self._is_over:
+                raise BrokenOffError from error
+            raise
 
     @contextmanager
     def _asked(self) -> Generator[Evidence]:
-        with self._turn:
+        with self._turn, self._ending():
             try:
                 yield self._opened()
             except (OSError, MissingPackageError) as error:
@@ -133,20 +173,22 @@ class Gathering:
 
         if self._evidence is None:
             state = self._path.parent
-            self._evidence = Evidence(
-                self._path,
-                self._place.open(),
-                clock=self._clock,
-                pages=state / RUN,
-                journal=state / JOURNAL,
-                erasures=state / ERASURES,
-            )
+            with ExitStack() as held:
+                made = Evidence(
+                    self._path,
+                    held.enter_context(self._store()),
+                    clock=self._clock,
+                    pages=state / RUN,
+                    journal=state / JOURNAL,
+                    erasures=state / ERASURES,
+                )
+                self._evidence = held.enter_context(closing(made))
+                self._held = held.pop_all()
         return self._evidence
 
     def _let_go(self) -> None:
-        if self._evidence is not None:
-            self._evidence.close()
         self._evidence = None
+        self._held.close()
 
 
 def _said(error: Exception) -> str:

@@ -19,6 +19,13 @@ class EvidenceLostError(Exception):
     """The evidence cannot be had now; the message is one sentence with the reason."""
 
 
+class BrokenOffError(BaseException):
+    """The console ends, and what was asked is not to be answered.
+
+    No `Exception`, so that nobody takes it for one more reason to hold: nothing may come of it, not even a report.
+    """
+
+
 UNKNOWN = References(latencies=dict.fromkeys(sorted(LATENCY)))
 """Of a step that takes its own."""
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from msgspec.structs import replace
 
@@ -90,3 +91,28 @@ def test_who_is_waited_for_hears_of_a_store_that_hangs_within_twenty_seconds(han
         store.exists("incoming")
 
     assert time.monotonic() - began < 20
+
+
+def test_who_waits_for_a_store_that_hangs_is_broken_off_and_nobody_asks_it_any_more(hanging: Access) -> None:
+    store = ObjectStore("s3://bucket", hanging)
+    refused: list[OSError] = []
+
+    def ask() -> None:
+        with pytest.raises(StoreAwayError, match="this process ends") as caught:
+            store.exists("incoming")
+        refused.append(caught.value)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not store.waits_s:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    store.break_off()
+    asking.join(10)
+
+    assert len(refused) == 1
+    ask()
+    with duckdb.connect() as connection:
+        store.attach(connection)
+        with pytest.raises(duckdb.Error, match="this process ends"):
+            connection.read_parquet("s3://bucket/incoming/a.parquet")

@@ -10,6 +10,7 @@ from litestar import Litestar
 from msgspec.structs import replace
 
 from gateway.console.driving import LATE_US, SILENT_S, Driving, Silence, Telling
+from gateway.console.measuring import BrokenOffError
 from rollout.change import State
 from rollout.stores.ledger import LedgerUnwritableError
 from tests.fakes.console import SALES
@@ -173,6 +174,48 @@ async def test_a_tick_under_way_ends_before_the_console_does(tmp_path: Path):
             asyncio.get_running_loop().call_later(0.2, go.set)
 
         assert ended.is_set()
+
+
+@pytest.mark.anyio
+async def test_a_tick_that_lasts_is_broken_off_and_nothing_comes_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    begun, broken_off = threading.Event(), threading.Event()
+    with staged(tmp_path) as stage, caplog.at_level(logging.ERROR):
+        stage.tell("start")
+        before = stage.ledger.state()
+
+        def endless() -> None:
+            begun.set()
+            assert broken_off.wait(20)
+            raise BrokenOffError
+
+        stage.measured.fold = endless
+        driven = driving(stage)
+        driven.break_off = broken_off.set
+        async with driven.running(Litestar([], logging_config=None)):
+            await until(begun.is_set)
+
+        assert stage.ledger.state() == before
+        assert not caplog.records
+
+
+@pytest.mark.anyio
+async def test_what_fails_as_the_console_ends_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    begun, go = threading.Event(), threading.Event()
+    with staged(tmp_path) as stage, caplog.at_level(logging.ERROR):
+
+        def faulty() -> None:
+            begun.set()
+            go.wait(20)
+            raise KeyError
+
+        stage.deciding.pulse = faulty
+        async with driving(stage).running(Litestar([], logging_config=None)):
+            await until(begun.is_set)
+            asyncio.get_running_loop().call_later(0.2, go.set)
+
+        assert "the controller failed as it ended" in caplog.text
 
 
 @pytest.mark.parametrize("may", [True, False])

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import duckdb
 import pytest
@@ -17,7 +20,7 @@ from analytics.lake.place import Place
 from analytics.lake.presence import Reporter
 from gateway.console.gathering import JOURNAL, Gathering
 from gateway.console.installation import RUN
-from gateway.console.measuring import UNKNOWN, EvidenceLostError
+from gateway.console.measuring import UNKNOWN, BrokenOffError, EvidenceLostError
 from tests.fakes.gate_rows import DAY_US, NOW, WINDOW, gate_row
 from tests.fakes.handmade_lake import HandmadeLake
 
@@ -115,3 +118,55 @@ def test_a_forecast_reads_the_lakes_whole_days_of_base(gathering: Gathering, lak
 
     assert {"errors", "p50", "p99"} <= found.keys()
     assert found["errors"].days >= 2
+
+
+def test_what_is_broken_off_says_nothing_that_could_be_taken_for_a_reason_to_hold(
+    gathering: Gathering, lake: HandmadeLake
+):
+    lake.put([gate_row(1)])
+    gathering.fold()
+    gathering.break_off()
+
+    for ask in (gathering.fold, lambda: gathering.look(WINDOW), lambda: gathering.weeks("chat", 2, NOW)):
+        with pytest.raises(BrokenOffError):
+            ask()
+    assert not issubclass(BrokenOffError, Exception)
+
+
+def test_what_fails_because_it_is_broken_off_is_no_evidence_that_is_lost(tmp_path: Path):
+    broken_off: list[Gathering] = []
+
+    def asked() -> int:
+        broken_off[0].break_off()
+        message = "the lake is away"
+        raise OSError(message)
+
+    made = Gathering(Place(url=str(tmp_path / "lake")), tmp_path / "evidence.duckdb", clock=asked)
+    broken_off.append(made)
+    with pytest.raises(BrokenOffError):
+        made.fold()
+    made.close()
+
+
+def test_closing_breaks_off_what_other_threads_ask(tmp_path: Path, lake: HandmadeLake):
+    lake.put([gate_row(1)])
+    asking, go_on = Event(), Event()
+
+    def asked() -> int:
+        asking.set()
+        assert go_on.wait(20)
+        return NOW
+
+    made = Gathering(Place(url=str(lake.root)), tmp_path / "evidence.duckdb", clock=asked)
+    with ThreadPoolExecutor() as threads:
+        looked = threads.submit(made.look, WINDOW)
+        assert asking.wait(20)
+        closed = threads.submit(made.close)
+        time.sleep(0.3)
+        assert not closed.done()
+        go_on.set()
+        closed.result(20)
+        looked.exception(20)
+
+    with pytest.raises(BrokenOffError):
+        made.look(WINDOW)
