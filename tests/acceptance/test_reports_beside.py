@@ -2,39 +2,80 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from analytics.lake.aside import step_back
 from benchmarks.lake import write_lake
 from tests.acceptance.harness import ROLLOUT, Installation, installed
 from tests.acceptance.rounds import beating, paired
-from tests.fakes.plain import PLAIN
 
 BEFORE_NOW = "2026-10-15"
 """After the rows that are made up, and before those of the test's own requests."""
 
 
-def analyst(one: Installation) -> httpx.Client:
-    """Return who asks for reports; made once, because it takes time of the process that measures."""
-    headers = {"authorization": f"Bearer {one.keys['admin']}"}
-    return httpx.Client(base_url=one.console, headers=headers, timeout=120, trust_env=False, verify=PLAIN)
+@dataclass(frozen=True, kw_only=True)
+class Analyst:
+    """A process that asks for the head-to-head table whenever it is told to; `answers` is the file that it writes."""
+
+    process: subprocess.Popen[str]
+    answers: Path
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Have it ask for one report after the other until the block ends; one that is under way then is waited for."""
+        self._tell("on")
+        try:
+            yield
+        finally:
+            self._tell("off")
+            self._await_off()
+
+    def found(self) -> list[Any]:
+        """End it, and return all answers; None: that report took too long."""
+        self.process.communicate(timeout=120)
+        assert self.process.returncode == 0
+        lines = self.answers.read_text().splitlines()
+        return [json.loads(line) if line else None for line in lines if line != "off"]
+
+    def _await_off(self) -> None:
+        """Wait for the report that is under way, which belongs to no other round."""
+        within_s = time.monotonic() + 120
+        while not self.answers.read_text().endswith("off\n"):
+            assert time.monotonic() < within_s, "the last report did not come"
+            assert self.process.poll() is None, "the analyst died"
+            time.sleep(0.05)
+
+    def _tell(self, word: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
 
 
-def compared(client: httpx.Client) -> httpx.Response | None:
-    """Ask for the head-to-head table; None: it took too long."""
-    asked = {"rollout": ROLLOUT, "generation": 1, "until": BEFORE_NOW}
-    answer = client.get("/api/v1/reports/compare", params=asked)
-    return None if answer.status_code == 503 else answer.raise_for_status()
+@contextmanager
+def analyst(one: Installation) -> Iterator[Analyst]:
+    """Start an analyst, who takes no time of the process that measures."""
+    url = f"{one.console}/api/v1/reports/compare?rollout={ROLLOUT}&generation=1&until={BEFORE_NOW}"
+    words = [sys.executable, "-m", "tests.acceptance.analyst", url, one.keys["admin"]]
+    path = one.folder / "answers"
+    with path.open("w") as answers:
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=answers, text=True)
+        step_back(process.pid)
+        try:
+            yield Analyst(process=process, answers=path)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def figures(answer: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -67,24 +108,6 @@ def compacting(one: Installation) -> Iterator[None]:
         process.wait()
 
 
-@contextmanager
-def reporting(client: httpx.Client, found: list[httpx.Response | None]) -> Iterator[None]:
-    """Ask for one report after the other until the block ends."""
-    is_over = threading.Event()
-
-    def ask() -> None:
-        while not is_over.is_set():
-            found.append(compared(client))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        asking.join()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("rows", [1_000_000, 10_000_000])
@@ -92,22 +115,22 @@ def test_a_report_beside_a_compaction_is_right_and_adds_at_most_2_ms_to_the_slow
     tmp_path: Path, rows: int
 ):
     users = [f"user-{number}" for number in range(32)]
-    found: list[httpx.Response | None] = []
 
     @contextmanager
     def both() -> Iterator[None]:
-        with compacting(one), reporting(client, found):
+        with compacting(one), asker.asking():
             yield
 
     write_lake(tmp_path / "made-up", rows)
-    with installed(tmp_path) as one, beating([one], users) as beat, analyst(one) as client:
+    with installed(tmp_path) as one, beating([one], users) as beat, analyst(one) as asker:
         for path in (tmp_path / "made-up").rglob("*.parquet"):
             target = one.state_dir / "lake" / path.relative_to(tmp_path / "made-up")
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
         pairs = paired(beat, both, pairs=10, seconds=6, per_s=200)
 
-        answers = [dict(figures(answer.json())) for answer in found if answer is not None]
+        found = asker.found()
+        answers = [dict(figures(answer)) for answer in found if answer]
         assert answers
         for answer in answers:
             assert [name for name in answer if not is_same(answer[name], answers[0][name])] == []
