@@ -41,6 +41,9 @@ LIMIT_S = 60.0
 """A question that takes longer is broken off."""
 
 _AT_ONCE = 2
+_ENDING_S = 5.0
+_AGAIN_S = 0.05
+"""How long who closes breaks off what is asked, and how often."""
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
@@ -123,6 +126,8 @@ class Warehouse:
         self._journal, self._clock = journal, clock
         self._limit_s = limit_s
         self._turns = BoundedSemaphore(_AT_ONCE)
+        self._looks: list[duckdb.DuckDBPyConnection] = []
+        self._is_over = False
         self._database = duckdb.connect(":memory:", config=_SETTINGS)
         lake.attach(self._database)
         prepare(self._database)
@@ -156,7 +161,7 @@ class Warehouse:
             message = f"other reports kept the warehouse busy for {self._limit_s:g} s; ask again later"
             raise QuestionLimitError(message)
         try:
-            with self._database.cursor() as connection, self._bounded(connection):
+            with self._database.cursor() as connection, self._bounded(connection), self._breakable(connection):
                 present = look(self._lake, self._journal, self._clock)
                 made = Views(connection, self._lake.address, contents(self._lake), present.unsealed)
                 made.make(views)
@@ -165,8 +170,25 @@ class Warehouse:
             self._turns.release()
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Break off what is asked in whatever thread, and let go of the memory."""
+        self._is_over, give_up_s = True, time.monotonic() + _ENDING_S
+        while self._looks and time.monotonic() < give_up_s:
+            self._lake.break_off()
+            time.sleep(_AGAIN_S)
         self._database.close()
+
+    @contextmanager
+    def _breakable(self, connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+        """Let `close` break off what is asked on a connection; what begins after it is refused."""
+        self._looks.append(connection)
+        self._lake.questions.add(connection)
+        try:
+            if self._is_over:
+                raise duckdb.InterruptException
+            yield
+        finally:
+            self._lake.questions.remove(connection)
+            self._looks.remove(connection)
 
     @contextmanager
     def _bounded(self, connection: duckdb.DuckDBPyConnection) -> Generator[None]:
@@ -176,6 +198,9 @@ class Warehouse:
         try:
             yield
         except duckdb.InterruptException as error:
+            if self._is_over:
+                message = "this process ends, and computes no report any more"
+                raise WarehouseError(message) from error
             message = f"the answer took longer than {self._limit_s:g} s and was broken off; ask for a shorter time"
             raise QuestionLimitError(message) from error
         except duckdb.OutOfMemoryException as error:

@@ -16,6 +16,7 @@ from analytics.warehouse.database import (
     QuestionLimitError,
     UnreadableLakeError,
     Warehouse,
+    WarehouseError,
 )
 from tests.fakes.handmade_lake import HandmadeLake, record
 
@@ -157,3 +158,20 @@ def test_an_answered_question_leaves_no_thread_behind(warehouse: Warehouse, lake
     for _ in range(5):
         assert count(warehouse, "requests") == 1
         assert threading.active_count() == before
+
+
+def test_who_closes_breaks_off_what_is_asked_and_does_not_wait_for_it(lake: HandmadeLake) -> None:
+    lake.put([record(1)])
+    warehouse, is_asked = Warehouse(Directory(lake.root)), threading.Event()
+
+    def ask() -> None:
+        with warehouse.connection(["requests"]) as connection:
+            is_asked.set()
+            connection.execute(LONG)
+
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(ask)
+        assert is_asked.wait(10)
+        warehouse.close()
+        with pytest.raises(WarehouseError, match="this process ends"):
+            asking.result(10)
