@@ -213,7 +213,10 @@ async def _whole(act: Callable[[], None]) -> None:
         await asyncio.shield(working)
     except asyncio.CancelledError:
         await asyncio.wait([working])
-        if not isinstance(error := working.exception(), BrokenOffError | None):
+        error = working.exception()
+        if isinstance(error, LedgerError):
+            _log.error("the controller could not read the ledger as it ended", extra={"reason": str(error)})
+        elif not isinstance(error, BrokenOffError | None):
             _log.error("the controller failed as it ended", exc_info=error)
         raise
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gateway.console.driving import LATE_US, SILENT_S, Driving, Silence, Telling
 from gateway.console.measuring import BrokenOffError
 from rollout.change import State
-from rollout.stores.ledger import LedgerUnwritableError
+from rollout.stores.ledger import LedgerReplacedError, LedgerUnwritableError
 from tests.fakes.console import SALES
 from tests.fakes.evidence import evidence, sums
 from tests.fakes.measured import Clocks, Heard, Stage, staged
@@ -201,21 +201,31 @@ async def test_a_tick_that_lasts_is_broken_off_and_nothing_comes_of_it(
 
 
 @pytest.mark.anyio
-async def test_what_fails_as_the_console_ends_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError(), "the controller failed as it ended"),
+        (LedgerReplacedError("it is another file"), "the controller could not read the ledger as it ended"),
+    ],
+)
+async def test_what_fails_as_the_console_ends_is_said_and_of_a_ledger_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception, said: str
+):
     begun, go = threading.Event(), threading.Event()
     with staged(tmp_path) as stage, caplog.at_level(logging.ERROR):
 
         def faulty() -> None:
             begun.set()
             go.wait(20)
-            raise KeyError
+            raise error
 
         stage.deciding.pulse = faulty
         async with driving(stage).running(Litestar([], logging_config=None)):
             await until(begun.is_set)
             asyncio.get_running_loop().call_later(0.2, go.set)
 
-        assert "the controller failed as it ended" in caplog.text
+        assert said in caplog.text
+        assert ("Traceback" in caplog.text) == isinstance(error, KeyError)
 
 
 @pytest.mark.parametrize("may", [True, False])
