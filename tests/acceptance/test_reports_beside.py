@@ -92,6 +92,8 @@ def is_same(one: object, other: object) -> bool:
     """Tell whether two figures are the same but for the last digits, which the order of a sum decides."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
     return one == other
 
 
