@@ -66,8 +66,12 @@ def refuse_repeated_keys(body: bytes) -> object:
         BadRequestError: one has.
     """
     try:
-        return json.loads(body, object_pairs_hook=_refuse_repeated)
-    except (ValueError, RecursionError):
+        # As floating-point numbers integers of any length are read; Python's own have 4,300 digits at most.
+        return json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=float)
+    except RecursionError as error:
+        message = "the body is nested deeper than anything that is asked for here"
+        raise BadRequestError(message) from error
+    except ValueError:
         return None
 
 

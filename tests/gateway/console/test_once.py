@@ -14,6 +14,7 @@ from tests.fakes.console import SALES, RunningConsole
         b'{"a":{"b":1,"b":1}}',
         b'{"a":[{"b":1},{"b":1,"c":2,"b":3}]}',
         b'{"b":1,"\\u0062":2}',
+        b'{"a":' + b"9" * 5000 + b',"b":1,"b":2}',
     ],
 )
 def test_an_object_that_has_a_key_twice_is_refused_however_deep(body: bytes):
@@ -23,9 +24,14 @@ def test_an_object_that_has_a_key_twice_is_refused_however_deep(body: bytes):
     assert refused.value.code == "duplicate_field"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a":1,"b":{"a":1}}', b'[{"a":1},{"a":1}]', b"[" * 5000])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a":1,"b":{"a":1}}', b'[{"a":1},{"a":1}]', b"9" * 5000])
 def test_what_says_nothing_twice_or_is_no_json_is_not_refused_here(body: bytes):
     refuse_repeated_keys(body)
+
+
+def test_a_body_that_is_nested_too_deep_to_be_looked_through_is_refused():
+    with pytest.raises(BadRequestError, match="nested deeper than anything that is asked for here"):
+        refuse_repeated_keys(b"[" * 100_000 + b"]" * 100_000)
 
 
 def test_a_version_is_a_number():
