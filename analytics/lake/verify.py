@@ -7,8 +7,7 @@ seen at least once, because the journal is read before the lake and again after 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from analytics.lake.layout import FEEDBACK, INCOMING, Heartbeat, Lake
 from analytics.lake.manifest import Expired, read_manifest
 from analytics.lake.presence import presences
 from analytics.lake.retention import without
-from analytics.lake.store import Store, StoreAwayError, reason_of
+from analytics.lake.store import Store
+from analytics.lake.torn import readable, torn_files
 from analytics.record import Opened
 
 _LOOK_AGAIN_S = 0.5
@@ -38,6 +38,8 @@ _MORE_LOOKS = 2
 _COLUMNS = {"request_id": "UUID", "worker": "VARCHAR", "boot": "VARCHAR", "seq": "BIGINT", "outcome": "VARCHAR"}
 _FEEDBACK = "feedback_id AS request_id, worker, boot, seq, 'feedback' AS outcome"
 """What the questions call a request's columns, of a piece of feedback."""
+_LOOKED_AT = {INCOMING: ", ".join(_COLUMNS), FEEDBACK: _FEEDBACK}
+"""What is read of a folder's files."""
 
 
 class NoLakeError(ValueError):
@@ -94,7 +96,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     in its journal, as may what `silent` hosts served since their last word; `duplicate_*` are surplus rows;
     `expired` ones were let go when their time was over, and are not missed;
     `quarantined` files of unsound bytes lie beside the journal; `unreadable` segments could not be looked into. `files`
-    and `size_bytes` are of all files.
+    and `size_bytes` are of all files; `torn` has those that cannot be read, and why: their rows count as missing.
     """
 
     files: int
@@ -112,6 +114,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     feedback: FeedbackCount
     quarantined: int
     unreadable: int
+    torn: Mapping[str, str]
     heartbeats: list[Heartbeat]
     silent: list[Silent]
     sound: bool
@@ -166,20 +169,21 @@ def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
     # What a heartbeat calls settled was in the lake when it was written: so it is read before the files are looked at.
     beats = lake.all_heartbeats()
     found = contents(lake.store)
-    files, feedback_files = found[INCOMING].files, found[FEEDBACK].files
-    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside, _readable(lake.store):
-        _view_records(connection, lake.store, files, ", ".join(_COLUMNS))
-        _view_records(beside, lake.store, feedback_files, _FEEDBACK)
-        after = _read_journal(journal_dir)
-        # Read after the files: what is let go meanwhile is seen, or known as such, or both.
-        gone = read_manifest(lake.store).expired
-        requests = _counted(connection, settled(beats), gone.get(INCOMING), before.seqs, after.seqs)
-        feedback = _counted(beside, {}, gone.get(FEEDBACK), before.feedback, after.feedback)
+    sizes = {folder: found[folder].files for folder in _LOOKED_AT}
+    torn: Mapping[str, str] = {}
+    with readable(lake.store):
+        try:
+            counts = _count(lake.store, sizes, settled(beats), before, journal_dir)
+        except duckdb.Error:
+            torn = torn_files(lake.store, sizes, _LOOKED_AT)
+            whole = {folder: names.keys() - torn.keys() for folder, names in sizes.items()}
+            counts = _count(lake.store, whole, settled(beats), before, journal_dir)
+    requests, feedback, after = counts
     gaps, elsewhere = told_apart(requests.gaps, beats, host_name(journal_dir))
     requests = replace(requests, gaps=gaps)
     return Verification(
-        files=len(files) + len(feedback_files),
-        size_bytes=sum(files.values()) + sum(feedback_files.values()),
+        files=sum(map(len, sizes.values())),
+        size_bytes=sum(sum(names.values()) for names in sizes.values()),
         records=requests.records,
         outcomes=requests.outcomes,
         waiting=requests.waiting,
@@ -193,10 +197,30 @@ def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
         feedback=_feedback_count(feedback),
         quarantined=quarantined(journal_dir),
         unreadable=after.unreadable,
+        torn=torn,
         heartbeats=beats,
         silent=silent_hosts(presences(lake.store), beats, now_us),
-        sound=requests.is_sound and feedback.is_sound,
+        sound=requests.is_sound and feedback.is_sound and not torn,
     )
+
+
+def _count(
+    store: Store,
+    names: Mapping[str, Collection[str]],
+    settled_to: Mapping[tuple[str, str], int],
+    before: _Journal,
+    journal_dir: Path,
+) -> tuple[_Count, _Count, _Journal]:
+    """Count the rows of requests and of feedback in these files, and return what the journal says afterwards."""
+    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside:
+        _view_records(connection, store, names[INCOMING], _LOOKED_AT[INCOMING])
+        _view_records(beside, store, names[FEEDBACK], _LOOKED_AT[FEEDBACK])
+        after = _read_journal(journal_dir)
+        # Read after the files: what is let go meanwhile is seen, or known as such, or both.
+        gone = read_manifest(store).expired
+        requests = _counted(connection, settled_to, gone.get(INCOMING), before.seqs, after.seqs)
+        feedback = _counted(beside, {}, gone.get(FEEDBACK), before.feedback, after.feedback)
+    return requests, feedback, after
 
 
 def _feedback_count(feedback: _Count) -> FeedbackCount:
@@ -262,18 +286,7 @@ def _read_journal(journal_dir: Path) -> _Journal:
     return journal
 
 
-@contextmanager
-def _readable(store: Store) -> Generator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        if not store.is_far:
-            raise
-        message = f"cannot read {store}: {reason_of(error)}"
-        raise StoreAwayError(message) from error
-
-
-def _view_records(connection: duckdb.DuckDBPyConnection, store: Store, files: Mapping[str, int], columns: str) -> None:
+def _view_records(connection: duckdb.DuckDBPyConnection, store: Store, files: Collection[str], columns: str) -> None:
     if files:
         store.attach(connection)
         addresses = [store.address(name) for name in files]

@@ -44,6 +44,7 @@ _AT_ONCE = 2
 _ENDING_S = 5.0
 _AGAIN_S = 0.05
 """How long who closes breaks off what is asked, and how often."""
+_REMEDY = "; `turnout lake verify` names each file that cannot be"
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "1GB",
@@ -207,7 +208,7 @@ class Warehouse:
             message = f"the answer needs more memory than {_SETTINGS['memory_limit']}; ask for a shorter time"
             raise QuestionLimitError(message) from error
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException, OSError) as error:
-            message = f"the lake cannot be read: {str(error).splitlines()[0]}"
+            message = f"the lake cannot be read: {str(error).splitlines()[0]}{_REMEDY}"
             raise UnreadableLakeError(message) from error
         except duckdb.Error as error:
             if type(error) is not duckdb.Error:

@@ -115,6 +115,8 @@ def _write_tables(found: Verification) -> None:
             ("bytes", found.size_bytes),
         ],
     )
+    if found.torn:
+        write_table(("file that cannot be read", "why"), list(found.torn.items()))
     if found.gaps:
         write_table(("worker", "boot", "missing from", "missing to"), [_gap_row(gap) for gap in found.gaps])
     if found.feedback.gaps:

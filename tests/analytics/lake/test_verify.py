@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from analytics.feedback import Feedback
 from analytics.journal.writer import Writer
 from analytics.lake.elsewhere import Gap
+from analytics.lake.layout import FEEDBACK, INCOMING
 from analytics.lake.shipper import Shipper
 from analytics.lake.verify import NoLakeError, Verification, verify
 from analytics.record import Opened, Record
@@ -118,6 +120,45 @@ def test_quarantined_tails_and_unreadable_segments_are_counted(state: Path, ship
     found = look(state)
 
     assert (found.sound, found.records, found.quarantined, found.unreadable) == (True, 1, 1, 1)
+
+
+@pytest.mark.parametrize("folder", [INCOMING, FEEDBACK])
+@pytest.mark.parametrize("body", [b"", b"no Parquet", None])
+def test_files_that_cannot_be_read_are_named_and_all_others_are_counted(
+    state: Path, shipper: Shipper, closed: Close, folder: str, body: bytes | None
+) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    writer.append(closed(1))
+    shipper.tick()
+    writer.append(closed(2))
+    shipper.tick()
+    writer.close()
+    torn = state / "lake" / folder / "w0-b9-000001-0-1.parquet"
+    torn.parent.mkdir(parents=True, exist_ok=True)
+    if body is None:
+        duckdb.execute(f"COPY (SELECT 1 AS another) TO '{torn}' (FORMAT parquet)")
+    else:
+        torn.write_bytes(body)
+    found = look(state)
+
+    assert list(found.torn) == [f"{folder}/{torn.name}"]
+    assert found.torn[f"{folder}/{torn.name}"]
+    assert (found.sound, found.records, found.missing, found.files) == (False, 2, 0, 3)
+
+
+def test_what_a_torn_file_held_is_missing(state: Path, shipper: Shipper, closed: Close) -> None:
+    writer = Writer(state / "journal", "w0", "b1")
+    for seq in (1, 2, 3):
+        writer.append(closed(seq))
+        shipper.tick()
+    writer.close()
+    shipper.tick()
+    _, second, _ = sorted((state / "lake/incoming").glob("*.parquet"))
+    second.write_bytes(second.read_bytes()[:-20])
+    found = look(state)
+
+    assert (found.sound, found.records, found.missing) == (False, 2, 1)
+    assert list(found.torn) == [f"incoming/{second.name}"]
 
 
 def test_a_gap_that_closes_while_we_look_again_is_none(state: Path, shipper: Shipper, closed: Close) -> None:

@@ -50,6 +50,20 @@ def test_missing_requests_are_listed_with_exit_code_1(tmp_path: Path, capsys: py
     assert ["worker-0", "b1", "2", "3"] in [line.split() for line in printed.splitlines()]
 
 
+def test_a_file_that_cannot_be_read_is_named_with_the_reason_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ship(tmp_path, 1, 2)
+    (tmp_path / "lake/incoming/torn.parquet").write_bytes(b"PAR1")
+
+    assert run("--state-dir", str(tmp_path)) == 1
+    printed = capsys.readouterr().out
+    assert "NOT SOUND" in printed
+    assert ["records", "2"] in [line.split() for line in printed.splitlines()]
+    [line] = [line for line in printed.splitlines() if line.startswith("incoming/torn.parquet")]
+    assert "too small to be a Parquet file" in line
+
+
 def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ship(tmp_path, 1, 2)
 
