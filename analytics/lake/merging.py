@@ -104,8 +104,22 @@ class Merging:
         return {by_address[name]: Extent(rows=rows, first_at=first_at) for name, rows, first_at in found}
 
     def days(self, kind: Kind, names: Sequence[str]) -> Mapping[date, int]:
-        """Return how many rows some files have of each day; doubles count twice."""
-        return dict(self._rows(_DAYS.format(at=kind.at, rows=rows_of(self._address, kind, names))))
+        """Return how many rows some files have of each day; doubles count twice.
+
+        Raises:
+            OSError: a row is of no day, so it is none of ours; or as in `write`.
+        """
+        found: dict[date | None, int] = dict(
+            self._rows(_DAYS.format(at=kind.at, rows=rows_of(self._address, kind, names)))
+        )
+        days = {day: rows for day, rows in found.items() if day is not None}
+        if days.keys() != found.keys():
+            message = (
+                f"the lake cannot be compacted: rows have no {kind.at}, so they are of no day; "
+                "`turnout lake verify` names each file that is none of the lake's"
+            )
+            raise OSError(message)
+        return days
 
     def seqs(self, kind: Kind, names: Sequence[str]) -> list[Gap]:
         """Return the ranges of numbers that some files have."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from analytics.lake.directory import Directory
@@ -54,6 +55,17 @@ def test_a_part_tells_what_is_in_it_and_a_day_without_rows_makes_none(merging: M
     rest = merging.write(REQUESTS, "incoming/rest.parquet", None, [date(2026, 9, 21)], 7)
     assert rest is not None
     assert (rest.rows, rest.first_id) == (1, record(86_400).request_id)
+
+
+def test_rows_of_no_day_are_none_of_ours_and_the_message_says_how_to_find_their_file(
+    merging: Merging, lake: HandmadeLake
+) -> None:
+    duckdb.execute(f"COPY (SELECT 1 AS another) TO '{lake.root / SECOND}' (FORMAT parquet)")
+
+    with pytest.raises(
+        OSError, match="rows have no started_at, so they are of no day; `turnout lake verify` names each"
+    ):
+        merging.days(REQUESTS, [FIRST, SECOND])
 
 
 def test_what_cannot_be_read_is_an_error_of_the_disk(merging: Merging, lake: HandmadeLake) -> None:
