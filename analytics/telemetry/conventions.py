@@ -78,9 +78,14 @@ METRICS: dict[Instrument, tuple[str, str, dict[str, str]]] = {
 """Those of our measures that are told under the conventions' names, with unit, and what their labels are called."""
 
 
+_UNITS = {"seconds": "s", "bytes": "By", "usd": "{USD}"}
+"""Of our own measures, by the last word of their names."""
+
+
 def metric_of(instrument: Instrument) -> tuple[str, str, tuple[str, ...]]:
     """Return name, unit and the labels' attributes under which a measure is pushed."""
-    name, unit, called = METRICS.get(instrument, (_own(instrument.name), "1", {}))
+    own = _own(instrument.name)
+    name, unit, called = METRICS.get(instrument, (own, _UNITS.get(own.rpartition("_")[2], "1"), {}))
     return name, unit, tuple(called.get(label, f"turnout.{label}") for label in instrument.labels)
 
 

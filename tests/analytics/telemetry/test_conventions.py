@@ -50,6 +50,15 @@ def test_metrics_have_the_conventions_names_units_and_attributes() -> None:
     )
 
 
+def test_our_own_measures_have_the_unit_that_their_name_says() -> None:
+    units = {metric_of(one)[0]: metric_of(one)[1] for one in INSTRUMENTS}
+
+    assert units["turnout.snapshot_age_seconds"] == units["turnout.overhead_seconds"] == "s"
+    assert units["turnout.shipper_waiting_bytes"] == "By"
+    assert units["turnout.application_cost_usd"] == "{USD}"
+    assert units["turnout.fallbacks"] == units["turnout.shipper_rows"] == "1"
+
+
 def test_each_measure_is_pushed_under_a_name_of_its_own() -> None:
     assert len({metric_of(instrument)[0] for instrument in INSTRUMENTS}) == len(INSTRUMENTS)
 
