@@ -5,8 +5,9 @@ Nothing of ours leaves such a file: each is put whole into its place. A disk may
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import duckdb
 
@@ -16,6 +17,29 @@ from analytics.lake.store import Store, StoreAwayError, reason_of
 _READ = "SELECT count(COLUMNS(*)) FROM (SELECT {columns} FROM read_parquet({address}, hive_partitioning = false))"
 _NO_PARQUET = (duckdb.InvalidInputException, duckdb.BinderException, duckdb.ConversionException)
 """What DuckDB says of a file that it has, and cannot read; all else a far store may have said that is away."""
+
+
+Found = TypeVar("Found")
+
+
+def without_torn(
+    count: Callable[[Mapping[str, Collection[str]]], Found],
+    store: Store,
+    names: Mapping[str, Collection[str]],
+    columns: Mapping[str, str],
+) -> tuple[Found, Mapping[str, str]]:
+    """Return what `count` finds in the files that can be read, and `torn_files`; all `names` are by folder.
+
+    Raises:
+        OSError: the lake cannot be read.
+    """
+    with readable(store):
+        try:
+            return count(names), {}
+        except duckdb.Error:
+            torn = torn_files(store, names, columns)
+            whole = {folder: [name for name in some if name not in torn] for folder, some in names.items()}
+            return count(whole), torn
 
 
 def torn_files(store: Store, names: Mapping[str, Collection[str]], columns: Mapping[str, str]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from itertools import starmap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from analytics.lake.manifest import Expired, read_manifest
 from analytics.lake.presence import presences
 from analytics.lake.retention import without
 from analytics.lake.store import Store
-from analytics.lake.torn import readable, torn_files
+from analytics.lake.torn import without_torn
 from analytics.record import Opened
 
 _LOOK_AGAIN_S = 0.5
@@ -170,15 +170,8 @@ def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
     beats = lake.all_heartbeats()
     found = contents(lake.store)
     sizes = {folder: found[folder].files for folder in _LOOKED_AT}
-    torn: Mapping[str, str] = {}
-    with readable(lake.store):
-        try:
-            counts = _count(lake.store, sizes, settled(beats), before, journal_dir)
-        except duckdb.Error:
-            torn = torn_files(lake.store, sizes, _LOOKED_AT)
-            whole = {folder: names.keys() - torn.keys() for folder, names in sizes.items()}
-            counts = _count(lake.store, whole, settled(beats), before, journal_dir)
-    requests, feedback, after = counts
+    count = partial(_count, lake.store, settled(beats), before, journal_dir)
+    (requests, feedback, after), torn = without_torn(count, lake.store, sizes, _LOOKED_AT)
     gaps, elsewhere = told_apart(requests.gaps, beats, host_name(journal_dir))
     requests = replace(requests, gaps=gaps)
     return Verification(
@@ -206,10 +199,10 @@ def _look(place: Path | Store, journal_dir: Path, now_us: int) -> Verification:
 
 def _count(
     store: Store,
-    names: Mapping[str, Collection[str]],
     settled_to: Mapping[tuple[str, str], int],
     before: _Journal,
     journal_dir: Path,
+    names: Mapping[str, Collection[str]],
 ) -> tuple[_Count, _Count, _Journal]:
     """Count the rows of requests and of feedback in these files, and return what the journal says afterwards."""
     with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as beside:
@@ -253,19 +246,16 @@ def _counted(
         connection.execute("INSERT INTO settled VALUES (?, ?, ?)", [worker, boot, seq])
     [(by_id, by_seq)] = _rows(connection, "duplicates")
     [(waiting, still_open)] = _rows(connection, "unsettled")
+    found = _rows(connection, "gaps")
     return _Count(
         outcomes=dict(_rows(connection, "outcomes")),
         waiting=waiting,
         open=still_open,
         duplicate_ids=by_id,
         duplicate_seqs=by_seq,
-        gaps=without(starmap(_gap, _rows(connection, "gaps")), gone),
+        gaps=without((Gap(worker=w, boot=b, first_seq=one, last_seq=end) for w, b, one, end in found), gone),
         expired=expired.rows if expired is not None else 0,
     )
-
-
-def _gap(worker: str, boot: str, first_seq: int, last_seq: int) -> Gap:
-    return Gap(worker=worker, boot=boot, first_seq=first_seq, last_seq=last_seq)
 
 
 def _read_journal(journal_dir: Path) -> _Journal:
